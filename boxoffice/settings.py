@@ -1,0 +1,182 @@
+"""Every setting, in one place: ``BOXOFFICE_`` and the field's name in capitals.
+
+A setting's unit stands last in its name and again in its metadata, from which ``boxoffice settings``
+and the documentation's table are made.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from boxoffice.errors import SettingsError
+
+ENV_PREFIX = "BOXOFFICE_"
+
+_SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
+_PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
+_REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+
+
+def _servers(value: str) -> str:
+    if not _SERVERS.fullmatch(value):
+        raise ValueError("must be HOST:PORT, or several of them between commas")
+    return value
+
+
+def _topic_prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value):
+        raise ValueError("must be at most 60 of A-Z a-z 0-9 . _ -")
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().partition("://")[0]
+    if scheme not in _REDIS_SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _REDIS_SCHEMES)}")
+    return value
+
+
+def _loss(value: str) -> str:
+    if value and not re.fullmatch(r"\d+:\d+-\d+(,\d+:\d+-\d+)*", value):
+        raise ValueError("must be PARTITION:FROM-TO, or several of them between commas")
+    return value
+
+
+def _setting(default: Any, meaning: str, *, unit: str = "", **bounds: Any) -> Any:
+    return Field(default=default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
+
+
+class Settings(BaseSettings):
+    """The settings of every process and of the command line."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", hide_input_in_errors=True)
+
+    # Kafka
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_servers)] = _setting(
+        "127.0.0.1:9092", "Kafka brokers to ask first, HOST:PORT between commas."
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "PLAINTEXT", "How connections to Kafka are secured."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
+        "PLAIN", "The SASL mechanism, where the protocol is a SASL one."
+    )
+    kafka_sasl_username: str = _setting("", "The SASL user.")
+    kafka_sasl_password: SecretStr = _setting(SecretStr(""), "The SASL password.")
+    kafka_ssl_cafile: Path | None = _setting(None, "PEM file of the authorities that sign the brokers.")
+    kafka_ssl_certfile: Path | None = _setting(None, "PEM file of this client's certificate.")
+    kafka_ssl_keyfile: Path | None = _setting(None, "PEM file of this client's key.")
+    kafka_ssl_password: SecretStr = _setting(SecretStr(""), "The password of the client's key.")
+    kafka_session_timeout_ms: int = _setting(
+        10_000, "A worker that is silent for so long loses its partitions.", unit="ms", ge=3_000, le=300_000
+    )
+    kafka_heartbeat_interval_ms: int = _setting(
+        2_000, "How often a worker tells the group that it lives.", unit="ms", ge=100, le=60_000
+    )
+    kafka_request_timeout_ms: int = _setting(
+        40_000, "How long one request to Kafka may take.", unit="ms", ge=1_000, le=600_000
+    )
+
+    # Topics
+    topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
+        "", "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster."
+    )
+    partitions: int = _setting(12, "Partitions of each topic, when they are created.", ge=1, le=10_000)
+    replication_factor: int = _setting(
+        -1, "Replicas of each topic, when they are created; -1 takes the broker's default.", ge=-1, le=32
+    )
+
+    # Redis
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = _setting(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; redis+cluster://HOST:PORT.",
+    )
+    redis_timeout_ms: int = _setting(250, "A call to Redis that takes longer has failed.", unit="ms", ge=10, le=60_000)
+    redis_pool_size: int = _setting(16, "Connections to Redis of one process.", ge=2, le=1_000)
+    redis_load_chunk_size: int = _setting(
+        5_000, "Tickets or purchases sent in one step while an event's keys are loaded.", ge=100, le=100_000
+    )
+    redis_loading_expiry_s: int = _setting(
+        300, "Keys of a load that was given up disappear after this.", unit="s", ge=10, le=86_400
+    )
+    redis_check_interval_s: float = _setting(
+        10.0, "How often the owner compares all of its events' copies in Redis.", unit="s", ge=0.1, le=3_600
+    )
+    breaker_first_probe_ms: int = _setting(
+        200,
+        "Redis is down: the first probe comes after this, each next after twice as long.",
+        unit="ms",
+        ge=10,
+        le=60_000,
+    )
+    breaker_longest_probe_ms: int = _setting(
+        5_000, "Redis is down: no two probes are further apart.", unit="ms", ge=10, le=600_000
+    )
+    backlog_limit: int = _setting(
+        200_000, "Facts kept for a Redis that is down; an event that has more is rebuilt.", ge=0, le=10_000_000
+    )
+
+    # Selling
+    batch_size: int = _setting(1_000, "Commands decided at once, at most.", ge=1, le=10_000)
+    buffer_size: int = _setting(20_000, "Commands held for a partition before its fetching pauses.", ge=1, le=1_000_000)
+    publish_timeout_ms: int = _setting(
+        60_000, "A publish that takes longer ends the process.", unit="ms", ge=1_000, le=3_600_000
+    )
+    accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
+        "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
+    )
+
+    # Documents
+    documents_url: str = _setting("file:///tmp/boxoffice-documents", "Where the PDF tickets are stored.")
+
+    # Processes
+    log_format: Literal["auto", "json", "console"] = _setting(
+        "auto", "How log lines look; auto is console on a terminal, else json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
+    web_port: int = _setting(0, "Port of a worker's own web server on loopback; 0 takes a free one.", ge=0, le=65_535)
+    stack_folder: Path | None = _setting(
+        None, "Folder of the embedded Kafka and Redis; by default in the user's cache."
+    )
+
+
+SECRET_URL = re.compile(r"(?<=://)[^/@]*(?=@)")
+
+
+def masked(value: object) -> str:
+    """A setting's value as it may be shown: no password, neither alone nor inside a URL."""
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return SECRET_URL.sub("***", secret) if "://" in secret else "***" if secret else ""
+    return "" if value is None else SECRET_URL.sub("***", str(value))
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ENV_PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{name} {reason}."
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings from the environment.
+
+    Raises:
+        SettingsError: a value is not usable; the message names the variable and never the value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,17 @@
+"""The topics: one file each, with its name, key, partitions, retention and codec.
+
+A topic's name is what the broker knows it by after ``BOXOFFICE_TOPIC_PREFIX``.
+"""
+
+from topics import dead_letters, event_stats, purchase_requests, purchase_results, ticket_documents
+from topics.definition import TopicDefinition
+
+TOPICS: tuple[TopicDefinition, ...] = (
+    purchase_requests.TOPIC,
+    purchase_results.TOPIC,
+    ticket_documents.TOPIC,
+    event_stats.TOPIC,
+    dead_letters.TOPIC,
+)
+
+__all__ = ["TOPICS", "TopicDefinition"]

@@ -1,0 +1,20 @@
+"""``dead-letters``: what could not be read or made, whole, with the reason and the position."""
+
+from topics.definition import DAY_MS, TopicDefinition
+
+TOPIC = TopicDefinition(
+    name="dead-letters",
+    holds="what could not be read or made, whole, with the reason and the position in headers",
+    key="the original's key",
+    value="the original's bytes, cut after 64 KiB",
+    config={"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+)
+
+REASON_HEADER = "boxoffice-reason"
+"""One sentence: what is wrong with it and where."""
+
+POSITION_HEADER = "boxoffice-position"
+"""TOPIC:PARTITION:OFFSET at which the original lies."""
+
+CUT_HEADER = "boxoffice-cut"
+"""How many bytes the original had, when it was cut."""

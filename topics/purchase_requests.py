@@ -1,0 +1,25 @@
+"""``purchase-requests``: commands, in the order in which they are decided."""
+
+from topics.definition import DAY_MS, TopicDefinition
+
+TOPIC = TopicDefinition(
+    name="purchase-requests",
+    holds="commands",
+    key="event id, UTF-8",
+    value="JSON, models/commands.py",
+    config={
+        "cleanup.policy": "delete",
+        "retention.ms": str(7 * DAY_MS),
+        # A decision takes its time from the record: it has to be the broker's, not each client's.
+        "message.timestamp.type": "LogAppendTime",
+    },
+)
+
+ORIGIN_HEADER = "boxoffice-origin"
+"""PARTITION:OFFSET at which a forwarded command was found first."""
+
+PRIVATE_HEADER_PREFIX = "boxoffice-"
+"""Headers that only the box office writes."""
+
+TRACE_HEADER = "traceparent"
+"""W3C trace context, passed on to the fact when it came in."""
