@@ -1,0 +1,1 @@
+"""The messages and the rules: pure, without I/O and without a framework."""

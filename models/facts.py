@@ -1,0 +1,305 @@
+"""Facts: the decisions on ``purchase-results``, one record each.
+
+Facts are plain dictionaries with a checked shape: they are written, read and folded by the hundred
+thousand, and JSON objects are what they are. Consumers must accept members that they do not know.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import to_json
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from models.commands import (
+    MAX_QUANTITY,
+    Amount,
+    Buyer,
+    Count,
+    Currency,
+    EventIdText,
+    Name,
+    Quantity,
+    RequestId,
+    StartsAt,
+)
+
+RULES_VERSION: Final = 1
+"""The version of the rules that events are created under."""
+
+MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, where the calendar of RFC 3339 ends."""
+
+
+class Reason(StrEnum):
+    """Why a command was refused."""
+
+    UNKNOWN_EVENT = "unknown_event"
+    EVENT_CLOSED = "event_closed"
+    SOLD_OUT = "sold_out"
+    NOT_ENOUGH_LEFT = "not_enough_left"
+    OVER_ORDER_LIMIT = "over_order_limit"
+    REQUEST_ID_REUSED = "request_id_reused"
+    EVENT_EXISTS = "event_exists"
+    NO_SUCH_PURCHASE = "no_such_purchase"
+    ALREADY_CANCELLED = "already_cancelled"
+
+
+class Decider(StrEnum):
+    """Who decided: the only member that may differ when a fact is published again."""
+
+    REDIS = "redis"
+    LOCAL = "local"
+
+
+Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
+PartitionNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seq = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=2**63 - 1,
+        description="The fact's number within its event, from 1, without gaps; 0 counts nothing.",
+    ),
+]
+At = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+        description="The broker's timestamp of the command's record, at home.",
+    ),
+]
+Tickets = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        max_length=MAX_QUANTITY,
+        description="Their names, EVENT-NNNNNN with six digits or more.",
+    ),
+]
+_strict = with_config(ConfigDict(strict=True))
+
+
+@_strict
+class Source(TypedDict):
+    """Where the command was produced."""
+
+    partition: PartitionNumber
+    offset: Offset
+
+
+@_strict
+class PriceOfEvent(TypedDict):
+    """What one ticket costs, in the currency's smallest unit."""
+
+    amount: Amount
+    currency: Currency
+
+
+class Decision(TypedDict):
+    """What every fact about a readable command has."""
+
+    event_id: EventIdText
+    seq: Seq
+    request_id: RequestId
+    source: Source
+    at: At
+    decided_by: Literal["redis", "local"]
+
+
+@_strict
+class EventCreated(Decision):
+    """An event went on sale."""
+
+    type: Literal["event_created"]
+    name: Name
+    venue: Name
+    starts_at: StartsAt
+    capacity: Count
+    max_per_order: NotRequired[Count]
+    price: PriceOfEvent
+    rules: int
+
+
+@_strict
+class PurchaseConfirmed(Decision):
+    """The tickets are the buyer's."""
+
+    type: Literal["purchase_confirmed"]
+    buyer: Buyer
+    quantity: Quantity
+    tickets: Tickets
+
+
+@_strict
+class PurchaseRejected(Decision):
+    """The buyer got nothing, for the reason given."""
+
+    type: Literal["purchase_rejected"]
+    reason: Reason
+    buyer: Buyer
+    quantity: Quantity
+
+
+@_strict
+class PurchaseCancelled(Decision):
+    """The tickets of ``purchase`` are on sale again."""
+
+    type: Literal["purchase_cancelled"]
+    purchase: RequestId
+    buyer: Buyer
+    tickets: Tickets
+
+
+@_strict
+class TicketsAdded(Decision):
+    """There are ``count`` tickets more."""
+
+    type: Literal["tickets_added"]
+    count: Count
+
+
+@_strict
+class EventClosed(Decision):
+    """The sale has ended."""
+
+    type: Literal["event_closed"]
+
+
+@_strict
+class CommandRejected(Decision):
+    """A command other than a purchase was refused; ``command`` is its type."""
+
+    type: Literal["command_rejected"]
+    command: str
+    reason: Reason
+
+
+@_strict
+class CommandForwarded(TypedDict):
+    """The command was found away from home and sent there; its decision follows there."""
+
+    type: Literal["command_forwarded"]
+    event_id: EventIdText
+    seq: Literal[0]
+    request_id: RequestId
+    source: Source
+    at: At
+    home: PartitionNumber
+
+
+@_strict
+class CommandUnreadable(TypedDict):
+    """The record could not be read; it is kept on ``dead-letters``."""
+
+    type: Literal["command_unreadable"]
+    event_id: None
+    seq: Literal[0]
+    request_id: None
+    source: Source
+    at: At
+    reason: str
+
+
+DecisionFact = (
+    EventCreated
+    | PurchaseConfirmed
+    | PurchaseRejected
+    | PurchaseCancelled
+    | TicketsAdded
+    | EventClosed
+    | CommandRejected
+)
+Fact = DecisionFact | CommandForwarded | CommandUnreadable
+
+MODELS: Final = (
+    EventCreated,
+    PurchaseConfirmed,
+    PurchaseRejected,
+    PurchaseCancelled,
+    TicketsAdded,
+    EventClosed,
+    CommandRejected,
+    CommandForwarded,
+    CommandUnreadable,
+)
+
+_FACTS: Final[TypeAdapter[Fact]] = TypeAdapter(Annotated[Fact, Field(discriminator="type")])
+_validate = _FACTS.validator.validate_json
+
+
+class UnreadableFactError(Exception):
+    """A ledger record that is no fact."""
+
+
+def read_fact(value: bytes | None) -> Fact:
+    """The fact in a ledger record's value.
+
+    Raises:
+        UnreadableFactError: it is no JSON or lacks what a fact of its type has.
+    """
+    try:
+        fact: Fact = _validate(value or b"")
+    except ValidationError as error:
+        detail = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in detail["loc"])
+        raise UnreadableFactError(f"{where}: {detail['msg']}".lstrip(": ")) from None
+    return fact
+
+
+def write_fact(fact: Fact) -> bytes:
+    """The fact as one line of JSON, members in the order of the documentation."""
+    return to_json(fact)
+
+
+def same_decision(one: Fact, other: Fact) -> bool:
+    """Whether two facts differ in nothing but who decided."""
+    return {**one, "decided_by": None} == {**other, "decided_by": None}
+
+
+@lru_cache(maxsize=4096)
+def at_text(timestamp_ms: int) -> str:
+    """A record's timestamp as facts show it: RFC 3339, UTC, milliseconds, clamped to the calendar."""
+    clamped_ms = min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS)
+    seconds, milliseconds = divmod(clamped_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def at_ms(text: str) -> int:
+    """The inverse of :func:`at_text`, in milliseconds since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def ce_type(fact_type: str) -> str:
+    """The CloudEvents type of a fact."""
+    return f"boxoffice.{fact_type}.v{RULES_VERSION}"
+
+
+def ce_id(fact: Fact) -> str:
+    """EVENT-SEQ, or PARTITION-OFFSET of the source with seq 0: the same in every repeat."""
+    if fact["seq"]:
+        return f"{fact['event_id']}-{fact['seq']}"
+    return f"{fact['source']['partition']}-{fact['source']['offset']}"
+
+
+_RANGE = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})")
+
+
+def read_range(header: bytes | None) -> tuple[int, int] | None:
+    """FROM and TO of a ledger record's ``boxoffice-read`` header; None where it is missing or damaged."""
+    match = _RANGE.fullmatch((header or b"").decode("ascii", "replace"))
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    return (first, last) if first <= last else None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of every fact."""
+    return _FACTS.json_schema()

@@ -1,0 +1,55 @@
+"""The ledger's chain: which of the records on a ledger partition count.
+
+Every record carries the range of command offsets that it accounts for. The chain takes exactly the
+record whose range follows its bookmark and ignores every other: repeats, a replaced owner's, whatever
+lies behind a gap or a damaged record. What is missing is decided again, alike, and the chain closes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from models.facts import Fact, UnreadableFactError, read_fact, read_range
+from models.inventory import FoldError, Inventory, fold
+
+
+class Taken(Enum):
+    """What the chain did with a record."""
+
+    TAKEN = auto()
+    IGNORED = auto()
+    DAMAGED = auto()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The fold of one ledger partition.
+
+    ``bookmark`` is the offset of the last command accounted for, -1 before the first; ``last`` the
+    fact that answers it.
+    """
+
+    partition: int
+    bookmark: int = -1
+    last: Fact | None = None
+    inventory: Inventory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inventory = Inventory(self.partition)
+
+    def read(self, value: bytes | None, read_header: bytes | None) -> Taken:
+        """Take a record from the ledger, if it is the chain's next."""
+        offsets = read_range(read_header)
+        if offsets is None:
+            return Taken.DAMAGED
+        first, last = offsets
+        if first != self.bookmark + 1:
+            return Taken.IGNORED
+        try:
+            fact = read_fact(value)
+            fold(self.inventory, fact, last)
+        except (UnreadableFactError, FoldError):
+            return Taken.DAMAGED
+        self.bookmark, self.last = last, fact
+        return Taken.TAKEN
