@@ -1,0 +1,57 @@
+"""The purchases process: commands in, facts out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import faust
+
+from boxoffice import worker
+from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
+from boxoffice.copies import Copies
+from boxoffice.publishing import Publisher
+from boxoffice.recovery import Recovery
+from boxoffice.redis_connection import connect
+from boxoffice.redis_store import RedisStore
+from boxoffice.selling import Selling
+from boxoffice.settings import Settings
+from topics import purchase_requests
+
+
+def make_app(settings: Settings, partitions: int) -> faust.App:
+    """The app of the purchases process, on topics of so many partitions."""
+    app = worker.make_app(settings, "purchases")
+    commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(settings.topic_prefix)])
+    copies = Copies(settings, RedisStore(connect(settings), settings))
+    publisher = Publisher(settings, cast(BatchProducer, app.producer))
+    selling = Selling(settings, Recovery(settings, partitions), copies, publisher, worker.ending_on_failure)
+
+    @app.agent(commands)
+    async def sell(stream: faust.StreamT[bytes]) -> None:
+        async for batch in cast(BatchStream, stream).batches(settings.batch_size):
+            with worker.ending_on_failure():
+                await selling.sell(batch)
+
+    @app.on_rebalance_complete.connect
+    async def take_over(*_: Any, **__: Any) -> None:
+        with worker.ending_on_failure():
+            await selling.take_over(cast(BatchConsumer, app.consumer), partitions)
+
+    @app.on_before_shutdown.connect
+    async def stop(*_: Any, **__: Any) -> None:
+        await copies.stop()
+
+    return app
+
+
+def main(settings: Settings) -> int:
+    """Run the process until it is told to stop; returns its exit status.
+
+    Raises:
+        TopicsError: the topics cannot be used.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    partitions = loop.run_until_complete(worker.wait_for_topics(settings))
+    return worker.run(make_app(settings, partitions), loop)

@@ -1,0 +1,406 @@
+"""A batch path through Faust, by its own extension points: whole runs of records, from fetch to agent.
+
+Faust makes a Message and an Event of each record, and two tasks; here a run of consecutive records of
+one partition travels as one object, an agent takes what is there as one batch, and what it publishes
+goes out as one record batch a partition. A topic takes part by being a :class:`BatchTopic`; every
+other topic of the same app goes Faust's ordinary way. Nothing here knows what the records mean.
+
+    app = faust.App(..., Stream=BatchStream)
+    app.transport = app.producer_transport = BatchTransport(urls, app)
+
+    @app.agent(BatchTopic(app, topics=["orders"]))
+    async def take_orders(stream):
+        async for batch in stream.batches(1_000):
+            ...
+            batch.ack()
+
+What it promises:
+
+* Records of a partition arrive in order and without repeats as long as the partition stays assigned,
+  and only while it is assigned: runs that were fetched but not taken before a revocation are dropped.
+* Where a partition starts is the application's choice (:meth:`BatchConsumer.start_at`), else the
+  group's committed offset. A partition that is withheld is not read at all.
+* Only what is committed is read of a producer that uses transactions.
+* Batches are acknowledged in the order in which they were taken, and a revocation or a stop waits for
+  those that were taken; the offset behind the last acknowledged run is then committed by Faust's own
+  commit.
+* A run says which offset it was expected to begin at, so that whoever takes it can tell whether
+  records are missing.
+
+Back-pressure is by records that wait for a partition. An exception that leaves the agent's body must
+end the process (Faust would restart the agent and lose its place): pass ``on_error`` to the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, NamedTuple, cast
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import ConsumerStoppedError
+from faust.streams import Stream
+from faust.topics import Topic
+from faust.transport.conductor import Conductor
+from faust.transport.consumer import RecordMap
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode.utils.futures import notify
+
+Record = ConsumerRecord[bytes, bytes]
+Outgoing = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
+"""Key, value and headers of a record to publish."""
+
+FETCH_MAX_WAIT_MS = 50
+"""A fetch without data blocks its broker's other partitions for so long (aiokafka sends one at a time)."""
+
+RUN_SIZE = 1_000
+"""Records of one run, at most: a batch is made of whole runs."""
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition. ``first`` is the offset that was expected next."""
+
+    tp: TP
+    generation: int
+    first: int
+    next: int
+    records: list[Record]
+
+
+class Batch:
+    """Runs of several partitions, taken together; acknowledged once, in the order of taking."""
+
+    def __init__(self, runs: list[Run], stream: BatchStream) -> None:
+        self.runs = runs
+        self.acked = False
+        self.refcount = 1
+        self._stream = stream
+
+    def __len__(self) -> int:
+        return sum(len(run.records) for run in self.runs)
+
+    def ack(self) -> None:
+        """Let the offsets behind the batch be committed."""
+        self._stream.settle(self)
+
+
+class BatchTopic(Topic):
+    """A topic whose records travel in runs."""
+
+
+class BatchStream(Stream):  # type: ignore[type-arg]
+    """A stream that can also be read in batches."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unsettled: deque[Batch] = deque()
+
+    async def batches(self, size: int) -> AsyncIterator[Batch]:
+        """What is there, at most ``size`` records at once, or one run if that is longer.
+
+        A lone record is not kept waiting for others.
+        """
+        await self.maybe_start()
+        queue = cast(Any, self.channel).queue
+        while not self.should_stop:
+            try:
+                first = await queue.get()
+            except StopAsyncIteration:
+                return  # Faust's way of telling an agent to stop.
+            runs = self._still_ours([first])
+            count = sum(len(run.records) for run in runs)
+            while not queue.empty() and count + len(queue._queue[0].records) <= size:
+                run = self._still_ours([queue.get_nowait()])
+                count += sum(len(one.records) for one in run)
+                runs += run
+            if runs:
+                yield self._taken(runs)
+            await asyncio.sleep(0)
+
+    def _still_ours(self, runs: list[Run]) -> list[Run]:
+        """Runs of an assignment that has ended are read again by whoever has the partition now."""
+        if not self.app.flow_control.is_active():
+            return []
+        return [run for run in runs if run.generation == self.app.consumer_generation_id]
+
+    def _taken(self, runs: list[Run]) -> Batch:
+        batch = Batch(runs, self)
+        self._unsettled.append(batch)
+        cast(BatchConsumer, self.app.consumer).on_batch_taken(batch)
+        return batch
+
+    def settle(self, batch: Batch) -> None:
+        """Acknowledge the batch that was taken first."""
+        if self._unsettled.popleft() is not batch:
+            raise RuntimeError("batches must be acknowledged in the order in which they were taken")
+        batch.acked = True
+        cast(BatchConsumer, self.app.consumer).on_batch_acked(batch)
+
+
+class BatchConductor(Conductor):
+    """Knows which queue a partition's runs go to."""
+
+    def batch_queue(self, tp: TP) -> Any | None:
+        """The queue of the one agent that reads this partition in batches, if there is one."""
+        for topic in self._tp_index.get(tp, ()):
+            if isinstance(topic, BatchTopic):
+                return topic.queue
+        return None
+
+    def is_batch_topic(self, name: str) -> bool:
+        """Whether a topic is read in batches."""
+        return any(isinstance(topic, BatchTopic) for topic in self._topic_name_index.get(name, ()))
+
+
+class CommittedReads(driver.AIOKafkaConsumerThread):
+    """Faust has no setting for the isolation level, nor for how long a fetch waits."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer: Any = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return cast(AIOKafkaConsumer, consumer)
+
+
+class BatchConsumer(driver.Consumer):
+    """Puts runs on the agents' queues, and knows how far each partition was read and acknowledged."""
+
+    buffer_size: int = 20_000
+    """Records that wait for a partition before its fetching pauses."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Counts the times that the flow was stopped: a fetch that began before belongs to the past.
+        self._epoch = 0
+        self._starts: dict[TP, int] = {}
+        self._withheld: set[TP] = set()
+        self._next: dict[TP, int] = {}
+        self._waiting: Counter[TP] = Counter()
+        self._behind_acked: dict[TP, int] = {}
+        self._room = asyncio.Event()
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return CommittedReads(self, loop=self.loop, beacon=self.beacon)
+
+    # Where partitions start
+
+    def start_at(self, tp: TP, offset: int) -> None:
+        """Read an assigned partition from ``offset`` on; to be called before its flow resumes."""
+        self._starts[tp] = offset
+        self._withheld.discard(tp)
+        self._behind_acked[tp] = offset
+
+    def withhold(self, tp: TP) -> None:
+        """Do not read an assigned partition."""
+        self._withheld.add(tp)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume fetching, except of what is withheld."""
+        super().resume_partitions({tp for tp in tps if tp not in self._withheld})
+
+    async def perform_seek(self) -> None:
+        """Go to where the application starts, in a batch topic; elsewhere to the committed offsets."""
+        await super().perform_seek()
+        for tp in self.assignment():
+            if self._is_batch_topic(tp):
+                await self._seek_batch(tp)
+
+    async def _seek_batch(self, tp: TP) -> None:
+        start = self._starts.get(tp)
+        if start is None:
+            start = await self.position(tp) or 0
+        else:
+            # The group's offset may have been set by anyone: let the next commit correct it.
+            self._committed_offset[tp] = None
+        await self.seek(tp, start)
+        self._next[tp] = start
+
+    def _is_batch_topic(self, tp: TP) -> bool:
+        return cast(BatchConductor, self.app.topics).is_batch_topic(tp.topic)
+
+    # Fetching
+
+    def stop_flow(self) -> None:
+        """Stop, and let what is being fetched be thrown away."""
+        self._epoch += 1
+        super().stop_flow()
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await self._drain_once()
+        except (ConsumerStoppedError, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+
+    async def _drain_once(self) -> None:
+        if not self.flow_active:
+            await self.wait(cast(Any, self.can_resume_flow))
+        epoch = self._epoch
+        active = set(self._get_active_partitions())
+        if not active:
+            await self._wait_for_room()
+            return
+        fetched = await self._getmany(active, timeout=1.0)
+        if self.should_stop or not fetched:
+            await asyncio.sleep(0)
+        elif epoch != self._epoch:
+            await self._go_back(fetched)
+        else:
+            await self._deliver(fetched)
+
+    async def _wait_for_room(self) -> None:
+        self._room.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._room.wait(), timeout=0.1)
+
+    async def _go_back(self, fetched: RecordMap) -> None:
+        """What was fetched while the flow was stopped is thrown away: read it again.
+
+        While the flow is still stopped there is nothing to do: it resumes with a seek.
+        """
+        assignment = self.assignment()
+        for tp in cast(Mapping[TP, Any], fetched):
+            if self.flow_active and tp in assignment and tp in self._next:
+                await self.seek(tp, self._next[tp])
+
+    async def _deliver(self, fetched: RecordMap) -> None:
+        ordinary: dict[TP, list[Any]] = {}
+        conductor = cast(BatchConductor, self.app.topics)
+        for tp, records in fetched.items():
+            queue = conductor.batch_queue(tp)
+            if queue is None:
+                ordinary[tp] = records
+            else:
+                self._deliver_runs(tp, queue, records)
+        if ordinary:
+            await self._deliver_messages(ordinary)
+
+    def _deliver_runs(self, tp: TP, queue: Any, records: list[Record]) -> None:
+        """Put a fetch's records on the queue, with no await between them."""
+        expected = self._next.get(tp)
+        if expected is None:
+            return
+        if records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
+        for at in range(0, len(records), RUN_SIZE):
+            part = records[at : at + RUN_SIZE]
+            run = Run(tp, self.app.consumer_generation_id, expected, part[-1].offset + 1, part)
+            queue.force_put_nowait(run)
+            expected = run.next
+        self._next[tp] = expected
+        self._waiting[tp] += len(records)
+        if self._waiting[tp] >= self.buffer_size:
+            self.on_buffer_full(tp)
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+
+    async def _deliver_messages(self, fetched: dict[TP, list[Any]]) -> None:
+        """Faust's ordinary way, for the app's other topics."""
+        epoch = self._epoch
+        for tp, record in self.scheduler.iterate(cast(Any, fetched)):
+            if epoch != self._epoch:
+                return
+            message = self._to_message(tp, record)
+            expected = self._read_offset[tp]
+            if expected is not None and message.offset < expected:
+                continue
+            if expected and message.offset > expected + 1 and self.app.topics.acks_enabled_for(tp.topic):
+                await self._add_gap(tp, expected + 1, message.offset)
+            await self.wait_first(self.callback(message), self.suspend_flow.wait())
+            self._read_offset[tp] = message.offset
+
+    # Taking and acknowledging
+
+    def on_batch_taken(self, batch: Batch) -> None:
+        """A batch left the queue: a revocation waits for it from now on."""
+        self._unacked_messages.add(cast(Any, batch))
+        now = monotonic()
+        for run in batch.runs:
+            self.app.monitor.stream_inbound_time[run.tp] = now
+            self._waiting[run.tp] -= len(run.records)
+            if self._waiting[run.tp] < self.buffer_size // 2 and run.tp in self._buffered_partitions:
+                self.on_buffer_drop(run.tp)
+                self._room.set()
+
+    def on_batch_acked(self, batch: Batch) -> None:
+        """A batch is done: the offsets behind its runs may be committed."""
+        self._unacked_messages.discard(cast(Any, batch))
+        for run in batch.runs:
+            if run.tp in self._behind_acked or run.tp in self._next:
+                self._behind_acked[run.tp] = run.next
+        notify(self._waiting_for_ack)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        for tp in list(self._behind_acked):
+            if topics is None or tp in topics or tp.topic in topics:
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp in self._behind_acked:
+            return self._behind_acked[tp]
+        return super()._new_offset(tp)
+
+    # Rebalances
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Settle and commit what was taken before Faust forgets what was acknowledged."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        self._waiting.clear()
+        await self.wait_empty()
+        for tp in revoked:
+            self._behind_acked.pop(tp, None)
+            self._starts.pop(tp, None)
+            self._next.pop(tp, None)
+        await super().on_partitions_revoked(revoked)
+
+
+class BatchProducer(driver.Producer):
+    """Publishes many records of one partition as one record batch, idempotent, acknowledged by all."""
+
+    max_batch_bytes: int = 900_000
+    """Below the 1 MiB that a broker accepts by default as ``message.max.bytes``."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {
+            **super()._settings_extra(),
+            "acks": "all",
+            "enable_idempotence": True,
+            "max_batch_size": self.max_batch_bytes,
+        }
+
+    async def publish(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Publish in order, one record batch in flight; returns (base offset, count) of each.
+
+        Raises:
+            KafkaError: the broker did not acknowledge a batch; those before it stand.
+        """
+        acknowledged = []
+        at = 0
+        while at < len(records):
+            builder = self._ensure_producer().create_batch()
+            begun = at
+            while at < len(records):
+                key, value, headers = records[at]
+                # A batch that is full refuses by returning None.
+                if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    break
+                at += 1
+            builder.close()
+            metadata = await (await self._ensure_producer().send_batch(builder, topic, partition=partition))
+            acknowledged.append((metadata.offset, at - begun))
+        return acknowledged
+
+
+class BatchTransport(driver.Transport):
+    """Faust's transport, with the parts above."""
+
+    Consumer = BatchConsumer
+    Producer = BatchProducer
+    Conductor = BatchConductor

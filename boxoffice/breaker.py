@@ -1,0 +1,102 @@
+"""A circuit breaker for Redis: a dead server costs one timeout, not one a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+log = structlog.get_logger(__name__)
+
+_SERVER_ERRORS = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    OSError,
+)
+_SERVER_ERROR_CODES = ("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "NOPERM")
+
+
+def is_server_error(error: BaseException) -> bool:
+    """Whether an error says that the server cannot serve, not that one event's keys are wrong."""
+    if isinstance(error, _SERVER_ERRORS):
+        return True
+    message = str(error).removeprefix("-")
+    return isinstance(error, RedisError) and message.partition(" ")[0] in _SERVER_ERROR_CODES
+
+
+class Breaker:
+    """Closed while Redis serves; open from a failure on until a probe succeeds.
+
+    ``delay_s`` doubles from probe to probe, and goes on doubling if Redis fails again before it has
+    served a call.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[], Awaitable[None]],
+        on_closed: Callable[[], None],
+        first_delay_s: float,
+        longest_delay_s: float,
+    ) -> None:
+        self._probe = probe
+        self._on_closed = on_closed
+        self._first_delay_s = self._delay_s = first_delay_s
+        self._longest_delay_s = longest_delay_s
+        self._probing: asyncio.Task[None] | None = None
+        self.times_opened = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Redis is left alone."""
+        return self._probing is not None
+
+    def failed(self, error: BaseException) -> None:
+        """Redis did not serve: leave it alone, and probe."""
+        if self._probing is None:
+            self.times_opened += 1
+            log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
+            self._probing = asyncio.create_task(self._probe_until_closed())
+
+    def served(self) -> None:
+        """Redis answered a call."""
+        if self._probing is None:
+            self._delay_s = self._first_delay_s
+
+    async def _probe_until_closed(self) -> None:
+        while True:
+            await asyncio.sleep(self._delay_s)
+            self._delay_s = min(self._delay_s * 2, self._longest_delay_s)
+            try:
+                await self._probe()
+            except (RedisError, TimeoutError, OSError) as error:
+                log.debug("Redis is still down", error=type(error).__name__)
+            else:
+                break
+        self._probing = None
+        log.warning("Redis answers again")
+        self._on_closed()
+
+    async def stop(self) -> None:
+        """Stop probing."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)

@@ -1,0 +1,381 @@
+"""What Redis has of each event: let it decide where it is in step, bring it up to the ledger where not.
+
+The ledger's fold is right, always; Redis is a copy that decides too. A copy is
+
+* ``IN_STEP``: Redis decides, and its answers are compared with the table's;
+* ``BEHIND``: it missed facts. Those since then are its backlog, unless it has lost more than that;
+* ``SETTLING``: the backlog is being applied, in order;
+* ``REBUILDING``: its keys are loaded anew from the table, and will be switched in at once; what is
+  decided meanwhile joins the backlog.
+
+A copy that is not in step keeps nobody waiting: its event is decided by the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import structlog
+from redis.exceptions import RedisError
+
+from boxoffice.breaker import Breaker, is_server_error
+from boxoffice.deciding import Answer, OwnedPartition, new_decision
+from boxoffice.publishing import Sold
+from boxoffice.redis_store import DecideCall, EventPosition, RedisStore, Snapshot
+from boxoffice.settings import Settings
+from lua import Code
+from lua.calls import MAX_ADDED, DecideReply, agrees
+from models.commands import AddTickets
+from models.facts import Decider, DecisionFact
+from models.inventory import Event
+
+log = structlog.get_logger(__name__)
+
+INLINE_BACKLOG = 1_000
+"""A backlog up to this goes in front of the next commands, in the same round trip."""
+CONCURRENT_HEALS = 4
+MOST_ATTEMPTS = 3
+
+Applied = tuple[DecisionFact, int]
+"""A fact, and its command's offset at home."""
+
+
+class CopyState(Enum):
+    """How an event's copy in Redis stands to the ledger."""
+
+    IN_STEP = auto()
+    BEHIND = auto()
+    SETTLING = auto()
+    REBUILDING = auto()
+
+
+@dataclass(slots=True)
+class Copy:
+    """One event's copy. ``lost_more``: it cannot be settled from the backlog alone."""
+
+    event: Event
+    partition: int
+    state: CopyState = CopyState.IN_STEP
+    backlog: list[Applied] = field(default_factory=list)
+    lost_more: bool = False
+    redis_seq: int = 0
+    rebuilt: bool = False
+    """It was rebuilt, and has not agreed since."""
+    attempts: int = 0
+    given_up: bool = False
+
+    def can_decide(self) -> bool:
+        """Whether Redis may decide, after a short backlog at most."""
+        if self.given_up or self.lost_more:
+            return False
+        return self.state is CopyState.IN_STEP or (
+            self.state is not CopyState.REBUILDING and len(self.backlog) <= INLINE_BACKLOG
+        )
+
+    def missed(self, facts: Iterable[Applied]) -> None:
+        """Redis did not hear of these."""
+        if self.state is CopyState.IN_STEP:
+            self.state = CopyState.BEHIND
+        if not self.lost_more or self.state is CopyState.REBUILDING:
+            self.backlog.extend(facts)
+
+    def lost(self) -> None:
+        """Redis has lost more than the backlog holds."""
+        self.state = CopyState.BEHIND
+        self.lost_more = True
+        self.backlog.clear()
+
+    def in_step(self) -> None:
+        """Redis has all that the table has."""
+        self.state = CopyState.IN_STEP
+        self.redis_seq = self.event.seq
+        self.backlog.clear()
+
+
+class Copies:
+    """The copies of all events of the partitions that this worker owns."""
+
+    def __init__(self, settings: Settings, store: RedisStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._copies: dict[str, Copy] = {}
+        self._owned: dict[int, OwnedPartition] = {}
+        self._healing: dict[str, asyncio.Task[None]] = {}
+        self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
+        self._check_now = asyncio.Event()
+        self._checking: asyncio.Task[None] | None = None
+        self.divergences = 0
+        self.breaker = Breaker(
+            store.ping,
+            self._heal_all,
+            settings.breaker_first_probe_ms / 1000,
+            settings.breaker_longest_probe_ms / 1000,
+        )
+
+    # Ownership
+
+    def adopt(self, owned: OwnedPartition) -> None:
+        """Take over a partition's events. Redis is trusted to say itself where it is behind."""
+        self._owned[owned.number] = owned
+        for event_id, event in owned.ledger.inventory.events.items():
+            if event_id not in self._copies:
+                self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
+        self._check_now.set()
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check_repeatedly())
+
+    def drop(self, number: int) -> None:
+        """Forget a partition's events."""
+        self._owned.pop(number, None)
+        for event_id in [event_id for event_id, copy in self._copies.items() if copy.partition == number]:
+            del self._copies[event_id]
+
+    async def stop(self) -> None:
+        """End all work in the background."""
+        tasks = [*self._healing.values(), *([self._checking] if self._checking else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.breaker.stop()
+
+    # Deciding
+
+    async def decide(self, sold: Sold) -> None:
+        """Let Redis decide what the table has decided, one round trip for all events of a batch.
+
+        Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand.
+        """
+        calls: list[tuple[Copy, list[Answer], DecideCall]] = []
+        for copy, answers in self._by_event(sold):
+            if self.breaker.is_open or not copy.can_decide() or _adds_many(answers):
+                self._missed(copy, answers)
+            else:
+                calls.append((copy, answers, _call(copy, answers)))
+        if not calls:
+            return
+        try:
+            replies = await self._store.decide([call for _, _, call in calls])
+        except (RedisError, TimeoutError, OSError) as error:
+            self.breaker.failed(error)
+            for copy, answers, _ in calls:
+                self._missed(copy, answers)
+            return
+        self.breaker.served()
+        for (copy, answers, _), reply in zip(calls, replies, strict=True):
+            self._compare(copy, answers, reply)
+
+    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Answer]]]:
+        by_event: defaultdict[str, list[Answer]] = defaultdict(list)
+        for owned, answers in sold:
+            for answer in answers:
+                if answer.decided is not None:
+                    by_event[new_decision(answer)["event_id"]].append(answer)
+                elif answer.fact["type"] == "event_created" and answer.fact["event_id"] not in self._copies:
+                    self._created(owned, answer.fact["event_id"])
+        return [(self._copies[event_id], answers) for event_id, answers in by_event.items()]
+
+    def _created(self, owned: OwnedPartition, event_id: str) -> None:
+        """A new event is loaded in the background; until then the table decides."""
+        copy = self._copies[event_id] = Copy(owned.ledger.inventory.events[event_id], owned.number)
+        copy.lost()
+        self._heal(copy)
+
+    def _missed(self, copy: Copy, answers: list[Answer]) -> None:
+        copy.missed(_applied(answers))
+        if _adds_many(answers):
+            copy.lost()
+        self._bound_backlog()
+        self._heal(copy)
+
+    def _bound_backlog(self) -> None:
+        if sum(len(copy.backlog) for copy in self._copies.values()) > self._settings.backlog_limit:
+            longest = max(self._copies.values(), key=lambda copy: len(copy.backlog))
+            log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
+            longest.lost()
+
+    def _compare(self, copy: Copy, answers: list[Answer], reply: DecideReply | Exception) -> None:
+        if isinstance(reply, Exception):
+            if is_server_error(reply):
+                self.breaker.failed(reply)
+                self._missed(copy, answers)
+                return
+            log.error("Redis cannot decide for an event", event_id=copy.event.event_id, error=str(reply)[:200])
+            self._lost(copy)
+        elif reply.code is not Code.DECIDED:
+            log.warning(
+                "Redis has lost facts of an event", event_id=copy.event.event_id, reply=str(reply._replace(answers=[]))
+            )
+            self._lost(copy)
+        elif all(agrees(new_decision(answer), told) for answer, told in zip(answers, reply.answers, strict=True)):
+            for answer in answers:
+                new_decision(answer)["decided_by"] = Decider.REDIS.value
+            copy.in_step()
+            copy.rebuilt, copy.attempts = False, 0
+        else:
+            self._diverged(copy, answers, reply)
+
+    def _diverged(self, copy: Copy, answers: list[Answer], reply: DecideReply) -> None:
+        """The table is right; publishing shows whether it knows the whole ledger."""
+        self.divergences += 1
+        differing = next(
+            (answer, told)
+            for answer, told in zip(answers, reply.answers, strict=True)
+            if not agrees(new_decision(answer), told)
+        )
+        log.error(
+            "Redis decided otherwise than the ledger",
+            event_id=copy.event.event_id,
+            ledger=differing[0].fact,
+            redis=str(differing[1]),
+        )
+        if copy.rebuilt:
+            self._give_up(copy)
+        else:
+            self._lost(copy)
+
+    def _give_up(self, copy: Copy) -> None:
+        copy.given_up = True
+        copy.lost()
+        log.critical("an event's copy in Redis cannot be healed, it goes on locally", event_id=copy.event.event_id)
+
+    # Healing
+
+    def _lost(self, copy: Copy) -> None:
+        copy.lost()
+        self._heal(copy)
+
+    def _heal_all(self) -> None:
+        for copy in self._copies.values():
+            if copy.state is not CopyState.IN_STEP:
+                self._heal(copy)
+
+    def _heal(self, copy: Copy) -> None:
+        event_id = copy.event.event_id
+        if event_id not in self._healing and not copy.given_up and not self.breaker.is_open:
+            task = self._healing[event_id] = asyncio.create_task(self._bring_up(copy))
+            task.add_done_callback(lambda _: self._healed(event_id, copy))
+
+    def _healed(self, event_id: str, copy: Copy) -> None:
+        del self._healing[event_id]
+        if self._is_ours(copy) and copy.state is not CopyState.IN_STEP:
+            self._heal(copy)
+
+    def _is_ours(self, copy: Copy) -> bool:
+        return self._copies.get(copy.event.event_id) is copy
+
+    async def _bring_up(self, copy: Copy) -> None:
+        async with self._heals:
+            try:
+                while self._is_ours(copy) and copy.state is not CopyState.IN_STEP and not self.breaker.is_open:
+                    if copy.lost_more:
+                        await self._rebuild(copy)
+                    else:
+                        await self._settle(copy)
+            except (RedisError, TimeoutError, OSError) as error:
+                self._heal_failed(copy, error)
+
+    def _heal_failed(self, copy: Copy, error: Exception) -> None:
+        if copy.state is CopyState.REBUILDING:
+            copy.lost()
+        if is_server_error(error):
+            copy.state = CopyState.BEHIND
+            self.breaker.failed(error)
+            return
+        log.error("an event's copy could not be brought up", event_id=copy.event.event_id, error=str(error)[:200])
+        copy.lost()
+        copy.attempts += 1
+        if copy.attempts >= MOST_ATTEMPTS:
+            self._give_up(copy)
+
+    async def _settle(self, copy: Copy) -> None:
+        """Apply what is in the backlog now; what is decided meanwhile is settled next."""
+        copy.state = CopyState.SETTLING
+        facts = copy.backlog[:INLINE_BACKLOG]
+        reply = await self._store.settle(copy.event.event_id, facts) if facts else None
+        if copy.state is not CopyState.SETTLING:
+            return  # A batch has settled it on its way, or found it damaged.
+        if reply is not None and reply.code is not Code.SETTLED:
+            log.warning("an event cannot be settled", event_id=copy.event.event_id, reply=str(reply))
+            copy.lost()
+            return
+        if copy.backlog[: len(facts)] == facts:
+            del copy.backlog[: len(facts)]
+        if not copy.backlog:
+            copy.in_step()
+
+    async def _rebuild(self, copy: Copy) -> None:
+        """Load the event as it is now; what is decided meanwhile joins the backlog."""
+        copy.state = CopyState.REBUILDING
+        copy.lost_more = False
+        copy.backlog.clear()
+        code = await self._store.rebuild(Snapshot.of(copy.event, copy.partition))
+        if copy.state is not CopyState.REBUILDING:
+            return
+        if code is Code.INCOMPLETE:
+            copy.lost()
+            return
+        log.info("event loaded into Redis", event_id=copy.event.event_id, seq=copy.event.seq, outcome=code.name)
+        copy.rebuilt = True
+        copy.state = CopyState.SETTLING
+
+    # Looking after copies that nobody sells from
+
+    async def _check_repeatedly(self) -> None:
+        while True:
+            self._check_now.clear()
+            if not self.breaker.is_open:
+                try:
+                    await self._check()
+                except (RedisError, TimeoutError, OSError) as error:
+                    self.breaker.failed(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._check_now.wait(), timeout=self._settings.redis_check_interval_s)
+
+    async def _check(self) -> None:
+        """Compare how far Redis is with how far it was known to be, for all events."""
+        copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
+        expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
+        found = await self._store.positions(list(copies))
+        for event_id, copy in copies.items():
+            position = found[event_id]
+            if not self._is_ours(copy) or copy.state is not CopyState.IN_STEP:
+                continue
+            if position is None or position.seq < expected[event_id] or self._is_damaged(copy, position):
+                log.warning(
+                    "Redis has lost facts of an event", event_id=event_id, expected=expected[event_id], found=position
+                )
+                self._lost(copy)
+
+    def _is_damaged(self, copy: Copy, position: EventPosition) -> bool:
+        """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
+        if position.seq == copy.event.seq == copy.redis_seq:
+            return position.sold != copy.event.sold
+        return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
+
+
+def _applied(answers: list[Answer]) -> list[Applied]:
+    return [(new_decision(answer), answer.last) for answer in answers]
+
+
+def _call(copy: Copy, answers: list[Answer]) -> DecideCall:
+    decided = [answer.decided for answer in answers if answer.decided is not None]
+    return DecideCall(
+        copy.event.event_id,
+        decided[0].seq_before,
+        [(one.command, one.position) for one in decided],
+        list(copy.backlog),
+    )
+
+
+def _adds_many(answers: list[Answer]) -> bool:
+    return any(
+        answer.decided is not None
+        and isinstance(answer.decided.command, AddTickets)
+        and answer.decided.command.count > MAX_ADDED
+        for answer in answers
+    )

@@ -1,0 +1,162 @@
+"""Clients of Kafka beside Faust's own: made from the settings, and the few things asked of them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import murmur2
+
+from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.settings import Settings
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+def home_partition(event_id: str, partitions: int) -> int:
+    """The partition on which an event is decided: Java's default partitioner on its id."""
+    return int((murmur2(event_id.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS context that the settings ask for, if any.
+
+    Raises:
+        SettingsError: a file cannot be read or is no certificate or key.
+    """
+    if settings.kafka_security_protocol not in ("SSL", "SASL_SSL"):
+        return None
+    try:
+        return create_ssl_context(
+            cafile=settings.kafka_ssl_cafile,
+            certfile=settings.kafka_ssl_certfile,
+            keyfile=settings.kafka_ssl_keyfile,
+            password=settings.kafka_ssl_password.get_secret_value() or None,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"The BOXOFFICE_KAFKA_SSL files cannot be used: {error}.") from None
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client takes: where the brokers are, and who we are."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers.split(","),
+        "client_id": "boxoffice",
+        "request_timeout_ms": settings.kafka_request_timeout_ms,
+        "security_protocol": settings.kafka_security_protocol,
+        "ssl_context": ssl_context(settings),
+    }
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": settings.kafka_sasl_password.get_secret_value(),
+        }
+    return options
+
+
+def _unreachable(settings: Settings, error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"Kafka at {settings.kafka_bootstrap_servers} cannot be reached ({type(error).__name__}): "
+        "is it running, and is BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS right?"
+    )
+
+
+@asynccontextmanager
+async def _started(settings: Settings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        await close()
+        raise _unreachable(settings, error) from None
+    try:
+        yield
+    finally:
+        await close()
+
+
+@asynccontextmanager
+async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An administration client.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaAdminClient(**client_options(settings))
+    async with _started(settings, client, client.close):
+        yield client
+
+
+@asynccontextmanager
+async def producer(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that loses and repeats nothing: acks=all, idempotent.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True, **options)
+    async with _started(settings, client, client.stop):
+        yield client
+
+
+@asynccontextmanager
+async def reader(settings: Settings, partitions: Iterable[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of given partitions, without a group: it reads what is committed, and commits nothing.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaConsumer(
+        **client_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=100,
+    )
+    async with _started(settings, client, client.stop):
+        assigned = list(partitions)
+        if assigned:
+            client.assign(assigned)
+            # Each is resumed while it is read: nobody waits for what another's fetch waits for.
+            client.pause(*assigned)
+        yield client
+
+
+async def read_between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, first: int, end: int
+) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+    """The records of a reader's partition from offset ``first`` until ``end``, in lists as they arrive.
+
+    ``end`` is exclusive. The offsets of markers and of aborted transactions hold no record.
+    """
+    consumer.seek(partition, first)
+    consumer.resume(partition)
+    try:
+        while await consumer.position(partition) < end:
+            for records in (await consumer.getmany(partition, timeout_ms=1_000)).values():
+                wanted = records if records[-1].offset < end else [r for r in records if r.offset < end]
+                if wanted:
+                    yield wanted
+    finally:
+        consumer.pause(partition)
+
+
+def topic_partitions(topic: str, count: int) -> list[TopicPartition]:
+    """All partitions of a topic."""
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """The last header of that name: the one that was added last."""
+    for key, value in reversed(headers):
+        if key == name:
+            return value
+    return None

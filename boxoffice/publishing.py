@@ -1,0 +1,144 @@
+"""Publish answers: what goes out first, the ledger records in order, and whose records they landed behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from boxoffice.batches import BatchProducer, Outgoing
+from boxoffice.deciding import Answer, OwnedPartition
+from boxoffice.errors import LedgerError, PublishError
+from boxoffice.kafka import header, read_between, reader
+from boxoffice.settings import Settings
+from models.facts import Fact, UnreadableFactError, ce_id, ce_type, read_fact, read_range, same_decision, write_fact
+from topics import dead_letters, purchase_requests, purchase_results
+from topics.purchase_requests import TRACE_HEADER
+from topics.purchase_results import READ_HEADER
+
+log = structlog.get_logger(__name__)
+
+CE_SOURCE = b"boxoffice"
+_FIXED_HEADERS = (
+    ("ce_specversion", b"1.0"),
+    ("ce_source", CE_SOURCE),
+    ("content-type", b"application/json"),
+)
+
+Sold = Sequence[tuple[OwnedPartition, list[Answer]]]
+"""The answers of one batch, by partition."""
+
+
+def ledger_record(answer: Answer) -> Outgoing:
+    """Key, value and headers of an answer's record in the ledger: CloudEvents, Kafka binary mode."""
+    fact = answer.fact
+    headers = [
+        *_FIXED_HEADERS,
+        ("ce_type", ce_type(fact["type"]).encode()),
+        ("ce_id", ce_id(fact).encode()),
+        ("ce_time", fact["at"].encode()),
+        (READ_HEADER, b"%d-%d" % (answer.first, answer.last)),
+    ]
+    if answer.trace is not None:
+        headers.append((TRACE_HEADER, answer.trace))
+    return (fact["event_id"] or "").encode(), write_fact(fact), headers
+
+
+class Publisher:
+    """Publishes what was decided, within a deadline, and checks where it landed."""
+
+    def __init__(self, settings: Settings, producer: BatchProducer) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._timeout_s = settings.publish_timeout_ms / 1000
+        self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._dead_letters = dead_letters.TOPIC.full_name(settings.topic_prefix)
+
+    async def publish(self, sold: Sold) -> None:
+        """Publish the answers of a batch; when this returns they are acknowledged.
+
+        Raises:
+            PublishError: the broker did not acknowledge in time, or at all.
+            LedgerError: somebody else's records are in the way.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._publish_side_records(sold)
+                await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
+        except TimeoutError:
+            raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
+        except KafkaError as error:
+            raise PublishError(f"Kafka refused a publish: {error!r}.") from error
+
+    async def _publish_side_records(self, sold: Sold) -> None:
+        """Forwards and dead letters go out before any record that accounts for their commands."""
+        outgoing: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for owned, answers in sold:
+            for answer in answers:
+                if answer.forward is not None and answer.fact["type"] == "command_forwarded":
+                    outgoing[self._requests, answer.fact["home"]].append(answer.forward)
+                elif answer.dead_letter is not None:
+                    outgoing[self._dead_letters, owned.number].append(answer.dead_letter)
+        if outgoing:
+            await asyncio.gather(
+                *(self._producer.publish(topic, number, records) for (topic, number), records in outgoing.items())
+            )
+
+    async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
+        landed = await self._producer.publish(self._ledger, owned.number, [ledger_record(answer) for answer in answers])
+        settled = 0
+        for base_offset, count in landed:
+            if base_offset != owned.ledger_end:
+                await self._explain(owned, answers, base_offset)
+            settled += count
+            owned.ledger_end = base_offset + count
+            owned.settled_bookmark = answers[settled - 1].last
+        owned.unsettled -= len(answers)
+
+    async def _explain(self, owned: OwnedPartition, answers: list[Answer], base_offset: int) -> None:
+        """Read what lies between the ledger's known end and where our records landed.
+
+        Harmless is what the chain ignores, and what says the same as our own answers.
+
+        Raises:
+            LedgerError: the ledger lost its tail, or holds what we would not have written.
+        """
+        if base_offset < owned.ledger_end:
+            raise LedgerError(
+                f"{self._ledger} partition {owned.number} lost its tail: a record landed at {base_offset}, "
+                f"its end was {owned.ledger_end}."
+            )
+        tp = TopicPartition(self._ledger, owned.number)
+        bookmark = owned.settled_bookmark
+        ours = {answer.last: answer for answer in answers}
+        foreign = 0
+        async with reader(self._settings, [tp]) as consumer:
+            async for records in read_between(consumer, tp, owned.ledger_end, base_offset):
+                for record in records:
+                    foreign += 1
+                    offsets = read_range(header(record.headers, READ_HEADER))
+                    if offsets is None or offsets[0] != bookmark + 1:
+                        continue
+                    if not _says_the_same(ours.get(offsets[1]), offsets[0], record.value):
+                        raise LedgerError(
+                            f"{self._ledger} partition {owned.number} has at offset {record.offset} a record "
+                            "that this worker did not write and would not have written."
+                        )
+                    bookmark = offsets[1]
+        if foreign:
+            log.warning("another worker's records in the ledger, all repeats", partition=owned.number, records=foreign)
+
+
+def _says_the_same(answer: Answer | None, first: int, value: bytes | None) -> bool:
+    if answer is None or answer.first != first:
+        return False
+    try:
+        fact: Fact = read_fact(value)
+    except UnreadableFactError:
+        return False
+    return same_decision(answer.fact, fact)

@@ -1,0 +1,180 @@
+"""Take a partition over: read its ledger to the end, and see that its commands are still the same ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from boxoffice.deciding import OwnedPartition
+from boxoffice.errors import CommandsSkippedError
+from boxoffice.kafka import header, read_between, reader
+from boxoffice.settings import Settings
+from models.commands import UnreadableCommandError, read_command
+from models.facts import Fact, at_text
+from models.ledger import Ledger, Taken
+from topics import purchase_requests, purchase_results
+from topics.purchase_results import READ_HEADER
+
+log = structlog.get_logger(__name__)
+
+PROGRESS_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a partition must not be decided on, in a sentence."""
+
+    partition: int
+    reason: str
+
+
+class Recovery:
+    """Reads ledgers and commands beside Faust's own consumer."""
+
+    def __init__(self, settings: Settings, partitions: int) -> None:
+        self._settings = settings
+        self._partitions = partitions
+        self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._accepted_losses = _accepted_losses(settings.accept_loss)
+
+    async def recover(self, owned: Mapping[int, OwnedPartition]) -> list[Refusal]:
+        """Bring partitions up to the end of their ledgers; those refused are returned with the reason.
+
+        A partition that is new begins at offset 0, one that was kept goes on where it stood.
+
+        Raises:
+            UnreachableError: no broker answered.
+        """
+        if not owned:
+            return []
+        ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
+        requests = {number: TopicPartition(self._requests, number) for number in owned}
+        async with reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
+            ends = await consumer.end_offsets(list(ledgers.values()))
+            for number, partition in owned.items():
+                await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)
+            starts = await consumer.beginning_offsets(list(requests.values()))
+            request_ends = await consumer.end_offsets(list(requests.values()))
+            refusals = []
+            for number, partition in owned.items():
+                tp = requests[number]
+                reason = await self._reason_against(consumer, tp, starts[tp], request_ends[tp], partition)
+                if reason is not None:
+                    refusals.append(Refusal(number, reason))
+                partition.position = max(partition.ledger.bookmark + 1, starts[tp])
+        return refusals
+
+    async def _read_ledger(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition
+    ) -> None:
+        begun_s = said_s = monotonic()
+        read = ignored = damaged = 0
+        first = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
+        async for records in read_between(consumer, tp, first, end):
+            for record in records:
+                taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
+                read += 1
+                ignored += taken is Taken.IGNORED
+                damaged += taken is Taken.DAMAGED
+            if monotonic() - said_s > PROGRESS_INTERVAL_S:
+                said_s = monotonic()
+                log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)
+        owned.ledger_end = max(end, owned.ledger_end)
+        owned.settled_bookmark = owned.ledger.bookmark
+        if damaged:
+            log.error(
+                "damaged ledger records: their commands are decided again",
+                partition=tp.partition,
+                records=damaged,
+                bookmark=owned.ledger.bookmark,
+            )
+        log.info(
+            "ledger read",
+            partition=tp.partition,
+            facts=read,
+            ignored=ignored,
+            bookmark=owned.ledger.bookmark,
+            seconds=round(monotonic() - begun_s, 3),
+        )
+
+    async def _reason_against(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, owned: OwnedPartition
+    ) -> str | None:
+        bookmark = owned.ledger.bookmark
+        if bookmark >= end:
+            return (
+                f"{tp.topic} partition {tp.partition} ends at {end}, but commands up to {bookmark} were decided: "
+                "the topic was cut or made anew."
+            )
+        if start > bookmark + 1:
+            lost = (tp.partition, bookmark + 1, start - 1)
+            if lost not in self._accepted_losses:
+                return (
+                    f"{tp.topic} partition {tp.partition} lost the commands {lost[1]}-{lost[2]} before they were "
+                    f"decided; to go on without them, set BOXOFFICE_ACCEPT_LOSS={lost[0]}:{lost[1]}-{lost[2]}."
+                )
+            log.error("commands lost, as accepted", partition=tp.partition, first=lost[1], last=lost[2])
+            return None
+        if bookmark >= start and not await self._answers(consumer, tp, end, owned):
+            return (
+                f"{tp.topic} partition {tp.partition} has at {bookmark} another command than the one decided: "
+                "the topic was made anew."
+            )
+        return None
+
+    async def _answers(self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> bool:
+        """Whether the command at the bookmark is the one that its record answers."""
+        assert owned.ledger.last is not None
+        async for records in read_between(consumer, tp, owned.ledger.bookmark, end):
+            return records[0].offset == owned.ledger.bookmark and is_answered_by(records[0], owned.ledger.last)
+        return False
+
+    async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
+        """Look whether records lie at the offsets that a run left out.
+
+        Raises:
+            CommandsSkippedError: they do; something dropped them.
+        """
+        tp = TopicPartition(self._requests, number)
+        delivered = {record.offset for record in records}
+        async with reader(self._settings, [tp]) as consumer:
+            async for found in read_between(consumer, tp, first, records[-1].offset):
+                skipped = [record.offset for record in found if record.offset not in delivered]
+                if skipped:
+                    raise CommandsSkippedError(
+                        f"{self._requests} partition {number}: the command at {skipped[0]} was not delivered."
+                    )
+
+
+def has_gaps(records: list[ConsumerRecord[bytes, bytes]], first: int) -> bool:
+    """Whether records that end where they end leave out offsets from ``first`` on."""
+    return records[-1].offset - first + 1 != len(records)
+
+
+def is_answered_by(record: ConsumerRecord[bytes, bytes], fact: Fact) -> bool:
+    """Whether ``fact`` can be the answer to the command in ``record``."""
+    if fact["type"] == "command_unreadable":
+        return fact["at"] == at_text(record.timestamp)
+    try:
+        command = read_command(record.value)
+    except UnreadableCommandError:
+        return False
+    request_ids = [fact["request_id"]]
+    if fact["type"] == "purchase_cancelled":
+        request_ids.append(fact["purchase"])
+    return command.event_id == fact["event_id"] and command.request_id in request_ids
+
+
+def _accepted_losses(text: str) -> set[tuple[int, int, int]]:
+    return {(int(match[1]), int(match[2]), int(match[3])) for match in re.finditer(r"(\d+):(\d+)-(\d+)", text)}
+
+
+def new_partition(number: int, partitions: int) -> OwnedPartition:
+    """A partition of which nothing is known yet."""
+    return OwnedPartition(number, partitions, Ledger(number))

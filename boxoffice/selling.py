@@ -1,0 +1,133 @@
+"""The purchases process at work: take partitions over, decide batches, publish what was decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+import structlog
+from faust.types import TP
+
+from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.copies import Copies
+from boxoffice.deciding import Answer, OwnedPartition
+from boxoffice.errors import CommandsSkippedError, UnreachableError
+from boxoffice.publishing import Publisher, Sold
+from boxoffice.recovery import Recovery, has_gaps, new_partition
+from boxoffice.settings import Settings
+from topics import purchase_requests
+
+log = structlog.get_logger(__name__)
+
+RETRY_RECOVERY_S = 1.0
+
+
+class Selling:
+    """Decides the commands of the partitions that this worker owns.
+
+    A batch is decided and sent to Redis while the one before is being published; its own facts go out
+    when those are acknowledged. What fails while publishing must end the process: ``ending_on_failure``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        recovery: Recovery,
+        copies: Copies,
+        publisher: Publisher,
+        ending_on_failure: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._settings = settings
+        self._recovery = recovery
+        self._copies = copies
+        self._publisher = publisher
+        self._ending_on_failure = ending_on_failure
+        self._topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._owned: dict[int, OwnedPartition] = {}
+        self._taking_over = asyncio.Lock()
+        self._publishing: asyncio.Task[None] | None = None
+
+    # Taking over
+
+    async def take_over(self, consumer: BatchConsumer, partitions: int) -> None:
+        """Make the assigned partitions ready: fold their ledgers to the end, and go on after the bookmark.
+
+        Runs while nothing is delivered; until it is done nothing is decided.
+        """
+        async with self._taking_over:
+            numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
+            self._forget(set(self._owned) - numbers)
+            self._forget({number for number, owned in self._owned.items() if owned.unsettled})
+            taken = {number: self._owned.get(number) or new_partition(number, partitions) for number in sorted(numbers)}
+            refused = await self._recover(taken)
+            for number, owned in taken.items():
+                tp = TP(self._topic, number)
+                if number in refused:
+                    self._forget([number])
+                    consumer.withhold(tp)
+                else:
+                    self._owned[number] = owned
+                    self._copies.adopt(owned)
+                    consumer.start_at(tp, owned.position)
+            log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
+
+    async def _recover(self, taken: dict[int, OwnedPartition]) -> set[int]:
+        while True:
+            try:
+                refusals = await self._recovery.recover(taken)
+            except UnreachableError as error:
+                log.warning("cannot read the ledger yet", error=str(error))
+                await asyncio.sleep(RETRY_RECOVERY_S)
+                continue
+            for refusal in refusals:
+                log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
+            return {refusal.partition for refusal in refusals}
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        for number in list(numbers):
+            self._owned.pop(number, None)
+            self._copies.drop(number)
+
+    # Selling
+
+    async def sell(self, batch: Batch) -> None:
+        """Decide a batch, and have it published while the next is decided."""
+        answers: defaultdict[int, list[Answer]] = defaultdict(list)
+        for run in batch.runs:
+            owned = self._owned[run.tp.partition]
+            await self._check_run(owned, run)
+            answers[owned.number] += owned.answer(run.records)
+        sold: Sold = [(self._owned[number], decided) for number, decided in answers.items()]
+        self._log_unreadable(sold)
+        await self._copies.decide(sold)
+        if self._publishing is not None:
+            await self._publishing
+        self._publishing = asyncio.create_task(self._publish(sold, batch))
+
+    async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
+        if run.first != owned.position:
+            raise CommandsSkippedError(
+                f"{self._topic} partition {owned.number}: {run.first} came next, {owned.position} was expected."
+            )
+        if has_gaps(run.records, run.first):
+            await self._recovery.check_gaps(owned.number, run.records, run.first)
+
+    async def _publish(self, sold: Sold, batch: Batch) -> None:
+        with self._ending_on_failure():
+            await self._publisher.publish(sold)
+            batch.ack()
+
+    def _log_unreadable(self, sold: Sold) -> None:
+        unreadable = [
+            answer.fact for _, answers in sold for answer in answers if answer.fact["type"] == "command_unreadable"
+        ]
+        if unreadable and unreadable[0]["type"] == "command_unreadable":
+            log.warning(
+                "unreadable commands",
+                count=len(unreadable),
+                partition=unreadable[0]["source"]["partition"],
+                offset=unreadable[0]["source"]["offset"],
+                reason=unreadable[0]["reason"],
+            )

@@ -1,0 +1,78 @@
+"""What a command becomes that is not decided where it lies: a forward, or a dead letter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from aiokafka import ConsumerRecord
+
+from boxoffice.kafka import Headers, header
+from models.commands import MAX_HEADER_BYTES
+from models.facts import Source
+from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
+from topics.purchase_requests import ORIGIN_HEADER
+
+Record = ConsumerRecord[bytes, bytes]
+SideRecord = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
+
+MAX_DEAD_LETTER_BYTES = 64 * 1024
+MAX_DEAD_LETTER_KEY_BYTES = 1024
+
+_ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
+
+
+def headers_bytes(headers: Headers) -> int:
+    """The size of a record's headers, names and values."""
+    return sum(len(name.encode()) + len(value or b"") for name, value in headers)
+
+
+def read_origin(headers: Headers, partition: int, partitions: int) -> Source | None:
+    """Where a forwarded command was found; None where it was not forwarded, or says so wrongly."""
+    match = _ORIGIN.fullmatch(header(headers, ORIGIN_HEADER) or b"")
+    if match is None:
+        return None
+    origin: Source = {"partition": int(match[1]), "offset": int(match[2])}
+    if origin["partition"] == partition or origin["partition"] >= partitions or origin["offset"] >= 2**63:
+        return None
+    return origin
+
+
+def forward(record: Record, event_id: str) -> SideRecord:
+    """The command for its home: unchanged but for its key and the origin."""
+    headers = [(name, value) for name, value in record.headers if name != ORIGIN_HEADER]
+    origin = f"{record.partition}:{record.offset}".encode()
+    return event_id.encode(), record.value or b"", [*headers, (ORIGIN_HEADER, origin)]
+
+
+def dead_letter(record: Record, reason: str) -> SideRecord:
+    """The record whole, or as much of it as fits, with what is wrong and where it lies."""
+    key, value = record.key, record.value or b""
+    kept = _headers_that_fit(record.headers)
+    whole_bytes = len(key or b"") + len(value) + headers_bytes(record.headers)
+    marks = [
+        (REASON_HEADER, reason.encode()),
+        (POSITION_HEADER, f"{record.topic}:{record.partition}:{record.offset}".encode()),
+    ]
+    if (
+        len(key or b"") > MAX_DEAD_LETTER_KEY_BYTES
+        or len(value) > MAX_DEAD_LETTER_BYTES
+        or len(kept) < len(record.headers)
+    ):
+        marks.append((CUT_HEADER, str(whole_bytes).encode()))
+    return (
+        key[:MAX_DEAD_LETTER_KEY_BYTES] if key is not None else None,
+        value[:MAX_DEAD_LETTER_BYTES],
+        [*kept, *marks],
+    )
+
+
+def _headers_that_fit(headers: Headers) -> list[tuple[str, bytes]]:
+    kept: list[tuple[str, bytes]] = []
+    room_bytes = MAX_HEADER_BYTES
+    for name, value in headers:
+        room_bytes -= len(name.encode()) + len(value or b"")
+        if room_bytes < 0:
+            break
+        kept.append((name, value))
+    return kept

@@ -1,0 +1,125 @@
+"""A process of the box office: its Faust app, how it starts, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import faust
+import structlog
+from faust.types.auth import SASLMechanism
+from yarl import URL
+
+from boxoffice.batches import BatchConsumer, BatchStream, BatchTransport
+from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
+from boxoffice.kafka import ssl_context
+from boxoffice.settings import Settings
+from boxoffice.topic_admin import check_topics
+
+log = structlog.get_logger(__name__)
+
+WAIT_FOR_BROKER_S = 1.0
+COMMIT_INTERVAL_S = 1.0
+
+
+def make_app(settings: Settings, process: str) -> faust.App:
+    """A Faust app, and consumer group, of its own for a process, on the batch path."""
+    app = faust.App(
+        f"{settings.topic_prefix}boxoffice-{process}",
+        broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        broker_session_timeout=settings.kafka_session_timeout_ms / 1000,
+        broker_heartbeat_interval=settings.kafka_heartbeat_interval_ms / 1000,
+        broker_request_timeout=max(settings.kafka_request_timeout_ms, settings.kafka_session_timeout_ms) / 1000,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        # aiokafka gives a record batch up after this: our own deadline comes first.
+        producer_request_timeout=2 * settings.publish_timeout_ms / 1000,
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=True,
+        web_enabled=False,
+        store="memory://",
+        datadir=tempfile.gettempdir(),
+        Stream=BatchStream,
+    )
+    transport = BatchTransport(app.conf.broker, app)
+    app.transport = app.producer_transport = transport
+    BatchConsumer.buffer_size = settings.buffer_size
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    context = ssl_context(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.kafka_sasl_username,
+            password=settings.kafka_sasl_password.get_secret_value(),
+            mechanism=SASLMechanism(settings.kafka_sasl_mechanism),
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
+
+
+async def wait_for_topics(settings: Settings) -> int:
+    """The number of partitions, as soon as a broker answers.
+
+    Raises:
+        TopicsError: the topics cannot be used.
+    """
+    waiting = False
+    while True:
+        try:
+            return await check_topics(settings)
+        except UnreachableError:
+            if not waiting:
+                log.warning("waiting for Kafka", servers=settings.kafka_bootstrap_servers)
+            waiting = True
+            await asyncio.sleep(WAIT_FOR_BROKER_S)
+
+
+def end_process(error: BaseException) -> None:
+    """End at once, without committing: whatever was not acknowledged is decided again, alike."""
+    status = error.exit_status if isinstance(error, BoxOfficeError) else ExitStatus.AGENT_FAILED
+    log.critical(
+        "the process ends without committing",
+        error=str(error),
+        exit_status=int(status),
+        exc_info=None if isinstance(error, BoxOfficeError) else error,
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+@contextmanager
+def ending_on_failure() -> Iterator[None]:
+    """End the process when anything leaves the block: Faust would go on, past what was not done."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        end_process(error)
+
+
+class Worker(faust.Worker):
+    """Ends in order at the first SIGTERM or SIGINT, at once at the second."""
+
+    def _schedule_shutdown(self, number: signal.Signals) -> None:
+        if self._signal_stop_time:
+            os._exit(128 + number)
+        super()._schedule_shutdown(number)
+
+
+def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> int:
+    """Run a process until it is told to stop; returns its exit status."""
+    worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitStatus.AGENT_FAILED
