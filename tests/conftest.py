@@ -1,0 +1,97 @@
+"""Servers for the tests, and what keeps tests apart on them."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from redis import Redis
+
+from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
+from tests.servers import kafka_for_session, redis_for_session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
+
+pytest_plugins = ("tests.ci_skips",)
+
+_ADMIN_TIMEOUT_S = 15.0
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaAddress]:
+    """The broker that all tests share: topics carry the test's prefix."""
+    with kafka_for_session() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisAddress]:
+    """The Redis server that all tests share: keys carry the test's prefix."""
+    with redis_for_session() as address:
+        yield address
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A prefix for this test's topics, groups and keys, which are deleted after it."""
+    own = f"t{secrets.token_hex(4)}-"
+    used = request.fixturenames
+    yield own
+    if "kafka" in used:
+        _delete_from_kafka(request.getfixturevalue("kafka"), own)
+    if "redis_server" in used:
+        _delete_from_redis(request.getfixturevalue("redis_server"), own)
+
+
+@pytest.fixture
+async def new_kafka() -> AsyncIterator[NewKafka]:
+    """Starts brokers that belong to this test: it may kill, pause and start them again."""
+    async with AsyncExitStack() as servers:
+
+        async def start(**parameters: Any) -> EmbeddedKafka:
+            return await servers.enter_async_context(EmbeddedKafka(_folder(servers), **parameters))
+
+        yield start
+
+
+@pytest.fixture
+async def new_redis() -> AsyncIterator[NewRedis]:
+    """Starts Redis servers that belong to this test: it may kill, pause and start them again."""
+    async with AsyncExitStack() as servers:
+
+        async def start(**parameters: Any) -> EmbeddedRedis:
+            return await servers.enter_async_context(EmbeddedRedis(_folder(servers), **parameters))
+
+        yield start
+
+
+def _folder(servers: AsyncExitStack) -> Path:
+    return Path(servers.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+
+
+def _delete_from_kafka(address: KafkaAddress, prefix: str) -> None:
+    admin = AdminClient({"bootstrap.servers": address.bootstrap_servers})
+    topics = [name for name in admin.list_topics(timeout=_ADMIN_TIMEOUT_S).topics if name.startswith(prefix)]
+    listed = admin.list_consumer_groups(request_timeout=_ADMIN_TIMEOUT_S).result()
+    groups = [group.group_id for group in listed.valid if group.group_id.startswith(prefix)]
+    # A group whose members were killed cannot be deleted yet; it is out of everybody's way by its name.
+    deletions = [
+        *(admin.delete_consumer_groups(groups).values() if groups else ()),
+        *(admin.delete_topics(topics).values() if topics else ()),
+    ]
+    for deletion in deletions:
+        deletion.exception(timeout=_ADMIN_TIMEOUT_S)
+
+
+def _delete_from_redis(address: RedisAddress, prefix: str) -> None:
+    with Redis.from_url(address.url) as client:
+        for key in client.scan_iter(match=f"{prefix}*", count=10_000):
+            client.delete(key)

@@ -1,0 +1,6 @@
+"""Promise: nothing is lost, doubled or reordered while something fails.
+
+What stands here kills, pauses, cuts off, fills up or empties a server or a worker in the middle of sales, and
+then compares the ledger, Redis and the answers with what must be. A test that breaks a server breaks one of
+its own, never the shared one.
+"""

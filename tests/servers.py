@@ -1,0 +1,111 @@
+"""The servers that tests run on: their addresses, and the ways to get one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from boxoffice.embedded.process import ServerProcess
+
+# Servers that are there already, HOST:PORT and redis://HOST:PORT/NUMBER; the tests then start none of theirs.
+KAFKA_ADDRESS = "BOXOFFICE_TEST_KAFKA"
+REDIS_ADDRESS = "BOXOFFICE_TEST_REDIS"
+# "docker" takes the shared servers from containers.
+SERVERS = "BOXOFFICE_TEST_SERVERS"
+
+KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
+REDIS_IMAGE = "valkey/valkey:8-alpine"
+
+
+@dataclass(frozen=True)
+class KafkaAddress:
+    """A broker that serves."""
+
+    bootstrap_servers: str
+
+
+@dataclass(frozen=True)
+class RedisAddress:
+    """A Redis server that serves."""
+
+    url: str
+
+
+class NewKafka(Protocol):
+    """Starts a broker of the test's own."""
+
+    async def __call__(self, **parameters: object) -> EmbeddedKafka: ...
+
+
+class NewRedis(Protocol):
+    """Starts a Redis server of the test's own."""
+
+    async def __call__(self, **parameters: object) -> EmbeddedRedis: ...
+
+
+@contextmanager
+def kafka_for_session() -> Iterator[KafkaAddress]:
+    """The broker that all tests share."""
+    if address := os.environ.get(KAFKA_ADDRESS):
+        yield KafkaAddress(address)
+    elif os.environ.get(SERVERS) == "docker":
+        with _kafka_container() as found:
+            yield found
+    else:
+        with tempfile.TemporaryDirectory() as folder, _serving(kafka := EmbeddedKafka(Path(folder))):
+            yield KafkaAddress(kafka.bootstrap_servers)
+
+
+@contextmanager
+def redis_for_session() -> Iterator[RedisAddress]:
+    """The Redis server that all tests share."""
+    if url := os.environ.get(REDIS_ADDRESS):
+        yield RedisAddress(url)
+    elif os.environ.get(SERVERS) == "docker":
+        with _redis_container() as found:
+            yield found
+    else:
+        with tempfile.TemporaryDirectory() as folder, _serving(redis := EmbeddedRedis(Path(folder))):
+            yield RedisAddress(redis.url)
+
+
+@contextmanager
+def _serving(server: ServerProcess) -> Iterator[None]:
+    try:
+        asyncio.run(server.launch())
+        yield
+    finally:
+        asyncio.run(server.stop())
+
+
+@contextmanager
+def _kafka_container() -> Iterator[KafkaAddress]:
+    # Imported here: it looks for a Docker engine as soon as it is imported.
+    from testcontainers.community.kafka import KafkaContainer
+
+    container = (
+        KafkaContainer(KAFKA_IMAGE)
+        .with_kraft()
+        .with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+        .with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
+    )
+    with container:
+        yield KafkaAddress(container.get_bootstrap_server())
+
+
+@contextmanager
+def _redis_container() -> Iterator[RedisAddress]:
+    from testcontainers.community.redis import RedisContainer
+
+    with RedisContainer(REDIS_IMAGE) as container:
+        yield RedisAddress(f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0")
