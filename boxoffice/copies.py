@@ -250,6 +250,8 @@ class Copies:
         self._heal(copy)
 
     def _heal_all(self) -> None:
+        """Redis is back: it may also have lost events that nobody sold from meanwhile."""
+        self._check_now.set()
         for copy in self._copies.values():
             if copy.state is not CopyState.IN_STEP:
                 self._heal(copy)

@@ -68,7 +68,7 @@ class OwnedPartition:
         for record in records:
             answer = self._answer(record)
             if answer is not None:
-                self.ledger.bookmark = answer.last
+                self.ledger.bookmark, self.ledger.last = answer.last, answer.fact
                 answers.append(answer)
         if records:
             self.position = records[-1].offset + 1

@@ -23,8 +23,8 @@ _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 
 
 def headers_bytes(headers: Headers) -> int:
-    """The size of a record's headers, names and values."""
-    return sum(len(name.encode()) + len(value or b"") for name, value in headers)
+    """The size of a record's headers, names and values; a forward must not make a command too large."""
+    return sum(len(name.encode()) + len(value or b"") for name, value in headers if name != ORIGIN_HEADER)
 
 
 def read_origin(headers: Headers, partition: int, partitions: int) -> Source | None:

@@ -202,8 +202,8 @@ def _answer_again(partition: int, event: Event, command: Command, accepted: Acce
         case CloseEvent(), Kind.CLOSING:
             return _closed(event, command, accepted.seq, position)
         case CreateEvent(), Kind.CREATION:
-            created: EventCreated = {**event.created, "decided_by": "local"}
-            return created if _created(command, position) == created else None
+            created: EventCreated = {**_created(command, position), "rules": event.created["rules"]}
+            return created if created == {**event.created, "decided_by": "local"} else None
     return None
 
 
