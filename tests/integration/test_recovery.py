@@ -1,0 +1,179 @@
+"""Taking a partition over on a real ledger: what is read, what is checked, what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from boxoffice import kafka as clients
+from boxoffice.deciding import OwnedPartition
+from boxoffice.errors import CommandsSkippedError
+from boxoffice.publishing import ledger_record
+from boxoffice.recovery import Recovery, Refusal, has_gaps, new_partition
+from boxoffice.settings import load_settings
+from boxoffice.topic_admin import create_topics
+from tests.office import Office, Record
+from tests.servers import KafkaAddress
+from tests.unit.records import creation, purchase
+
+EVENT = "1"
+COMMANDS = [creation(EVENT), *(purchase(f"r-{number}", EVENT) for number in range(9))]
+LAST = len(COMMANDS) - 1
+
+
+class World:
+    """One partition with commands, and the ledger that answers them."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self.ledger: list[Record] = []
+
+    async def decide(self) -> None:
+        """Answer all commands, as a worker does."""
+        answers = new_partition(0, 1).answer(await self.office.read(self.office.requests))
+        async with clients.producer(self.office.settings) as producer:
+            for key, value, headers in map(ledger_record, answers):
+                await producer.send_and_wait(self.office.ledger, value, key=key, partition=0, headers=list(headers))
+        self.ledger = await self.office.read(self.office.ledger)
+
+    async def recover(self, **settings: str) -> tuple[OwnedPartition, list[Refusal]]:
+        """Take the partition over, as a worker does."""
+        partition = new_partition(0, 1)
+        loaded = load_settings(**{**self.office.settings.model_dump(), **settings})
+        return partition, await Recovery(loaded, 1).recover({0: partition})
+
+    async def write_ledger_anew(self, records: Iterable[Record]) -> None:
+        """Replace the ledger by these records."""
+        await self._make_anew(self.office.ledger)
+        async with clients.producer(self.office.settings) as producer:
+            for one in records:
+                await producer.send_and_wait(
+                    self.office.ledger, one.value, key=one.key, partition=0, headers=list(one.headers)
+                )
+
+    async def write_commands_anew(self, commands: Iterable[dict[str, object]]) -> None:
+        """Replace the commands by these."""
+        await self._make_anew(self.office.requests)
+        await self.write_commands(commands)
+
+    async def write_commands(self, commands: Iterable[dict[str, object]]) -> None:
+        """Add commands."""
+        async with clients.producer(self.office.settings) as producer:
+            for command in commands:
+                await producer.send_and_wait(self.office.requests, json.dumps(command).encode(), partition=0)
+
+    async def _make_anew(self, topic: str) -> None:
+        async with clients.admin(self.office.settings) as admin:
+            await admin.delete_topics([topic])
+        await create_topics(self.office.settings)
+
+    async def expire_commands(self, before: int) -> None:
+        """Delete the commands below an offset, as retention does."""
+        async with clients.admin(self.office.settings) as admin:
+            tp = TopicPartition(self.office.requests, 0)
+            await admin.delete_records({tp: RecordsToDelete(before_offset=before)})
+
+
+@pytest.fixture
+async def world(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> World:
+    """An event and nine purchases of it, all answered."""
+    office = Office(kafka.bootstrap_servers, "redis://127.0.0.1:1", prefix, tmp_path, partitions=1)
+    await office.open()
+    made = World(office)
+    await made.write_commands(COMMANDS)
+    await made.decide()
+    return made
+
+
+async def test_a_partition_goes_on_after_its_bookmark(world: World) -> None:
+    partition, refusals = await world.recover()
+    assert refusals == []
+    assert partition.ledger.bookmark == LAST
+    assert partition.position == LAST + 1
+    assert partition.ledger_end == LAST + 1
+    assert partition.ledger.inventory.events[EVENT].sold == 9
+
+
+async def test_a_partition_without_a_ledger_begins_at_its_first_command(world: World) -> None:
+    await world.write_ledger_anew([])
+    partition, refusals = await world.recover()
+    assert (refusals, partition.ledger.bookmark, partition.position) == ([], -1, 0)
+
+
+async def test_a_ledger_that_lost_its_tail_is_decided_again_from_there(world: World) -> None:
+    await world.write_ledger_anew(world.ledger[:-4])
+    partition, refusals = await world.recover()
+    assert (refusals, partition.position) == ([], LAST - 3)
+    again = partition.answer((await world.office.read(world.office.requests))[-4:])
+    assert [ledger_record(answer)[1] for answer in again] == [record.value for record in world.ledger[-4:]]
+
+
+async def test_what_lies_behind_a_damaged_record_is_ignored(world: World) -> None:
+    damaged = replace(world.ledger[5], value=(world.ledger[5].value or b"")[:-10])
+    await world.write_ledger_anew([*world.ledger[:5], damaged, *world.ledger[6:]])
+    partition, refusals = await world.recover()
+    assert (refusals, partition.ledger.bookmark) == ([], 4)
+    assert partition.ledger_end == len(world.ledger)
+
+
+async def test_repeats_and_another_owners_records_change_nothing(world: World) -> None:
+    await world.write_ledger_anew([*world.ledger[:6], *world.ledger[2:8], *world.ledger[4:]])
+    partition, refusals = await world.recover()
+    assert (refusals, partition.ledger.bookmark) == ([], LAST)
+    assert partition.ledger.inventory.events[EVENT].sold == 9
+
+
+async def test_a_topic_that_was_cut_is_refused(world: World) -> None:
+    await world.write_commands_anew(COMMANDS[:4])
+    _, [refusal] = await world.recover()
+    assert "ends at 4" in refusal.reason
+
+
+async def test_a_topic_with_other_commands_is_refused(world: World) -> None:
+    await world.write_commands_anew([creation(EVENT), *(purchase(f"other-{n}", EVENT) for n in range(20))])
+    _, [refusal] = await world.recover()
+    assert "another command" in refusal.reason
+
+
+async def test_commands_that_expired_undecided_refuse_the_partition_until_the_loss_is_accepted(world: World) -> None:
+    await world.write_commands([purchase(f"late-{n}", EVENT) for n in range(5)])
+    await world.expire_commands(LAST + 4)
+    _, [refusal] = await world.recover()
+    assert f"BOXOFFICE_ACCEPT_LOSS=0:{LAST + 1}-{LAST + 3}" in refusal.reason
+    partition, refusals = await world.recover(accept_loss=f"0:{LAST + 1}-{LAST + 3}")
+    assert (refusals, partition.position) == ([], LAST + 4)
+    answers = partition.answer((await world.office.read(world.office.requests)))
+    assert [(answer.first, answer.last) for answer in answers] == [(LAST + 1, LAST + 4), (LAST + 5, LAST + 5)]
+
+
+async def test_commands_that_expired_decided_are_no_loss(world: World) -> None:
+    await world.expire_commands(LAST + 1)
+    partition, refusals = await world.recover()
+    assert (refusals, partition.position) == ([], LAST + 1)
+
+
+async def test_a_gap_with_records_in_it_ends_the_process(world: World) -> None:
+    commands = await world.office.read(world.office.requests)
+    delivered = [*commands[2:5], *commands[6:]]
+    assert has_gaps(delivered, 2)
+    with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
+        await Recovery(world.office.settings, 1).check_gaps(0, delivered, 2)
+
+
+async def test_a_gap_of_transaction_markers_is_none(world: World) -> None:
+    async with clients.producer(world.office.settings, transactional_id=world.office.requests) as producer:
+        for number in range(3):
+            await producer.begin_transaction()
+            value = json.dumps(purchase(f"t-{number}", EVENT)).encode()
+            await producer.send_and_wait(world.office.requests, value, partition=0)
+            await (producer.abort_transaction() if number == 1 else producer.commit_transaction())
+    delivered = (await world.office.read(world.office.requests))[LAST + 1 :]
+    assert [record.offset for record in delivered] == [LAST + 1, LAST + 5]
+    assert has_gaps(delivered, LAST + 1)
+    await Recovery(world.office.settings, 1).check_gaps(0, delivered, LAST + 1)

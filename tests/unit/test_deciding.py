@@ -1,0 +1,130 @@
+"""What becomes of the records that lie on an owned partition."""
+
+from __future__ import annotations
+
+from boxoffice.deciding import OwnedPartition
+from boxoffice.kafka import header, home_partition
+from models.ledger import Ledger
+from tests.unit.records import creation, purchase, record
+from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
+from topics.purchase_requests import ORIGIN_HEADER
+
+PARTITIONS = 4
+
+
+def event_at(partition: int) -> str:
+    return next(str(number) for number in range(1, 1000) if home_partition(str(number), PARTITIONS) == partition)
+
+
+HOME = event_at(0)
+AWAY = event_at(3)
+
+
+def owned() -> OwnedPartition:
+    partition = OwnedPartition(0, PARTITIONS, Ledger(0))
+    partition.answer([record(0, creation(HOME))])
+    return partition
+
+
+def test_javas_partitioner_says_where_home_is() -> None:
+    """The values of Java's Utils.murmur2 test: toPositive(murmur2(bytes)) % partitions."""
+    assert [home_partition(key, 100) for key in ("21", "foobar", "a-little-bit-long-string")] == [
+        (hash_ & 0x7FFFFFFF) % 100 for hash_ in (-973932308, -790332482, -985981536)
+    ]
+
+
+def test_a_command_at_home_is_decided() -> None:
+    [answer] = owned().answer([record(1, purchase("r-1", HOME, 2))])
+    assert answer.fact["type"] == "purchase_confirmed"
+    assert answer.fact["tickets"] == [f"{HOME}-000001", f"{HOME}-000002"]
+    assert answer.fact["source"] == {"partition": 0, "offset": 1}
+    assert answer.fact["at"] == "2026-11-22T10:00:00.124Z"
+    assert answer.decided is not None
+    assert answer.decided.seq_before == 1
+
+
+def test_a_repeat_is_answered_from_memory_and_not_sent_to_redis() -> None:
+    partition = owned()
+    [first] = partition.answer([record(1, purchase("r-1", HOME))])
+    [again] = partition.answer([record(2, purchase("r-1", HOME))])
+    assert again.fact == first.fact
+    assert again.decided is None
+    assert (again.first, again.last) == (2, 2)
+
+
+def test_a_command_away_from_home_is_forwarded_unchanged_with_its_origin() -> None:
+    partition = owned()
+    found = record(
+        1, purchase("r-1", AWAY), key=b"k", headers=(("traceparent", b"00-abc"), (ORIGIN_HEADER, b"2:7"), ("x", b"y"))
+    )
+    [answer] = partition.answer([found])
+    assert answer.fact["type"] == "command_forwarded"
+    assert answer.fact["home"] == 3
+    assert answer.forward == (
+        AWAY.encode(),
+        found.value,
+        [("traceparent", b"00-abc"), ("x", b"y"), (ORIGIN_HEADER, b"0:1")],
+    )
+
+
+def test_the_second_copy_of_a_forward_is_skipped_and_accounted_for_by_the_next_record() -> None:
+    partition = owned()
+    origin = ((ORIGIN_HEADER, b"2:7"),)
+    [first] = partition.answer([record(1, purchase("r-1", HOME), headers=origin)])
+    assert first.fact["source"] == {"partition": 2, "offset": 7}
+    assert partition.answer([record(2, purchase("r-1", HOME), headers=origin)]) == []
+    [next_one] = partition.answer([record(3, purchase("r-2", HOME))])
+    assert (next_one.first, next_one.last) == (2, 3)
+
+
+def test_an_origin_on_its_own_partition_or_beyond_all_or_malformed_counts_as_none() -> None:
+    partition = owned()
+    for offset, origin in enumerate((b"0:0", b"4:0", b"2:-1", b"2:07", b"x", b"2:9223372036854775808"), 1):
+        [answer] = partition.answer([record(offset, purchase(f"r-{offset}", HOME), headers=((ORIGIN_HEADER, origin),))])
+        assert answer.fact["source"] == {"partition": 0, "offset": offset}
+
+
+def test_markers_between_commands_belong_to_the_record_that_follows() -> None:
+    [answer] = owned().answer([record(5, purchase("r-1", HOME))])
+    assert (answer.first, answer.last) == (1, 5)
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_is_accounted_for() -> None:
+    found = record(1, b"garbage", key=b"k", headers=(("h", b"v"),))
+    [answer] = owned().answer([found])
+    assert answer.fact["type"] == "command_unreadable"
+    assert (answer.fact["event_id"], answer.fact["request_id"], answer.fact["seq"]) == (None, None, 0)
+    assert answer.dead_letter is not None
+    key, value, headers = answer.dead_letter
+    assert (key, value) == (b"k", b"garbage")
+    assert headers[0] == ("h", b"v")
+    assert header(headers, POSITION_HEADER) == b"purchase-requests:0:1"
+    assert b"JSON" in (header(headers, REASON_HEADER) or b"")
+    assert header(headers, CUT_HEADER) is None
+
+
+def test_headers_over_16_kib_make_a_command_unreadable() -> None:
+    [answer] = owned().answer([record(1, purchase("r-1", HOME), headers=(("h", b"v" * 20_000),))])
+    assert answer.fact["type"] == "command_unreadable"
+    assert "headers" in answer.fact["reason"]
+
+
+def test_a_dead_letter_fits_and_says_how_long_the_original_was() -> None:
+    [answer] = owned().answer([record(1, b"x" * 100_000, key=b"k" * 5_000, headers=(("h", b"v" * 20_000),))])
+    assert answer.dead_letter is not None
+    key, value, headers = answer.dead_letter
+    assert (len(key or b""), len(value)) == (1024, 64 * 1024)
+    assert header(headers, "h") is None
+    assert header(headers, CUT_HEADER) == b"125001"
+
+
+def test_a_record_without_a_value_is_unreadable() -> None:
+    [answer] = owned().answer([record(1, None)])
+    assert answer.fact["type"] == "command_unreadable"
+
+
+def test_what_was_answered_and_not_acknowledged_is_counted() -> None:
+    partition = owned()
+    partition.answer([record(1, purchase("r-1", HOME)), record(2, purchase("r-2", HOME))])
+    assert partition.unsettled == 3
+    assert partition.position == 3
