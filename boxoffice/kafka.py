@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -75,6 +76,8 @@ async def _started(settings: Settings, client: Any, close: Callable[[], Awaitabl
     except (KafkaError, OSError) as error:
         await close()
         raise _unreachable(settings, error) from None
+    # aiokafka's own tasks must have begun before it is closed, or its close is cancelled with them.
+    await asyncio.sleep(0)
     try:
         yield
     finally:

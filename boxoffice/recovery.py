@@ -55,10 +55,13 @@ class Recovery:
             return []
         ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
         requests = {number: TopicPartition(self._requests, number) for number in owned}
+        begun_s = monotonic()
         async with reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
             ends = await consumer.end_offsets(list(ledgers.values()))
+            facts = 0
             for number, partition in owned.items():
-                await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)
+                facts += await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)
+            log.info("ledgers read", partitions=len(owned), facts=facts, seconds=round(monotonic() - begun_s, 3))
             starts = await consumer.beginning_offsets(list(requests.values()))
             request_ends = await consumer.end_offsets(list(requests.values()))
             refusals = []
@@ -72,15 +75,14 @@ class Recovery:
 
     async def _read_ledger(
         self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition
-    ) -> None:
-        begun_s = said_s = monotonic()
-        read = ignored = damaged = 0
+    ) -> int:
+        said_s = monotonic()
+        read = damaged = 0
         first = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
         async for records in read_between(consumer, tp, first, end):
             for record in records:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
                 read += 1
-                ignored += taken is Taken.IGNORED
                 damaged += taken is Taken.DAMAGED
             if monotonic() - said_s > PROGRESS_INTERVAL_S:
                 said_s = monotonic()
@@ -94,14 +96,7 @@ class Recovery:
                 records=damaged,
                 bookmark=owned.ledger.bookmark,
             )
-        log.info(
-            "ledger read",
-            partition=tp.partition,
-            facts=read,
-            ignored=ignored,
-            bookmark=owned.ledger.bookmark,
-            seconds=round(monotonic() - begun_s, 3),
-        )
+        return read
 
     async def _reason_against(
         self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, owned: OwnedPartition

@@ -140,10 +140,6 @@ class Settings(BaseSettings):
         "auto", "How log lines look; auto is console on a terminal, else json."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
-    web_port: int = _setting(0, "Port of a worker's own web server on loopback; 0 takes a free one.", ge=0, le=65_535)
-    stack_folder: Path | None = _setting(
-        None, "Folder of the embedded Kafka and Redis; by default in the user's cache."
-    )
 
 
 SECRET_URL = re.compile(r"(?<=://)[^/@]*(?=@)")

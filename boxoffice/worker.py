@@ -119,6 +119,7 @@ class Worker(faust.Worker):
 def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> int:
     """Run a process until it is told to stop; returns its exit status."""
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None
     try:
         worker.execute_from_commandline()
     except SystemExit as end:

@@ -128,7 +128,12 @@ class Office:
     def boxoffice(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
         return subprocess.run(
-            [boxoffice_path(), *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            [boxoffice_path(), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     async def send(self, records: Iterable[Sent]) -> None:
@@ -169,7 +174,9 @@ class Office:
             while True:
                 ends = await consumer.end_offsets(requests + facts)
                 for number in numbers:
-                    async for records in kafka.read_between(consumer, facts[number], read_to[number], ends[facts[number]]):
+                    async for records in kafka.read_between(
+                        consumer, facts[number], read_to[number], ends[facts[number]]
+                    ):
                         for record in records:
                             ledgers[number].read(record.value, kafka.header(record.headers, READ_HEADER))
                     read_to[number] = ends[facts[number]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -11,10 +12,29 @@ from tests.office import Office
 from tests.servers import KafkaAddress, RedisAddress
 
 
+class NewOffice(Protocol):
+    """Opens a box office on a Redis of the test's choice."""
+
+    async def __call__(self, redis_url: str) -> Office: ...
+
+
 @pytest.fixture
-async def office(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, tmp_path: Path) -> AsyncIterator[Office]:
+def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[NewOffice]:
     """Topics under a prefix of their own; what the test starts is ended after it."""
-    opened = Office(kafka.bootstrap_servers, redis_server.url, prefix, tmp_path)
-    await opened.open()
-    yield opened
-    opened.close()
+    opened: list[Office] = []
+
+    async def open_office(redis_url: str) -> Office:
+        office = Office(kafka.bootstrap_servers, redis_url, prefix, tmp_path)
+        opened.append(office)
+        await office.open()
+        return office
+
+    yield open_office
+    for office in opened:
+        office.close()
+
+
+@pytest.fixture
+async def office(new_office: NewOffice, redis_server: RedisAddress) -> Office:
+    """A box office on the shared Redis."""
+    return await new_office(redis_server.url)

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from boxoffice import kafka
+from tests.faults.conftest import NewOffice
 from tests.faults.groups import delete_group, reset_group
 from tests.office import Office
 from tests.servers import NewRedis
@@ -110,11 +111,9 @@ async def test_offsets_that_were_reset_change_nothing(office: Office, where: str
     await agree(office)
 
 
-async def test_redis_killed_emptied_and_hung_under_load(office: Office, new_redis: NewRedis) -> None:
+async def test_redis_killed_emptied_and_hung_under_load(new_office: NewOffice, new_redis: NewRedis) -> None:
     redis = await new_redis()
-    office = Office(
-        office.settings.kafka_bootstrap_servers, redis.url, office.settings.topic_prefix, office._folder
-    )
+    office = await new_office(redis.url)
     records = workload(SEED + 4, 20_000)
     worker = office.start()
     await office.ready(worker)
@@ -131,7 +130,6 @@ async def test_redis_killed_emptied_and_hung_under_load(office: Office, new_redi
     await office.answered()
     await agree(office)
     assert worker.ended() is None
-    office.close()
 
 
 async def test_a_second_signal_ends_at_once(office: Office) -> None:
