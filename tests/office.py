@@ -12,13 +12,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
-from typing import IO
 
 from aiokafka import ConsumerRecord, TopicPartition
 
 from boxoffice import kafka
 from boxoffice.settings import Settings, load_settings
-from boxoffice.topic_admin import create_topics
+from boxoffice.topic_admin import create_topics, describe_topics
 from models.ledger import Ledger
 from tests.checker import Record as CheckedRecord
 from tests.checker import Verdict, check
@@ -37,8 +36,8 @@ class Process:
 
     def __init__(self, command: list[str], environment: dict[str, str], log_path: Path) -> None:
         self.log_path = log_path
-        self._log: IO[bytes] = log_path.open("ab")
-        self._child = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        with log_path.open("ab") as log:
+            self._child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -48,7 +47,6 @@ class Process:
         """SIGKILL, and wait for its end."""
         self._child.kill()
         self._child.wait()
-        self._log.close()
 
     def ended(self) -> int | None:
         """Its exit status, once it has ended."""
@@ -57,7 +55,6 @@ class Process:
     async def end(self, timeout_s: float = 15) -> int:
         """Wait for its end; returns the exit status."""
         await until(lambda: self.ended() is not None, timeout_s, "the process to end")
-        self._log.close()
         return self._child.returncode
 
     async def stop(self) -> int:
@@ -106,6 +103,15 @@ class Office:
     async def open(self) -> None:
         """Create the topics."""
         await create_topics(self.settings)
+
+    async def delete_topic(self, name: str) -> None:
+        """Delete a topic, and wait until it is gone."""
+        deadline_s = monotonic() + 30
+        async with kafka.admin(self.settings) as admin:
+            await admin.delete_topics([name])
+            while any(report.existing for report in await describe_topics(self.settings) if report.name == name):
+                assert monotonic() < deadline_s, f"{name} is still there"
+                await asyncio.sleep(POLL_S)
 
     def start(self, process: str = "purchases", **environment: str) -> Process:
         """Start a process by its line in the Procfile."""

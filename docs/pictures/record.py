@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -41,8 +42,9 @@ def last_screen(output: str) -> str:
 
 
 def main() -> None:
+    """Run the command and write the picture."""
     path, *command = sys.argv[1:]
-    console = Console(record=True, width=WIDTH, file=Path(os.devnull).open("w"), force_terminal=True)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(last_screen(run_in_terminal(command)).strip()))
     svg = console.export_svg(title=" ".join(["boxoffice", *command[1:]]))
     # The picture must not fetch fonts from anywhere.

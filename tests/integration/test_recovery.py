@@ -69,8 +69,7 @@ class World:
                 await producer.send_and_wait(self.office.requests, json.dumps(command).encode(), partition=0)
 
     async def _make_anew(self, topic: str) -> None:
-        async with clients.admin(self.office.settings) as admin:
-            await admin.delete_topics([topic])
+        await self.office.delete_topic(topic)
         await create_topics(self.office.settings)
 
     async def expire_commands(self, before: int) -> None:
@@ -148,7 +147,7 @@ async def test_commands_that_expired_undecided_refuse_the_partition_until_the_lo
     assert f"BOXOFFICE_ACCEPT_LOSS=0:{LAST + 1}-{LAST + 3}" in refusal.reason
     partition, refusals = await world.recover(accept_loss=f"0:{LAST + 1}-{LAST + 3}")
     assert (refusals, partition.position) == ([], LAST + 4)
-    answers = partition.answer((await world.office.read(world.office.requests)))
+    answers = partition.answer(await world.office.read(world.office.requests))
     assert [(answer.first, answer.last) for answer in answers] == [(LAST + 1, LAST + 4), (LAST + 5, LAST + 5)]
 
 

@@ -1,0 +1,176 @@
+"""How a process starts, how it ends, and what its exit status says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from time import monotonic
+
+import pytest
+
+from boxoffice import kafka
+from boxoffice.errors import ExitStatus
+from boxoffice.topic_admin import create_topics
+from tests.faults.conftest import NewOffice
+from tests.office import Office, until
+from tests.servers import NewKafka, RedisAddress
+from tests.unit.records import creation, purchase
+from tests.workload import Sent, commands, creations, event_ids
+
+SEED = 20261123
+
+
+def sent(command: dict[str, object]) -> Sent:
+    return Sent(str(command["event_id"]).encode(), json.dumps(command).encode())
+
+
+async def test_sigterm_finishes_the_batch_commits_and_ends_with_0_within_10_s(office: Office) -> None:
+    ids = event_ids(SEED, 4)
+    worker = office.start()
+    await office.ready(worker)
+    await office.send([*creations(ids, 100), *commands(SEED, ids, 2_000)])
+    begun_s = monotonic()
+    assert await worker.stop() == ExitStatus.OK
+    assert monotonic() - begun_s < 10
+    office.start()
+    await office.answered()
+    verdict = await office.verdict()
+    assert verdict.problems == []
+
+
+async def test_missing_topics_are_refused_in_one_sentence(new_office: NewOffice, redis_server: RedisAddress) -> None:
+    office = await new_office(redis_server.url)
+    await office.delete_topic(office.ledger)
+    worker = office.start()
+    assert await worker.end(timeout_s=30) == ExitStatus.REFUSED
+    assert f"Missing topics: {office.ledger}; create them with 'boxoffice topics create'." in worker.log_text()
+    assert "Traceback" not in worker.log_text()
+
+
+async def test_topics_of_different_counts_are_refused(office: Office) -> None:
+    await office.delete_topic(office.ledger)
+    await create_topics(office.settings.model_copy(update={"partitions": 2}))
+    worker = office.start()
+    assert await worker.end(timeout_s=30) == ExitStatus.REFUSED
+    assert "they must have the same number" in worker.log_text()
+
+
+async def test_a_broker_that_is_missing_at_start_is_waited_for(
+    new_kafka: NewKafka, new_office: NewOffice, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    broker = await new_kafka()
+    office = Office(broker.bootstrap_servers, redis_server.url, "late-", tmp_path_factory.mktemp("late"))
+    await office.open()
+    await broker.stop()
+    worker = office.start()
+    try:
+        await until(lambda: "waiting for Kafka" in worker.log_text(), 30, "the worker to say that it waits")
+        await broker.launch()
+        await office.ready(worker)
+    finally:
+        office.close()
+
+
+async def test_a_broker_killed_under_load_loses_nothing(
+    new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    broker = await new_kafka()
+    office = Office(broker.bootstrap_servers, redis_server.url, f"b{SEED}-", tmp_path_factory.mktemp("broker"))
+    ids = event_ids(SEED + 1, 4)
+    try:
+        await office.open()
+        worker = office.start()
+        await office.ready(worker)
+        await office.send([*creations(ids, 1_000), *commands(SEED, ids, 4_000)])
+        broker.kill()
+        await asyncio.sleep(3)
+        await broker.launch()
+        await office.send(commands(SEED + 2, ids, 1_000))
+        await office.answered(timeout_s=90)
+        verdict = await office.verdict()
+        assert verdict.problems == []
+        assert worker.ended() is None
+    finally:
+        office.close()
+
+
+async def test_a_publish_that_passes_its_deadline_ends_the_process(
+    new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    broker = await new_kafka()
+    office = Office(broker.bootstrap_servers, redis_server.url, f"p{SEED}-", tmp_path_factory.mktemp("deadline"))
+    ids = event_ids(SEED + 3, 2)
+    try:
+        await office.open()
+        worker = office.start(BOXOFFICE_PUBLISH_TIMEOUT_MS="2000")
+        await office.ready(worker)
+        await office.send([*creations(ids, 100_000), *commands(SEED, ids, 20_000)])
+        broker.pause()
+        assert await worker.end(timeout_s=30) == ExitStatus.PUBLISH_FAILED
+        broker.resume()
+        office.start()
+        await office.answered()
+        verdict = await office.verdict()
+        assert verdict.problems == []
+    finally:
+        office.close()
+
+
+async def test_a_foreign_record_in_the_ledger_ends_the_owner_which_begins_again_from_the_chain(office: Office) -> None:
+    [event_id] = event_ids(SEED + 4, 1)
+    home = kafka.home_partition(event_id, office.settings.partitions)
+    worker = office.start()
+    await office.ready(worker)
+    await office.send([sent(creation(event_id)), sent(purchase("r-1", event_id))])
+    await office.answered()
+    [last] = [r for r in await office.read(office.ledger) if r.partition == home and b"r-1" in (r.value or b"")]
+    async with kafka.producer(office.settings) as producer:
+        end = last.offset + 1
+        forged = (
+            (last.value or b"").replace(b"r-1", b"r-9").replace(b'"seq":2', b'"seq":3').replace(b"000001", b"000002")
+        )
+        headers = [("boxoffice-read", b"%d-%d" % (end, end))]
+        await producer.send_and_wait(office.ledger, forged, key=last.key, partition=home, headers=headers)
+    await office.send([sent(purchase("r-2", event_id))])
+    assert await worker.end(timeout_s=30) == ExitStatus.LEDGER_DISAGREES
+    again = office.start()
+    # What is first in the chain is the truth for everybody; the command that it claims to answer is another one.
+    await until(lambda: "partition refused" in again.log_text(), 30, "the partition to be refused")
+
+
+async def test_commands_of_an_aborted_transaction_are_not_sold(office: Office) -> None:
+    [event_id] = event_ids(SEED + 5, 1)
+    worker = office.start()
+    await office.ready(worker)
+    await office.send([sent(creation(event_id))])
+    async with kafka.producer(office.settings, transactional_id=f"{office.requests}-upstream") as producer:
+        for number in range(4):
+            await producer.begin_transaction()
+            value = json.dumps(purchase(f"t-{number}", event_id)).encode()
+            await producer.send_and_wait(office.requests, value, key=event_id.encode())
+            await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
+    await office.send([sent(purchase("r-last", event_id))])
+    await office.answered()
+    verdict = await office.verdict()
+    assert verdict.problems == []
+    assert verdict.summary["confirmed"] == 3
+    assert worker.ended() is None
+
+
+async def test_a_stopped_worker_that_goes_on_after_it_was_replaced_does_no_harm(office: Office) -> None:
+    ids = event_ids(SEED + 6, 4)
+    zombie = office.start()
+    await office.ready(zombie)
+    await office.send([*creations(ids, 1_000), *commands(SEED, ids, 3_000)])
+    zombie.signal(signal.SIGSTOP)
+    heir = office.start()
+    await office.ready(heir, timeout_s=60)
+    await office.send(commands(SEED + 7, ids, 1_000))
+    await office.answered()
+    zombie.signal(signal.SIGCONT)
+    await asyncio.sleep(5)
+    await office.send(commands(SEED + 8, ids, 1_000))
+    await office.answered()
+    verdict = await office.verdict()
+    assert verdict.problems == []
