@@ -67,6 +67,8 @@ Seq = Annotated[
         description="The fact's number within its event, from 1, without gaps; 0 counts nothing.",
     ),
 ]
+# Not Literal[0], which takes false too.
+Zero = Annotated[int, Field(ge=0, le=0, description="The fact counts nothing.")]
 At = Annotated[
     str,
     Field(
@@ -186,7 +188,7 @@ class CommandForwarded(TypedDict):
 
     type: Literal["command_forwarded"]
     event_id: EventIdText
-    seq: Literal[0]
+    seq: Zero
     request_id: RequestId
     source: Source
     at: At
@@ -199,7 +201,7 @@ class CommandUnreadable(TypedDict):
 
     type: Literal["command_unreadable"]
     event_id: None
-    seq: Literal[0]
+    seq: Zero
     request_id: None
     source: Source
     at: At

@@ -57,7 +57,7 @@ async def test_topics_of_different_counts_are_refused(office: Office) -> None:
 
 
 async def test_a_broker_that_is_missing_at_start_is_waited_for(
-    new_kafka: NewKafka, new_office: NewOffice, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
+    new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     broker = await new_kafka()
     office = Office(broker.bootstrap_servers, redis_server.url, "late-", tmp_path_factory.mktemp("late"))

@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text()
 TOUR = README.split("## Five minutes")[1].split("\n## ")[0]
 START, FIRST, *REST = re.findall(r"```sh\n(.*?)```", TOUR, re.DOTALL)
 READY_DEADLINE_S = 60
+BASH = shutil.which("bash") or "/bin/bash"
 
 
 class Tour:
@@ -37,13 +38,13 @@ class Tour:
         """The README's first block, on ports and in a folder of the test's own."""
         script = self._own(START).replace("boxoffice up", f"exec boxoffice up --wipe --folder {self._folder}/stack")
         with (self._folder / "up.log").open("w") as log:
-            return subprocess.Popen(["bash", "-ec", script], env=self._environment, stdout=log, stderr=log, text=True)
+            return subprocess.Popen([BASH, "-ec", script], env=self._environment, stdout=log, stderr=log, text=True)
 
     def run(self, block: str) -> str:
         """A block of the README, in bash; it must succeed."""
         script = self._own(f"{self._exports}\n{block}")
         done = subprocess.run(
-            ["bash", "-ec", "set -o pipefail\n" + script],
+            [BASH, "-ec", "set -o pipefail\n" + script],
             env=self._environment,
             capture_output=True,
             text=True,
