@@ -1,0 +1,30 @@
+"""The keys of an event in Redis: their one definition."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class EventKeys(NamedTuple):
+    """An event's keys, in the order in which the scripts take them."""
+
+    tickets: str
+    """List: names of the tickets that are left, the next one first."""
+    meta: str
+    """Hash: the event, and how far it is."""
+    purchases: str
+    """Hash: request id → record of every accepted command."""
+
+
+def event_keys(prefix: str, event_id: str) -> EventKeys:
+    """The keys that serve an event. The braces are literal: they keep the keys on one slot of a cluster."""
+    return _keys(f"{prefix}event:{{{event_id}}}")
+
+
+def loading_keys(prefix: str, event_id: str, attempt: str) -> EventKeys:
+    """Where one attempt to load the event puts it, on the same slot, before it is switched in."""
+    return _keys(f"{prefix}event:{{{event_id}}}:loading:{attempt}")
+
+
+def _keys(stem: str) -> EventKeys:
+    return EventKeys(f"{stem}:tickets", f"{stem}:meta", f"{stem}:purchases")
