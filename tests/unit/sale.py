@@ -1,0 +1,259 @@
+"""A whole sale in memory, by the product's models: producers, forwards, workers that die, second owners.
+
+It stands in for Kafka and the workers where the checker itself is tested.
+"""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from boxoffice.kafka import home_partition
+from models.commands import MAX_HEADER_BYTES, UnreadableCommandError, read_command
+from models.facts import at_text, ce_id, ce_type, write_fact
+from models.inventory import Position, decide, fold, is_second_copy
+from models.ledger import Ledger
+from tests.checker import Record
+from tests.unit.strategies import KINDS, command_members, opening
+
+if TYPE_CHECKING:
+    from models.facts import Fact, Source
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+EVENT_IDS: tuple[str | int, ...] = ("42", "7", 7, "0", "123456789", "999999999999999999")
+UNREADABLE: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"tickets please",
+    b"\xff\xfe\x00",
+    b"[1,2,3]",
+    b'{"type":"refund","request_id":"r-1","event_id":"42"}',
+    b'{"request_id":"r-1","event_id":"042","buyer":"b"}',
+    b'{"request_id":"r-1","event_id":"42","buyer":"b","quantity":2.0}',
+    b'{"request_id":"r-1","event_id":"42","buyer":"b","quantity":101}',
+    b'{"request_id":"r-1","event_id":"42","buyer":"b\\u0085"}',
+    b'{"request_id":"r-1","event_id":"42","buyer":"b\\ud800"}',
+    b'{"request_id":"r-1","event_id":"42","buyer":"b","note":"' + b"x" * 17_000 + b'"}',
+)
+
+
+class Sale:
+    """All topics of one box office, and the workers of its partitions."""
+
+    def __init__(self, seed: int, partitions: int = 3) -> None:
+        self.random = Random(seed)
+        self.partitions = partitions
+        self.requests: list[list[Record]] = [[] for _ in range(partitions)]
+        self.results: list[list[Record]] = [[] for _ in range(partitions)]
+        self.dead_letters: list[Record] = []
+
+    @property
+    def all_requests(self) -> list[Record]:
+        """Every record of the commands' topic."""
+        return [record for records in self.requests for record in records]
+
+    @property
+    def all_results(self) -> list[Record]:
+        """Every record of the ledger."""
+        return [record for records in self.results for record in records]
+
+    # Producing
+
+    def produce(self, value: bytes | None, partition: int, key: bytes | None, headers: Headers = ()) -> None:
+        """Append a command; now and then an offset is taken by a transaction's marker."""
+        records = self.requests[partition]
+        offset = (records[-1].offset if records else -1) + self.random.choice((1, 1, 1, 2))
+        timestamp_ms = 1_795_341_600_000 + self.random.choice((0, 1, 999, -5_000, 2**60, -(2**60)))
+        records.append(Record(partition, offset, key, value, headers, timestamp_ms))
+
+    def ask(self, count: int) -> None:
+        """Publish random commands, as outside producers do: most at home, some anywhere, some unreadable."""
+        for event_id in ("42", "7"):
+            members = opening(event_id, capacity=self.random.randint(1, 30)).model_dump(exclude_none=True)
+            self.produce(json.dumps(members).encode(), home_partition(event_id, self.partitions), event_id.encode())
+        asked: list[dict[str, Any]] = []
+        for _ in range(count):
+            if self.random.random() < 0.1:
+                self._ask_unreadable()
+                continue
+            again = asked and self.random.random() < 0.2
+            members = self.random.choice(asked) if again else self._members()
+            asked.append(members)
+            home = home_partition(str(members["event_id"]), self.partitions)
+            partition = home if self.random.random() < 0.6 else self.random.randrange(self.partitions)
+            key = self.random.choice((None, b"", str(members["event_id"]).encode()))
+            value = json.dumps(members, ensure_ascii=self.random.random() < 0.5).encode()
+            self.produce(value, partition, key, self._headers(at_home=partition == home))
+
+    def _members(self) -> dict[str, Any]:
+        members = command_members(self.random.choice(KINDS), self.random.getrandbits(24))
+        members["event_id"] = self.random.choice(EVENT_IDS[: self.random.choice((2, 6))])
+        return members
+
+    def _headers(self, *, at_home: bool) -> Headers:
+        headers: list[tuple[str, bytes | None]] = []
+        if self.random.random() < 0.3:
+            headers.append(("traceparent", b"00-%032x-%016x-01" % (self.random.getrandbits(128), 7)))
+        if self.random.random() < 0.1:
+            headers.append(("client", None))
+        if self.random.random() < 0.1:
+            # From outside: it counts for nothing, wherever it lies.
+            bad = [b"x", b"99:1", b"", None] if at_home else [b"0:0", b"1:5", b"x"]
+            headers.append(("boxoffice-origin", self.random.choice(bad)))
+        return tuple(headers)
+
+    def _ask_unreadable(self) -> None:
+        headers: Headers = (("huge", b"x" * 17_000),) if self.random.random() < 0.1 else self._headers(at_home=True)
+        value = self.random.choice(UNREADABLE)
+        if headers and len(headers[0][1] or b"") > MAX_HEADER_BYTES:
+            value = b'{"request_id":"r-1","event_id":"42","buyer":"b"}'
+        key = self.random.choice((None, b"42", b"k" * 2_000))
+        self.produce(value, self.random.randrange(self.partitions), key, headers)
+
+    # Working
+
+    def work(self) -> None:
+        """Answer everything, by workers that die and are replaced by ones that read the ledger first."""
+        workers = [self.worker(number) for number in range(self.partitions)]
+        while behind := [worker for worker in workers if worker.next_records()]:
+            worker = self.random.choice(behind)
+            if not worker.sell(self.random.randint(1, 8)):
+                workers[worker.number] = self.worker(worker.number)
+
+    def worker(self, number: int, records: int | None = None) -> Worker:
+        """A worker of a partition that has read its ledger, or so many of its records."""
+        worker = Worker(self, number)
+        for record in self.results[number][:records]:
+            worker.ledger.read(record.value, record.header("boxoffice-read"))
+        worker.position = worker.ledger.bookmark + 1
+        return worker
+
+    def stale_worker_repeats(self) -> None:
+        """A worker that does not know that it was replaced goes on from where it stood."""
+        number = self.random.randrange(self.partitions)
+        stale = self.worker(number, self.random.randint(0, len(self.results[number])))
+        stale.sell(self.random.randint(1, 8))
+
+
+class Worker:
+    """Answers the commands of one partition, by the rules on reading and publishing."""
+
+    def __init__(self, sale: Sale, number: int) -> None:
+        self.sale = sale
+        self.number = number
+        self.ledger = Ledger(number)
+        self.position = 0
+
+    def next_records(self) -> list[Record]:
+        """The commands that were not looked at yet."""
+        return [record for record in self.sale.requests[self.number] if record.offset >= self.position]
+
+    def sell(self, count: int) -> bool:
+        """Answer the next commands; False where the worker died before all of it was published."""
+        chance = self.sale.random.random
+        decided_by = self.sale.random.choice(("redis", "local"))
+        batch = self.next_records()[:count]
+        answers = [answer for record in batch if (answer := self._answer(record)) is not None]
+        dies_after = int(chance() * len(answers)) if chance() < 0.2 else len(answers)
+        for record, fact, _ in answers:
+            # They go out before the records of their own and later commands.
+            if fact["type"] == "command_forwarded":
+                self._forward(record, fact["event_id"], fact["home"])
+            elif fact["type"] == "command_unreadable":
+                self._bury(record, fact["reason"])
+        for record, fact, first in answers[:dies_after]:
+            self._publish(record, fact, first, decided_by)
+        return dies_after == len(answers) and chance() > 0.1
+
+    def _answer(self, record: Record) -> tuple[Record, Fact, int] | None:
+        self.position = record.offset + 1
+        own: Source = {"partition": self.number, "offset": record.offset}
+        fact = self._unreadable(record, own)
+        if fact is None:
+            command = read_command(record.value)
+            home = home_partition(command.event_id, self.sale.partitions)
+            source = self._origin(record) or own
+            if home != self.number:
+                fact = {
+                    "type": "command_forwarded",
+                    "event_id": command.event_id,
+                    "seq": 0,
+                    "request_id": command.request_id,
+                    "source": own,
+                    "at": at_text(record.timestamp_ms),
+                    "home": home,
+                }
+            elif source is not own and is_second_copy(self.ledger.inventory, source):
+                return None
+            else:
+                position = Position(record.offset, record.timestamp_ms, source)
+                fact = decide(self.ledger.inventory, command, position)
+        first = self.ledger.bookmark + 1
+        fold(self.ledger.inventory, fact, record.offset)
+        self.ledger.bookmark = record.offset
+        return record, fact, first
+
+    def _unreadable(self, record: Record, own: Source) -> Fact | None:
+        try:
+            if _headers_bytes(record) > MAX_HEADER_BYTES:
+                raise UnreadableCommandError("headers")
+            read_command(record.value)
+        except UnreadableCommandError as error:
+            return {
+                "type": "command_unreadable",
+                "event_id": None,
+                "seq": 0,
+                "request_id": None,
+                "source": own,
+                "at": at_text(record.timestamp_ms),
+                "reason": str(error),
+            }
+        return None
+
+    def _origin(self, record: Record) -> Source | None:
+        partition, _, offset = (record.header("boxoffice-origin") or b"").decode().partition(":")
+        if not partition.isdigit() or not offset.isdigit() or int(partition) >= self.sale.partitions:
+            return None
+        return {"partition": int(partition), "offset": int(offset)} if int(partition) != self.number else None
+
+    def _forward(self, record: Record, event_id: str, home: int) -> None:
+        headers = tuple(header for header in record.headers if header[0] != "boxoffice-origin")
+        origin = b"%d:%d" % (record.partition, record.offset)
+        self.sale.produce(record.value, home, event_id.encode(), (*headers, ("boxoffice-origin", origin)))
+
+    def _bury(self, record: Record, reason: str) -> None:
+        letters, value, key = self.sale.dead_letters, record.value or b"", record.key
+        position = b"t1-purchase-requests:%d:%d" % (record.partition, record.offset)
+        headers: Headers = (("boxoffice-reason", reason.encode()), ("boxoffice-position", position))
+        huge = _headers_bytes(record) > MAX_HEADER_BYTES
+        if huge or len(value) > 64 * 1024 or len(key or b"") > 1024:
+            headers = (*headers, ("boxoffice-cut", b"%d" % len(value)))
+        kept = () if huge else tuple(record.headers)
+        letters.append(Record(0, len(letters), key[:1024] if key else key, value[: 64 * 1024], (*kept, *headers)))
+
+    def _publish(self, record: Record, fact: Fact, first: int, decided_by: str) -> None:
+        results = self.sale.results[self.number]
+        headers: Headers = (
+            ("ce_specversion", b"1.0"),
+            ("ce_source", b"boxoffice"),
+            ("ce_type", ce_type(fact["type"]).encode()),
+            ("ce_id", ce_id(fact).encode()),
+            ("ce_time", fact["at"].encode()),
+            ("content-type", b"application/json"),
+            ("boxoffice-read", b"%d-%d" % (first, record.offset)),
+        )
+        trace = record.header("traceparent")
+        if trace is not None:
+            headers = (*headers, ("traceparent", trace))
+        told = json.loads(write_fact(fact))
+        if "decided_by" in told:
+            told["decided_by"] = decided_by
+        offset = (results[-1].offset if results else -1) + self.sale.random.choice((1, 1, 2))
+        key = (fact["event_id"] or "").encode()
+        results.append(Record(self.number, offset, key, json.dumps(told).encode(), headers, record.timestamp_ms + 7))
+
+
+def _headers_bytes(record: Record) -> int:
+    return sum(len(name) + len(value or b"") for name, value in record.headers if name != "boxoffice-origin")

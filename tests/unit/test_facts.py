@@ -1,0 +1,236 @@
+"""Facts: what the ledger's records hold, how they are written, and what is not taken for one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.commands import AddTickets, CancelPurchase, CloseEvent, Command
+from models.facts import (
+    MAX_TIMESTAMP_MS,
+    MODELS,
+    Fact,
+    Reason,
+    UnreadableFactError,
+    at_ms,
+    at_text,
+    ce_id,
+    ce_type,
+    read_fact,
+    read_range,
+    same_decision,
+    write_fact,
+)
+from models.inventory import Inventory
+from tests.unit.strategies import HOME, Arrival, answer, opening, purchase
+
+Members = dict[str, Any]
+
+
+def _one_of_each() -> dict[str, Members]:
+    """A fact of every type, as it was decided."""
+    asked: list[Command] = [
+        opening(capacity=2, max_per_order=2),
+        purchase("r-1", 2),
+        purchase("r-2"),
+        CancelPurchase(type="cancel_purchase", request_id="x-1", event_id="42", purchase="r-1"),
+        AddTickets(type="add_tickets", request_id="a-1", event_id="42", count=3),
+        CloseEvent(type="close_event", request_id="z-1", event_id="42"),
+        CloseEvent(type="close_event", request_id="z-2", event_id="42"),
+    ]
+    inventory = Inventory(HOME)
+    facts = [
+        answer(inventory, Arrival(command, offset, 1_795_341_600_123, {"partition": HOME, "offset": offset}))
+        for offset, command in enumerate(asked)
+    ]
+    away: Fact = {
+        "type": "command_forwarded",
+        "event_id": "42",
+        "seq": 0,
+        "request_id": "r-1",
+        "source": {"partition": 5, "offset": 99},
+        "at": "2026-11-22T10:00:00.123Z",
+        "home": 3,
+    }
+    unreadable: Fact = {
+        "type": "command_unreadable",
+        "event_id": None,
+        "seq": 0,
+        "request_id": None,
+        "source": {"partition": 5, "offset": 100},
+        "at": "2026-11-22T10:00:00.123Z",
+        "reason": "no JSON object",
+    }
+    return {fact["type"]: cast("Members", fact) for fact in [*facts, away, unreadable] if fact}
+
+
+FACTS = _one_of_each()
+CONFIRMED = FACTS["purchase_confirmed"]
+
+
+def read(fact: Members, **changes: Any) -> Any:
+    return read_fact(json.dumps(fact | changes).encode())
+
+
+def test_there_is_an_example_of_every_type() -> None:
+    assert len(FACTS) == len(MODELS)
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
+def test_a_fact_is_one_line_of_json_and_survives_being_written_and_read(fact: Members) -> None:
+    value = write_fact(cast("Fact", fact))
+    assert b"\n" not in value
+    assert json.loads(value) == fact
+    assert read_fact(value) == fact
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
+def test_every_fact_has_the_members_that_all_have(fact: Members) -> None:
+    assert fact.keys() >= {"type", "event_id", "seq", "request_id", "source", "at"}
+    counted = fact["type"] not in {"command_forwarded", "command_unreadable"}
+    assert ("decided_by" in fact) == counted
+    assert (fact["seq"] > 0) == counted
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
+def test_members_that_are_not_known_are_ignored(fact: Members) -> None:
+    assert read(fact, note=[1, 2]) == fact
+
+
+@pytest.mark.parametrize(
+    ("type_", "member"),
+    [
+        (type_, member)
+        for type_, fact in FACTS.items()
+        for member in fact
+        if (type_, member) != ("event_created", "max_per_order")
+    ],
+)
+def test_a_fact_that_lacks_a_member_is_unreadable(type_: str, member: str) -> None:
+    fact = {name: value for name, value in FACTS[type_].items() if name != member}
+    with pytest.raises(UnreadableFactError, match=member):
+        read(fact)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seq": -1},
+        {"seq": "2"},
+        {"seq": 2.0},
+        {"seq": 2**63},
+        {"event_id": "042"},
+        {"event_id": 42},
+        {"event_id": None},
+        {"request_id": ""},
+        {"request_id": None},
+        {"buyer": "b\u0000"},
+        {"quantity": 0},
+        {"quantity": 101},
+        {"tickets": []},
+        {"tickets": [f"42-{n:06d}" for n in range(1, 102)]},
+        {"tickets": [1]},
+        {"source": {"partition": -1, "offset": 0}},
+        {"source": {"partition": 0, "offset": 2**63}},
+        {"source": [0, 0]},
+        {"at": "2026-11-22T10:00:00Z"},
+        {"at": "2026-11-22T10:00:00.123+00:00"},
+        {"decided_by": "me"},
+        {"type": "purchase"},
+    ],
+)
+def test_a_fact_that_no_worker_writes_is_unreadable(changes: Members) -> None:
+    with pytest.raises(UnreadableFactError):
+        read(CONFIRMED, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"capacity": 0}, {"capacity": -5}, {"max_per_order": 0}, {"starts_at": "now"}])
+def test_an_event_that_no_worker_makes_is_unreadable(changes: Members) -> None:
+    with pytest.raises(UnreadableFactError):
+        read(FACTS["event_created"], **changes)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{}", b"null", b"[]", b"\xff", b'{"type":"purchase_confirmed"'])
+def test_what_is_no_fact_is_unreadable(value: bytes | None) -> None:
+    with pytest.raises(UnreadableFactError) as unreadable:
+        read_fact(value)
+    assert str(unreadable.value)
+
+
+def test_every_reason_can_be_read() -> None:
+    for reason in Reason:
+        assert read(FACTS["purchase_rejected"], reason=reason)["reason"] is reason
+    with pytest.raises(UnreadableFactError):
+        read(FACTS["purchase_rejected"], reason="bad_luck")
+
+
+def test_the_same_decision_differs_in_nothing_but_who_decided() -> None:
+    fact = cast("Fact", CONFIRMED)
+    assert same_decision(fact, cast("Fact", CONFIRMED | {"decided_by": "redis"}))
+    for member in CONFIRMED.keys() - {"decided_by"}:
+        assert not same_decision(fact, cast("Fact", CONFIRMED | {member: "other"}))
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1, "1970-01-01T00:00:00.001Z"),
+        (1_795_341_600_123, "2026-11-22T10:00:00.123Z"),
+        (MAX_TIMESTAMP_MS, "9999-12-31T23:59:59.999Z"),
+        (MAX_TIMESTAMP_MS + 1, "9999-12-31T23:59:59.999Z"),
+        (2**63 - 1, "9999-12-31T23:59:59.999Z"),
+        (-1, "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_rfc_3339_in_utc_with_milliseconds_clamped_to_the_calendar(timestamp_ms: int, text: str) -> None:
+    assert at_text(timestamp_ms) == text
+
+
+@given(st.integers(0, MAX_TIMESTAMP_MS))
+def test_a_time_survives_being_written_and_read(timestamp_ms: int) -> None:
+    text = at_text(timestamp_ms)
+    assert at_ms(text) == timestamp_ms
+    assert datetime.fromisoformat(text).astimezone(UTC).microsecond == timestamp_ms % 1000 * 1000
+
+
+# Headers
+
+
+def test_the_cloudevents_type_names_the_box_office_and_a_version() -> None:
+    assert ce_type("purchase_confirmed") == "boxoffice.purchase_confirmed.v1"
+
+
+def test_the_cloudevents_id_is_the_event_and_seq_or_else_the_position() -> None:
+    assert ce_id(cast("Fact", CONFIRMED)) == "42-2"
+    assert ce_id(cast("Fact", FACTS["command_forwarded"])) == "5-99"
+    assert ce_id(cast("Fact", FACTS["command_unreadable"])) == "5-100"
+
+
+@pytest.mark.parametrize(
+    ("header", "offsets"),
+    [
+        (b"0-0", (0, 0)),
+        (b"7-12", (7, 12)),
+        (b"9223372036854775807-9223372036854775807", (2**63 - 1, 2**63 - 1)),
+    ],
+)
+def test_a_range_of_offsets_is_read(header: bytes, offsets: tuple[int, int]) -> None:
+    assert read_range(header) == offsets
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, b"", b"7", b"7-", b"-7", b"12-7", b"07-12", b"7-012", b" 7-12", b"7-12\n", b"7--12", b"a-b", b"\xff-1",
+     b"\xd9\xa7-9", b"7-12-13", b"1-99999999999999999999"],
+)  # fmt: skip
+def test_a_damaged_range_is_none(header: bytes | None) -> None:
+    assert read_range(header) is None

@@ -1,0 +1,136 @@
+"""Settings: one place, one sentence for what is wrong, and no secret shown."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from boxoffice.errors import ExitStatus, SettingsError
+from boxoffice.settings import ENV_PREFIX, Settings, load_settings, masked
+
+UNITS = {"_ms": "ms", "_s": "s"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(ENV_PREFIX + name.upper(), raising=False)
+
+
+def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(ENV_PREFIX + name, value)
+
+
+def test_every_setting_has_a_default_that_is_allowed_and_a_meaning() -> None:
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    assert load_settings(**defaults) == load_settings()
+    assert all((field.description or "").endswith(".") for field in Settings.model_fields.values())
+
+
+def test_a_unit_stands_last_in_the_name_and_again_beside_it() -> None:
+    for name, field in Settings.model_fields.items():
+        extra: Any = field.json_schema_extra
+        expected = next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
+        assert extra["unit"] == expected, name
+
+
+def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, "PARTITIONS", "7")
+    _set(monkeypatch, "KAFKA_BOOTSTRAP_SERVERS", "a:1,b:2")
+    assert (load_settings().partitions, load_settings().kafka_bootstrap_servers) == (7, "a:1,b:2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "nowhere"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka://a:1"),
+        ("KAFKA_SECURITY_PROTOCOL", "plain"),
+        ("KAFKA_REQUEST_TIMEOUT_MS", "0"),
+        ("PARTITIONS", "0"),
+        ("PARTITIONS", "many"),
+        ("TOPIC_PREFIX", "a/b"),
+        ("REDIS_URL", "http://127.0.0.1"),
+        ("REDIS_TIMEOUT_MS", "1e9"),
+        ("ACCEPT_LOSS", "3:5"),
+        ("LOG_LEVEL", "loud"),
+        ("REDIS_POOL_SIZE", "1"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    _set(monkeypatch, name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    sentence = str(caught.value)
+    assert sentence.startswith(f"BOXOFFICE_{name} ")
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert caught.value.exit_status is ExitStatus.USAGE
+
+
+def test_a_wrong_value_is_not_repeated_since_it_may_be_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, "REDIS_URL", "https://:hunter22@127.0.0.1")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "hunter22" not in str(caught.value)
+
+
+def test_secrets_are_masked_alone_and_inside_a_url() -> None:
+    settings = load_settings(
+        redis_url="rediss://user:hunter22@cache.example:6380/0",
+        kafka_sasl_password="correct horse",
+        documents_url="s3://key:secret@bucket/tickets",
+    )
+    assert masked(settings.redis_url) == "rediss://***@cache.example:6380/0"
+    assert masked(settings.kafka_sasl_password) == "***"
+    assert masked(settings.documents_url) == "s3://***@bucket/tickets"
+    assert masked(settings.kafka_ssl_password) == ""
+    assert masked(settings.kafka_ssl_cafile) == ""
+    assert masked(settings.partitions) == "12"
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "boxoffice.cli", *arguments],
+        env={**environment, "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_lists_every_setting_and_no_secret() -> None:
+    secrets = {
+        "BOXOFFICE_KAFKA_SASL_PASSWORD": "hunter22",
+        "BOXOFFICE_KAFKA_SSL_PASSWORD": "hunter22",
+        "BOXOFFICE_REDIS_URL": "redis://:hunter22@127.0.0.1:6379",
+    }
+    table, listed = _run("settings", **secrets), _run("settings", "--json", **secrets)
+    assert (table.returncode, listed.returncode) == (0, 0)
+    rows = json.loads(listed.stdout)
+    assert [row["variable"] for row in rows] == [ENV_PREFIX + name.upper() for name in Settings.model_fields]
+    assert all(set(row) == {"variable", "value", "default", "unit", "meaning"} for row in rows)
+    assert all(row["variable"] in table.stdout and row["meaning"] in table.stdout for row in rows)
+    assert "hunter22" not in table.stdout + listed.stdout + table.stderr + listed.stderr
+
+
+def test_a_wrong_setting_ends_every_command_with_status_2_and_one_sentence() -> None:
+    for command in (["settings"], ["topics", "show"], ["run", "purchases"], ["audit"], ["doctor"], ["buy", "42"]):
+        done = _run(*command, BOXOFFICE_REDIS_TIMEOUT_MS="soon")
+        assert done.returncode == ExitStatus.USAGE, command
+        assert done.stderr.startswith("BOXOFFICE_REDIS_TIMEOUT_MS "), command
+        assert done.stderr.count("\n") == 1, command
+        assert done.stdout == "", command
+
+
+def test_a_misspelt_setting_is_named() -> None:
+    done = _run("settings", BOXOFFICE_PARTITION="3", BOXOFFICE_TEST_KAFKA="127.0.0.1:1")
+    assert done.returncode == 0
+    assert done.stderr == "BOXOFFICE_PARTITION is no setting: it has no effect.\n"
