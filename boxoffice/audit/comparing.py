@@ -1,0 +1,238 @@
+"""Audit: whether the commands, the ledger and Redis agree.
+
+Everything is read again and judged by the rules: each command's answer is decided anew and compared with
+the ledger's, the ledger is folded, and Redis is compared with the fold. One partition at a time, so that
+it takes no more memory than a worker does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.exceptions import ResponseError
+
+from boxoffice.audit.event_view import UnknownEventError, fold_event
+from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck, OriginSum
+from boxoffice.audit.reading import PartitionAudit, Tape
+from boxoffice.audit.report import AuditReport, number_of, report_event
+from boxoffice.audit.servers import PURCHASES_GROUP, committed_offsets, redis_client
+from boxoffice.kafka import admin, header, home_partition, reader, topic_partitions
+from boxoffice.redis_store import (
+    EventCopy,
+    EventKeepsChangingError,
+    RedisStore,
+    Snapshot,
+    differences,
+    expected_copy,
+)
+from boxoffice.settings import Settings
+from boxoffice.topic_admin import check_topics
+from lua.keys import event_keys
+from models.facts import read_range
+from models.inventory import Event
+from topics import purchase_requests, purchase_results
+from topics.purchase_results import READ_HEADER
+
+_POLL_INTERVAL_S: Final = 0.2
+_TAIL_RECORDS: Final = 50
+
+
+class Audit:
+    """Compares commands, ledger and Redis; all of it, or the given events and their partitions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wait_s: float,
+        event_ids: Sequence[str] = (),
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._wait_s = wait_s
+        self._event_ids = event_ids
+        self._progress = progress
+        self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._results = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._report = AuditReport()
+        self._expired: set[int] = set()
+
+    async def run(self) -> AuditReport:
+        """Wait until all is decided that was asked for until now, then compare.
+
+        Raises:
+            UnreachableError: Kafka or Redis did not answer.
+            TopicsError: the topics cannot be used.
+        """
+        begun_s = monotonic()
+        self._deadline_s = begun_s + self._wait_s
+        self._partitions = await check_topics(self._settings)
+        self._numbers = sorted({home_partition(event_id, self._partitions) for event_id in self._event_ids})
+        self._numbers = self._numbers or list(range(self._partitions))
+        self._report.partitions = len(self._numbers)
+        async with redis_client(self._settings) as self._redis:
+            self._store = RedisStore(self._redis, self._settings)
+            await self._store.ping()
+            await self._compare()
+        self._report.seconds = monotonic() - begun_s
+        return self._report
+
+    async def _compare(self) -> None:
+        noted = await self._request_ends()
+        self._progress("waiting until all commands are answered")
+        await self._wait_for_answers(noted)
+        # A command that was forwarded until now lies at its home before these ends.
+        ends = await self._request_ends()
+        forwarded: dict[tuple[int, int], OriginSum] = {}
+        arrived: dict[tuple[int, int], OriginSum] = {}
+        known: set[str] = set()
+        for number in self._numbers:
+            self._progress(f"partition {number} of {self._partitions}")
+            check = await self._compare_partition(number, ends[number], noted)
+            forwarded |= {(number, home): found for home, found in check.forwarded.items()}
+            arrived |= {(origin, number): found for origin, found in check.arrived.items()}
+            known |= check.ledger.inventory.events.keys()
+        if self._event_ids:
+            self._report_missing(known)
+        else:
+            self._compare_forwards(forwarded, arrived)
+            await self._report_foreign(known)
+
+    async def _request_ends(self) -> dict[int, int]:
+        partitions = topic_partitions(self._requests, self._partitions)
+        async with reader(self._settings, partitions) as consumer:
+            return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
+
+    # Waiting
+
+    async def _wait_for_answers(self, ends: Mapping[int, int]) -> None:
+        """Look at the ledger's last records until they account for all commands, or the time is up.
+
+        What follows judges for itself: here nothing is concluded.
+        """
+        waiting = {number for number in self._numbers if ends[number]}
+        partitions = [TopicPartition(self._results, number) for number in waiting]
+        async with reader(self._settings, partitions) as consumer, admin(self._settings) as client:
+            while waiting and monotonic() < self._deadline_s:
+                committed = await committed_offsets(client, self._settings.topic_prefix + PURCHASES_GROUP)
+                for number in sorted(waiting):
+                    offset = committed.get(TopicPartition(self._requests, number))
+                    # Behind the last answer there may be second copies and markers, which get none.
+                    reached = offset is not None and offset >= ends[number]
+                    if reached or await self._answered(consumer, number, ends[number]):
+                        waiting.discard(number)
+                if waiting:
+                    await asyncio.sleep(_POLL_INTERVAL_S)
+
+    async def _answered(self, consumer: AIOKafkaConsumer, number: int, end: int) -> bool:
+        tp = TopicPartition(self._results, number)
+        start = (await consumer.beginning_offsets([tp]))[tp]
+        tail = Tape(consumer, tp, max(start, (await consumer.end_offsets([tp]))[tp] - _TAIL_RECORDS))
+        while run := await tail.next_run():
+            accounted = (read_range(header(record.headers, READ_HEADER)) for record in run)
+            if any(offsets and offsets[1] >= end - 1 for offsets in accounted):
+                return True
+        return False
+
+    # The ledger
+
+    async def _compare_partition(self, number: int, end: int, noted: Mapping[int, int]) -> LedgerCheck:
+        ledger, requests = TopicPartition(self._results, number), TopicPartition(self._requests, number)
+        async with reader(self._settings, [ledger, requests]) as consumer:
+            starts = await consumer.beginning_offsets([ledger, requests])
+            check = LedgerCheck(number, self._partitions, starts[requests], noted)
+            audit = PartitionAudit(
+                check, Tape(consumer, ledger, starts[ledger]), Tape(consumer, requests, starts[requests])
+            )
+            await audit.read_to_end(end)
+            while check.needs_answer(end) and monotonic() < self._deadline_s:
+                await asyncio.sleep(_POLL_INTERVAL_S)
+                await audit.read_to_end(end)
+            check.finish(end)
+            await self._compare_redis(audit)
+        self._add(check, starts[ledger])
+        if starts[requests]:
+            self._expired.add(number)
+        return check
+
+    def _add(self, check: LedgerCheck, ledger_start: int) -> None:
+        report = self._report
+        report.commands += check.checked
+        report.facts += check.facts
+        report.repeated += check.repeated
+        report.differences += check.differences
+        if ledger_start:
+            report.differences.append(
+                f"purchase-results {check.number} begins at offset {ledger_start}: what was before is lost."
+            )
+        if check.damaged:
+            report.notes.append(
+                f"purchase-results {check.number}: {number_of(check.damaged, 'damaged record')}, which the chain "
+                "passes over."
+            )
+
+    def _report_missing(self, known: set[str]) -> None:
+        for event_id in self._event_ids:
+            if event_id not in known:
+                self._report.differences.append(str(UnknownEventError(event_id)))
+
+    def _compare_forwards(
+        self, forwarded: Mapping[tuple[int, int], OriginSum], arrived: Mapping[tuple[int, int], OriginSum]
+    ) -> None:
+        """What was forwarded must have arrived; where commands have expired, that cannot be told any more."""
+        for way in sorted(forwarded.keys() | arrived.keys()):
+            if way[1] in self._expired:
+                continue
+            sent, found = forwarded.get(way, OriginSum()), arrived.get(way, OriginSum())
+            if sent != found:
+                self._report.differences.append(
+                    f"From partition {way[0]} to {way[1]}, {number_of(sent.count, 'command')} went, "
+                    f"and {found.count} were answered there."
+                )
+
+    # Redis
+
+    async def _compare_redis(self, audit: PartitionAudit) -> None:
+        ledger = audit.check.ledger
+        for event in list(ledger.inventory.events.values()):
+            if not self._event_ids or event.event_id in self._event_ids:
+                found = await self._redis_differences(audit, event)
+                report = report_event(event, ledger.partition)
+                report.differences += found
+                self._report.events.append(report)
+
+    async def _redis_differences(self, audit: PartitionAudit, event: Event) -> list[str]:
+        """How the event's copy differs, once it had time to catch up."""
+        while found := await self._differences_now(audit, event):
+            if monotonic() > self._deadline_s:
+                break
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        return found
+
+    async def _differences_now(self, audit: PartitionAudit, event: Event) -> list[str]:
+        try:
+            copy = await self._store.read_event(event.event_id)
+        except (EventKeepsChangingError, ResponseError) as error:
+            return [f"in Redis: {error}"]
+        if copy is None:
+            return ["not in Redis."]
+        # Sales go on: the fold must stand where Redis stood when it was read.
+        await audit.read_to_seq(event, _seq(copy))
+        expected = expected_copy(Snapshot.of(event, audit.check.ledger.partition))
+        return [f"in Redis: {sentence}." for sentence in differences(copy, expected, MAX_DIFFERENCES)]
+
+    async def _report_foreign(self, known: set[str]) -> None:
+        """Events that only Redis has; one that was created meanwhile is in the ledger by now."""
+        before, after = event_keys(self._settings.topic_prefix, "*").meta.split("*")
+        async for key in self._redis.scan_iter(match=f"{before}*{after}", count=1_000):
+            event_id = key.decode().removeprefix(before).removesuffix(after)
+            if event_id not in known and await fold_event(self._settings, event_id, self._partitions) is None:
+                self._report.differences.append(f"Event {event_id} is in Redis, and not in the ledger.")
+
+
+def _seq(copy: EventCopy) -> int:
+    text = copy.meta.get("seq", "")
+    return int(text) if text.isdecimal() else 0

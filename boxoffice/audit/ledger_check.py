@@ -1,0 +1,275 @@
+"""One partition's ledger, judged by the rules beside the commands that it answers."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from aiokafka import ConsumerRecord
+
+from boxoffice.audit.report import number_of
+from boxoffice.kafka import header, home_partition
+from boxoffice.side_records import headers_bytes, read_origin
+from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
+from models.facts import (
+    Fact,
+    Source,
+    UnreadableFactError,
+    at_text,
+    read_fact,
+    read_range,
+    same_decision,
+    write_fact,
+)
+from models.inventory import Position, decide, is_second_copy
+from models.ledger import Ledger, Taken
+from topics.purchase_results import READ_HEADER
+
+Record = ConsumerRecord[bytes, bytes]
+
+MAX_DIFFERENCES: Final = 20
+"""Sentences about one partition, or one event: who is told more learns no more."""
+
+_LONGEST_FACT: Final = 300
+
+
+class LedgerCheck:
+    """Judges the records of one ledger partition, in order, beside the commands that they answer.
+
+    ``commands`` holds the records of ``purchase-requests`` that are not accounted for yet; those before
+    ``first_kept`` have expired, and their answers are taken as they are. Forwarded commands are counted
+    up to ``ends``, by the partition on which they were found.
+    """
+
+    def __init__(
+        self, number: int, partitions: int, first_kept: int = 0, ends: Mapping[int, int] | None = None
+    ) -> None:
+        self.number = number
+        self.ledger = Ledger(number)
+        self.commands: deque[Record] = deque()
+        self.differences: list[str] = []
+        self.checked = self.facts = self.repeated = self.damaged = 0
+        self.forwarded: dict[int, OriginSum] = {}
+        self.arrived: dict[int, OriginSum] = {}
+        self._partitions = partitions
+        self._first_kept = first_kept
+        self._ends = ends or {}
+        self._decisions: dict[str, array[int]] = {}
+        self._others_last, self._others = array("q"), array("q")
+        self._strays: list[tuple[int, int, Fact]] = []
+
+    def take(self, record: Record) -> None:
+        """Judge the ledger's next record."""
+        accounted = read_range(header(record.headers, READ_HEADER))
+        if accounted is None:
+            self.damaged += 1
+        elif accounted[0] != self.ledger.bookmark + 1:
+            self._take_stray(record, accounted[1])
+        else:
+            self._take_next(record, accounted[1])
+
+    def needs_answer(self, end: int) -> list[Record]:
+        """The commands before offset ``end`` that have no answer, and are no second copies."""
+        return [record for record in self.commands if record.offset < end and not self._is_second_copy(record)]
+
+    def finish(self, end: int) -> None:
+        """Judge what could only be known at the end; ``end`` is where the commands end that need an answer."""
+        unanswered = self.needs_answer(end)
+        if unanswered:
+            self._differ(
+                f"purchase-requests {self.number}: no answer to {number_of(len(unanswered), 'command')}, "
+                f"the first at offset {unanswered[0].offset}."
+            )
+        for offset, last, fact in self._strays:
+            if not self._repeats(fact, last):
+                self._differ(f"{self._at(offset)} says what the ledger's chain does not: {_named(fact)}.")
+        self._strays.clear()
+
+    def _take_next(self, record: Record, last: int) -> None:
+        accounted_for = self._commands_through(last)
+        expected = self._expected(accounted_for, record.offset, last)
+        if self.ledger.read(record.value, header(record.headers, READ_HEADER)) is not Taken.TAKEN:
+            self.damaged += 1
+            return
+        fact = self.ledger.last
+        assert fact is not None
+        if expected is not None and not _same(expected, fact):
+            self._differ(f"{self._at(record.offset)} says {_named(fact)}, and should say {_named(expected)}.")
+        self._note_origins(accounted_for, fact)
+        self.checked += len(accounted_for)
+        self.facts += 1
+        self._remember(fact, last, record.offset)
+        while self.commands and self.commands[0].offset <= last:
+            self.commands.popleft()
+
+    def _commands_through(self, last: int) -> list[Record]:
+        through = []
+        for command in self.commands:
+            if command.offset > last:
+                break
+            through.append(command)
+        return through
+
+    def _expected(self, accounted_for: Sequence[Record], offset: int, last: int) -> Fact | None:
+        """The fact that must be there; None where the command has expired, or a difference was told."""
+        if last < self._first_kept:
+            return None
+        passed_over = [record for record in accounted_for if record.offset < last and not self._is_second_copy(record)]
+        for command in passed_over:
+            self._differ(f"{self._at(offset)} passes over the command at {self.number}:{command.offset}.")
+        if not accounted_for or accounted_for[-1].offset != last:
+            self._differ(f"{self._at(offset)} answers a command at {self.number}:{last}, where there is none.")
+            return None
+        expected = expected_fact(accounted_for[-1], self.ledger, self._partitions)
+        if expected is None:
+            self._differ(f"{self._at(offset)} answers the second copy at {self.number}:{last}.")
+        return expected
+
+    def _is_second_copy(self, record: Record) -> bool:
+        return expected_fact(record, self.ledger, self._partitions) is None
+
+    def _note_origins(self, accounted_for: Iterable[Record], fact: Fact) -> None:
+        if fact["type"] == "command_forwarded":
+            self._note(self.forwarded, fact["home"], fact["source"])
+        elif fact["type"] != "command_unreadable":
+            for record in accounted_for:
+                if origin := read_origin(record.headers, self.number, self._partitions):
+                    self._note(self.arrived, origin["partition"], origin)
+
+    def _note(self, sums: dict[int, OriginSum], other: int, origin: Source) -> None:
+        if origin["offset"] < self._ends.get(origin["partition"], 0):
+            sums.setdefault(other, OriginSum()).add(origin["offset"])
+
+    def _take_stray(self, record: Record, last: int) -> None:
+        try:
+            fact = read_fact(record.value)
+        except UnreadableFactError:
+            self.damaged += 1
+            return
+        self.repeated += 1
+        if not self._repeats(fact, last):
+            self._strays.append((record.offset, last, fact))
+
+    def _remember(self, fact: Fact, last: int, offset: int) -> None:
+        if not fact["seq"]:
+            self._others_last.append(last)
+            self._others.append(_digest(fact))
+            return
+        digests = self._decisions.setdefault(str(fact["event_id"]), array("q"))
+        if fact["seq"] == len(digests) + 1:
+            digests.append(_digest(fact))
+            return
+        self.repeated += 1
+        if not self._repeats(fact, last):
+            self._differ(f"{self._at(offset)} repeats {_named(fact)} differently.")
+
+    def _repeats(self, fact: Fact, last: int) -> bool:
+        """Whether the chain has this very fact: by its seq, or with seq 0 by the command that it answers."""
+        if not fact["seq"]:
+            place = bisect_left(self._others_last, last)
+            known = place < len(self._others_last) and self._others_last[place] == last
+            return known and self._others[place] == _digest(fact)
+        digests = self._decisions.get(str(fact["event_id"]), ())
+        return fact["seq"] <= len(digests) and digests[fact["seq"] - 1] == _digest(fact)
+
+    def _at(self, offset: int) -> str:
+        return f"purchase-results {self.number}:{offset}"
+
+    def _differ(self, sentence: str) -> None:
+        if len(self.differences) < MAX_DIFFERENCES:
+            self.differences.append(sentence)
+
+
+@dataclass
+class OriginSum:
+    """Which commands were forwarded from one partition to another, in constant memory.
+
+    They are forwarded in order, and after a crash again from some point on: what is not above the
+    highest so far is a second copy.
+    """
+
+    count: int = 0
+    total: int = 0
+    highest: int = -1
+
+    def add(self, offset: int) -> None:
+        """Count a command that was found at ``offset``."""
+        if offset > self.highest:
+            self.highest = offset
+            self.count += 1
+            self.total += offset
+
+
+def expected_fact(record: Record, ledger: Ledger, partitions: int) -> Fact | None:
+    """The fact that the rules give the command in ``record`` next; None for a second copy of a forward."""
+    number, at = ledger.partition, Position(record.offset, record.timestamp, _source(record))
+    try:
+        command = _readable(record)
+    except UnreadableCommandError as error:
+        return _unreadable(at, str(error))
+    home = home_partition(command.event_id, partitions)
+    if home != number:
+        return _forwarded(at, command, home)
+    origin = read_origin(record.headers, number, partitions)
+    if origin is None:
+        return decide(ledger.inventory, command, at)
+    if is_second_copy(ledger.inventory, origin):
+        return None
+    return decide(ledger.inventory, command, at._replace(source=origin))
+
+
+def _readable(record: Record) -> Command:
+    if record.headers and headers_bytes(record.headers) > MAX_HEADER_BYTES:
+        raise UnreadableCommandError("headers too large")
+    return read_command(record.value)
+
+
+def _source(record: Record) -> Source:
+    return {"partition": record.partition, "offset": record.offset}
+
+
+def _unreadable(position: Position, reason: str) -> Fact:
+    return {
+        "type": "command_unreadable",
+        "event_id": None,
+        "seq": 0,
+        "request_id": None,
+        "reason": reason,
+        "source": position.source,
+        "at": at_text(position.timestamp_ms),
+    }
+
+
+def _forwarded(position: Position, command: Command, home: int) -> Fact:
+    return {
+        "type": "command_forwarded",
+        "event_id": command.event_id,
+        "seq": 0,
+        "request_id": command.request_id,
+        "home": home,
+        "source": position.source,
+        "at": at_text(position.timestamp_ms),
+    }
+
+
+def _same(expected: Fact, found: Fact) -> bool:
+    return same_decision(_without_wording(expected), _without_wording(found))
+
+
+def _digest(fact: Fact) -> int:
+    """Equal for facts that differ in nothing but who decided."""
+    return hash(write_fact(_without_wording(cast(Fact, {**fact, "decided_by": None}))))
+
+
+def _without_wording(fact: Fact) -> Fact:
+    """Another version of the JSON parser may say in other words why a command is unreadable."""
+    return {**fact, "reason": ""} if fact["type"] == "command_unreadable" else fact
+
+
+def _named(fact: Fact) -> str:
+    text = write_fact(fact).decode()
+    return text if len(text) <= _LONGEST_FACT else f"{text[:_LONGEST_FACT]}…"

@@ -1,0 +1,82 @@
+"""A partition's records, read as far as somebody asks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from boxoffice.audit.ledger_check import LedgerCheck
+from boxoffice.kafka import header, read_between
+from models.facts import read_range
+from models.inventory import Event
+from topics.purchase_results import READ_HEADER
+
+Record = ConsumerRecord[bytes, bytes]
+
+
+class Tape:
+    """One partition of a topic, read on from ``position`` as far as somebody asks."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> None:
+        self.position = position
+        self._consumer = consumer
+        self._partition = partition
+        self._runs: AsyncIterator[list[Record]] | None = None
+
+    async def next_run(self) -> list[Record] | None:
+        """The next records; None at the end that the topic has now."""
+        while True:
+            if self._runs is None and not await self._begin():
+                return None
+            assert self._runs is not None
+            if run := await anext(self._runs, None):
+                self.position = run[-1].offset + 1
+                return run
+            self._runs, self.position = None, self._end
+
+    async def through(self, offset: int) -> list[Record]:
+        """The records not given yet, at least up to ``offset`` or to the end."""
+        records: list[Record] = []
+        while self.position <= offset and (run := await self.next_run()):
+            records += run
+        return records
+
+    async def _begin(self) -> bool:
+        self._end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        if self._end <= self.position:
+            return False
+        self._runs = read_between(self._consumer, self._partition, self.position, self._end)
+        return True
+
+
+class PartitionAudit:
+    """One partition: its ledger and its commands, read and judged as far as is needed."""
+
+    def __init__(self, check: LedgerCheck, ledger: Tape, commands: Tape) -> None:
+        self.check = check
+        self._ledger = ledger
+        self._commands = commands
+        self._records: deque[Record] = deque()
+
+    async def read_to_end(self, end: int) -> None:
+        """Judge all that the ledger holds now, and read the commands before ``end``."""
+        while self._records or await self._read_on():
+            self.check.take(self._records.popleft())
+        self.check.commands.extend(await self._commands.through(end - 1))
+
+    async def read_to_seq(self, event: Event, seq: int) -> None:
+        """Judge records until the event has reached ``seq``, and not one more."""
+        while event.seq < seq and (self._records or await self._read_on()):
+            self.check.take(self._records.popleft())
+
+    async def _read_on(self) -> bool:
+        run = await self._ledger.next_run()
+        if run is None:
+            return False
+        self._records.extend(run)
+        accounted = (read_range(header(record.headers, READ_HEADER)) for record in run)
+        last = max((offsets[1] for offsets in accounted if offsets), default=-1)
+        self.check.commands.extend(await self._commands.through(last))
+        return True

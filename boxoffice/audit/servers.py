@@ -1,0 +1,58 @@
+"""What is asked of Kafka's groups and of Redis, and how they fail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+from redis.exceptions import RedisError
+
+from boxoffice.errors import UnreachableError
+from boxoffice.redis_connection import RedisClient, connect
+from boxoffice.settings import Settings, masked
+
+PURCHASES_GROUP: Final = "boxoffice-purchases"
+"""The consumer group of the purchases process, behind the prefix."""
+
+NO_COORDINATOR_YET: Final = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
+"""A broker that was just started looks for its groups when somebody asks for one."""
+
+
+async def committed_offsets(client: AIOKafkaAdminClient, group_id: str) -> dict[TopicPartition, int]:
+    """What a consumer group has committed; nothing, too, as long as the broker knows of no group at all."""
+    try:
+        found = await client.list_consumer_group_offsets(group_id)
+    except NO_COORDINATOR_YET:
+        return {}
+    return {partition: committed.offset for partition, committed in found.items()}
+
+
+@asynccontextmanager
+async def redis_client(settings: Settings) -> AsyncIterator[RedisClient]:
+    """A client of Redis.
+
+    Raises:
+        UnreachableError: inside, Redis did not answer.
+    """
+    client = connect(settings)
+    try:
+        yield client
+    except RedisError as error:
+        raise UnreachableError(
+            f"Redis at {masked(settings.redis_url)} cannot be reached ({type(error).__name__}): "
+            "is it running, and is BOXOFFICE_REDIS_URL right?"
+        ) from None
+    finally:
+        await client.aclose()

@@ -1,0 +1,38 @@
+"""All commands. What a command needs is imported when it runs, so that ``--help`` is there at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from boxoffice import __version__
+from boxoffice.cli import events, operations, purchases, reference, stack, topics
+
+app = typer.Typer(
+    name="boxoffice",
+    help="Ticket sales as a stream processor: the log decides, Redis serves.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(topics.app, name="topics")
+app.add_typer(events.app, name="event")
+for _module in (purchases, operations, stack, reference):
+    for _command in _module.COMMANDS:
+        app.command()(_command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,76 @@
+"""``boxoffice settings`` and ``schema``: what can be set, and what messages look like."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from boxoffice.cli.options import AsJson
+from boxoffice.cli.tables import note, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from boxoffice.settings import Settings
+
+_TEST_PREFIX = "BOXOFFICE_TEST_"
+
+
+def settings(as_json: AsJson = False) -> None:
+    """Show every setting with value, default, unit and meaning. Secrets are masked."""
+    from boxoffice.settings import load_settings
+
+    rows = _rows(load_settings())
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("variable", "value", "default", "unit", "meaning"), [tuple(row.values()) for row in rows])
+    for name in _unknown(row["variable"] for row in rows):
+        note(f"{name} is no setting: it has no effect.")
+
+
+def schema(
+    write: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the schemas and their documentation there.")
+    ] = None,
+) -> None:
+    """Print the JSON Schemas and the AsyncAPI document of all messages."""
+    from boxoffice.schema import asyncapi, json_schemas, write_docs
+
+    if write is None:
+        print_json({"asyncapi": asyncapi(), "schemas": json_schemas()})
+    else:
+        for path in write_docs(write):
+            say(str(path))
+
+
+def _rows(values: Settings) -> list[dict[str, Any]]:
+    from boxoffice.settings import ENV_PREFIX, masked
+
+    return [
+        {
+            "variable": ENV_PREFIX + name.upper(),
+            "value": masked(getattr(values, name)),
+            "default": masked(field.default),
+            "unit": _unit(field.json_schema_extra),
+            "meaning": field.description or "",
+        }
+        for name, field in type(values).model_fields.items()
+    ]
+
+
+def _unit(extra: object) -> str:
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def _unknown(known: Any) -> list[str]:
+    """Variables that somebody meant as a setting, and misspelt."""
+    from boxoffice.settings import ENV_PREFIX
+
+    names = set(known)
+    meant = (name for name in os.environ if name.startswith(ENV_PREFIX) and not name.startswith(_TEST_PREFIX))
+    return sorted(name for name in meant if name not in names)
+
+
+COMMANDS = (settings, schema)

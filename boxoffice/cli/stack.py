@@ -1,0 +1,135 @@
+"""``boxoffice run``, ``up`` and ``demo``: one process, all of them with their servers, and a show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boxoffice.cli.tables import print_table, say
+from boxoffice.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from boxoffice.demo import DemoReport
+    from boxoffice.embedded import Worker
+
+
+class Process(StrEnum):
+    """The processes; the Procfile has a line for each."""
+
+    PURCHASES = "purchases"
+
+
+class Part(StrEnum):
+    """What ``up`` can start."""
+
+    KAFKA = "kafka"
+    REDIS = "redis"
+    PURCHASES = Process.PURCHASES
+
+
+def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
+    """Run one process against the Kafka and Redis of the settings, until SIGTERM or Ctrl-C."""
+    from importlib import import_module
+
+    from boxoffice.logs import configure
+    from boxoffice.settings import load_settings
+
+    settings = load_settings()
+    configure(settings, process)
+    raise typer.Exit(import_module(f"agents.{process}").main(settings))
+
+
+def up(
+    kafka_port: Annotated[int | None, typer.Option(help="Port of Kafka; a free one unless given.")] = None,
+    redis_port: Annotated[int | None, typer.Option(help="Port of Redis; a free one unless given.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the data lies; in the user's cache unless given.")] = None,
+    wipe: Annotated[bool, typer.Option("--wipe/--keep", help="Begin empty, and leave nothing behind.")] = False,
+    only: Annotated[str, typer.Option(metavar="PART,...", help=f"Start only these of {', '.join(Part)}.")] = ",".join(
+        Part
+    ),
+) -> None:
+    """Start Kafka, Redis and every process in the foreground; Ctrl-C stops all of it."""
+    from boxoffice.cli.signals import until_told_to_stop
+    from boxoffice.cli.up import Up
+
+    parts = _parts(only)
+    asked = Up(
+        parts=parts,
+        processes=[process for process in Process if process in parts],
+        workers=workers,
+        kafka_port=kafka_port,
+        redis_port=redis_port,
+        folder=folder,
+        keep=not wipe,
+    )
+    raise typer.Exit(asyncio.run(until_told_to_stop(asked.run())) or ExitStatus.OK)
+
+
+def demo(
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed offers the same commands; random unless given.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where Kafka and Redis keep their data meanwhile; a temporary one unless given.")
+    ] = None,
+) -> None:
+    """Sell a thousand tickets on a stack of its own, check every outcome, and audit: exit 0 if all is right."""
+    from boxoffice.cli.show import show_progress
+    from boxoffice.cli.signals import until_told_to_stop
+    from boxoffice.demo import run_demo
+
+    chosen = seed if seed is not None else secrets.randbelow(10**6)
+    say(f"Seed {chosen}: 'boxoffice demo --seed {chosen}' offers the same commands again.")
+    with show_progress() as show:
+        report = asyncio.run(until_told_to_stop(run_demo(folder, chosen, show, workers)))
+    if report is None:
+        raise typer.Exit(_INTERRUPTED)
+    _print_demo(report)
+    if not report.succeeded:
+        raise typer.Exit(ExitStatus.DIFFERS)
+
+
+_INTERRUPTED = 130
+
+
+def workers(environment: Mapping[str, str], processes: Sequence[str] = tuple(Process)) -> list[Worker]:
+    """Every process by the command of its Procfile line, with these variables."""
+    from boxoffice.embedded import Worker
+
+    # Readable here, unless somebody asked for something else.
+    readable = {} if "BOXOFFICE_LOG_FORMAT" in os.environ else {"BOXOFFICE_LOG_FORMAT": "console"}
+    # ``boxoffice`` need not be on the PATH of who runs it by its full name.
+    command = (sys.executable, "-m", "boxoffice.cli", "run")
+    return [Worker(process, (*command, process), {**readable, **environment}) for process in processes]
+
+
+def _parts(only: str) -> frozenset[str]:
+    asked = frozenset(part.strip() for part in only.split(","))
+    if unknown := asked - set(Part):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: must be of {', '.join(Part)}", param_hint="--only")
+    return asked
+
+
+def _print_demo(report: DemoReport) -> None:
+    from boxoffice.cli.operations import print_report
+
+    rows: list[tuple[str, object]] = list(report.outcomes.items())
+    rows += [(f"rejected: {reason}", count) for reason, count in report.rejected.items()]
+    rows += [(f"decided by {decider}", count) for decider, count in report.decided_by.items()]
+    for how, (p50_ms, p99_ms) in report.latencies_ms.items():
+        rows.append((f"publish to fact, {how}", f"p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms"))
+    print_table(("what", "#"), rows, title="Demo")
+    for mismatch in report.mismatches:
+        say(mismatch)
+    print_report(report.audit)
+
+
+COMMANDS = (run, up, demo)

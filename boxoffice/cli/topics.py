@@ -1,0 +1,74 @@
+"""``boxoffice topics``: make the topics, and look at them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from boxoffice.cli.options import AsJson
+from boxoffice.cli.tables import print_json, print_table, say
+from boxoffice.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from boxoffice.topic_admin import TopicReport
+
+app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=True)
+
+
+@app.command()
+def create(as_json: AsJson = False) -> None:
+    """Create the topics that are missing. One that exists is left as it is; what differs is said, exit 1."""
+    from boxoffice.settings import load_settings
+    from boxoffice.topic_admin import create_topics
+
+    _show(asyncio.run(create_topics(load_settings())), as_json)
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Show the topics as the broker has them, and what differs from what the box office needs."""
+    from boxoffice.settings import load_settings
+    from boxoffice.topic_admin import describe_topics
+
+    _show(asyncio.run(describe_topics(load_settings())), as_json)
+
+
+def _show(reports: Sequence[TopicReport], as_json: bool) -> None:
+    if as_json:
+        print_json([_members(report) for report in reports])
+    else:
+        print_table(("topic", "state", "partitions#", "replicas#", "holds"), [_row(report) for report in reports])
+        for report in reports:
+            for sentence in report.differences:
+                say(sentence)
+    if any(report.differences for report in reports):
+        raise typer.Exit(ExitStatus.DIFFERS)
+
+
+def _state(report: TopicReport) -> str:
+    if report.existing is None:
+        return "missing"
+    if report.created:
+        return "created"
+    return "differs" if report.differences else "as needed"
+
+
+def _row(report: TopicReport) -> tuple[object, ...]:
+    existing = report.existing
+    partitions, replicas = (existing.partitions, existing.replicas) if existing else (None, None)
+    return report.name, _state(report), partitions, replicas, report.definition.holds
+
+
+def _members(report: TopicReport) -> dict[str, Any]:
+    existing = report.existing
+    return {
+        "topic": report.name,
+        "state": _state(report),
+        "partitions": existing and existing.partitions,
+        "replicas": existing and existing.replicas,
+        "needed": dict(report.definition.config),
+        "differences": list(report.differences),
+    }

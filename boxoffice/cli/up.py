@@ -1,0 +1,131 @@
+"""``boxoffice up``: broker, Redis and every process, in the foreground."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from boxoffice.cli.tables import say
+from boxoffice.demo.environment import kafka_variables, redis_variables, settings_from
+from boxoffice.embedded import (
+    EmbeddedKafka,
+    EmbeddedRedis,
+    EmbeddedStack,
+    Supervisor,
+    Worker,
+    default_data_folder,
+)
+from boxoffice.errors import RESTARTABLE
+from boxoffice.settings import ENV_PREFIX, Settings
+from boxoffice.topic_admin import create_topics
+
+# A process that crashed or was killed has committed nothing either, and goes on where it stopped.
+_CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
+_DOWNLOAD_STEPS: Final = 10
+
+
+@dataclass(frozen=True)
+class Up:
+    """What to start, and where. ``processes`` come after the servers among ``parts``."""
+
+    parts: frozenset[str]
+    processes: Sequence[str]
+    workers: Callable[[Mapping[str, str], Sequence[str]], list[Worker]]
+    kafka_port: int | None = None
+    redis_port: int | None = None
+    folder: Path | None = None
+    keep: bool = True
+
+    async def run(self) -> int:
+        """Run until cancelled, or until a process ends that is not to be started again; returns its status.
+
+        Raises:
+            EmbeddedError: a server could not be started.
+        """
+        async with AsyncExitStack() as owned:
+            environment = await self._start_servers(owned)
+            await create_topics(settings_from(environment))
+            self._say_where(environment)
+            supervisor = Supervisor(
+                self.workers(environment, self.processes), restart_statuses={*RESTARTABLE, *_CRASHED}
+            )
+            await owned.enter_async_context(supervisor)
+            return await self._first_failure(supervisor)
+
+    async def _first_failure(self, supervisor: Supervisor) -> int:
+        while True:
+            end = await supervisor.ended()
+            if end.status:
+                say(f"{end.name} ended with status {end.status}, and starting it again would not help: all stops.")
+                return end.status
+
+    async def _start_servers(self, owned: AsyncExitStack) -> dict[str, str]:
+        """Start the servers that were asked for; returns the variables with which they are found."""
+        if {"kafka", "redis"} <= self.parts:
+            say("Starting Kafka and Redis …")
+            stack = await owned.enter_async_context(
+                EmbeddedStack(
+                    self.folder,
+                    kafka_port=self.kafka_port,
+                    redis_port=self.redis_port,
+                    keep=self.keep,
+                    progress=_Download().tell,
+                )
+            )
+            return {**kafka_variables(stack.kafka_bootstrap_servers), **redis_variables(stack.redis_url)}
+        if "kafka" in self.parts:
+            kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port)
+            await owned.enter_async_context(kafka)
+            return kafka_variables(kafka.bootstrap_servers)
+        if "redis" in self.parts:
+            redis = EmbeddedRedis(self._own_folder("redis"), self.redis_port, durable=self.keep)
+            await owned.enter_async_context(redis)
+            return redis_variables(redis.url)
+        return {}
+
+    def _own_folder(self, server: str) -> Path:
+        folder = self._data_folder / server
+        if not self.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
+    @property
+    def _data_folder(self) -> Path:
+        return self.folder or default_data_folder()
+
+    def _say_where(self, environment: Mapping[str, str]) -> None:
+        fate = "kept" if self.keep else "wiped at the end"
+        say("")
+        say("All listens. In another terminal:")
+        say("")
+        for variable, value in environment.items():
+            if _is_needed(variable, value):
+                say(f"export {variable}={value}")
+        say("")
+        say(f"Ctrl-C stops all of it; the data is {fate}" + (f" in {self._data_folder}." if self.keep else "."))
+        say("")
+
+
+def _is_needed(variable: str, value: str) -> bool:
+    """Whether another terminal has something else without it."""
+    field = Settings.model_fields[variable.removeprefix(ENV_PREFIX).lower()]
+    return variable in os.environ or value != field.default
+
+
+class _Download:
+    """Says in steps how far the first download is."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def tell(self, there_bytes: int, all_bytes: int) -> None:
+        step = _DOWNLOAD_STEPS * there_bytes // all_bytes
+        if step > self._said:
+            self._said = step
+            say(f"Downloading Kafka, once: {there_bytes // 10**6} of {all_bytes // 10**6} MB")

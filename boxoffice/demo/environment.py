@@ -1,0 +1,25 @@
+"""The settings with which processes find an embedded stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from boxoffice.settings import ENV_PREFIX, Settings, load_settings
+
+
+def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
+    """The settings with which a process finds an embedded broker, as environment variables."""
+    return {
+        "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "BOXOFFICE_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+    }
+
+
+def redis_variables(url: str) -> dict[str, str]:
+    """The settings with which a process finds an embedded Redis, as environment variables."""
+    return {"BOXOFFICE_REDIS_URL": url}
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """The settings of a process that has these variables too."""
+    return load_settings(**{name.removeprefix(ENV_PREFIX).lower(): value for name, value in environment.items()})

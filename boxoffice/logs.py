@@ -1,0 +1,177 @@
+"""Logs: one line an event, JSON for machines, readable on a terminal, never a secret.
+
+The standard library's loggers (Faust, mode, aiokafka) come out of the same renderer. Callers bind what
+a line is about by the names ``request_id``, ``event_id``, ``partition`` and ``offset``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, TextIO
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+    from boxoffice.settings import Settings
+
+MASK = "***"
+
+_CLIENT_LOGGERS = ("aiokafka", "kafka")
+_ENGINE_LOGGERS = ("faust", "mode")
+_SERVICE_MARK = "[^"
+"""How mode begins what it says of a service's life, whichever module the service is from."""
+_SHORTEST_SECRET = 4
+
+
+def configure(settings: Settings, process: str = "", stream: TextIO | None = None) -> None:
+    """Send every log line of this process to ``stream``, standard error unless given."""
+    stream = stream or sys.stderr
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    handler = logging.StreamHandler(stream)
+    shared = _shared(process)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=_rendering(settings, stream),
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    least = max(level, logging.WARNING)
+    _set_level(least, *_CLIENT_LOGGERS)
+    _set_level(logging.NOTSET, "asyncio")
+    if level > logging.DEBUG:
+        _set_level(least, *_ENGINE_LOGGERS)
+        handler.addFilter(_is_news)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def _set_level(level: int, *names: str) -> None:
+    """Let through of these loggers only what is at least this grave."""
+    for name in names:
+        logging.getLogger(name).setLevel(level)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is more than the start or the end of one of the engine's services."""
+    return record.levelno >= logging.WARNING or not str(record.msg).startswith(_SERVICE_MARK)
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Every text that must not be shown, as it stands in the settings and as a client decodes it."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    found = {part for value in values for part in _secret_parts(value)}
+    return frozenset(part for part in found if len(part) >= _SHORTEST_SECRET)
+
+
+def masker(secrets: Collection[str]) -> Callable[[str], str]:
+    """Replaces the secrets in a text; the longest first, since one may contain another."""
+    ordered = sorted(secrets, key=len, reverse=True)
+
+    def mask(text: str) -> str:
+        for secret in ordered:
+            text = text.replace(secret, MASK)
+        return text
+
+    return mask
+
+
+def _shared(process: str) -> list[Processor]:
+    """What is added to every line, whoever logs it."""
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _process_adder(process),
+    ]
+
+
+def _process_adder(process: str) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        if process:
+            line.setdefault("process", process)
+        return line
+
+    return add
+
+
+def _rendering(settings: Settings, stream: TextIO) -> list[Processor]:
+    chain: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    if secrets := secrets_of(settings):
+        chain.append(_secret_remover(masker(secrets)))
+    terminal = stream.isatty()
+    if settings.log_format == "console" or (settings.log_format == "auto" and terminal):
+        return [*chain, _without_process, _console(colors=terminal)]
+    # In the field's language an event is what tickets are sold for.
+    return [*chain, structlog.processors.EventRenamer("message"), _leading_members_first, _JSON]
+
+
+_JSON = structlog.processors.JSONRenderer(json.dumps, ensure_ascii=False)
+_LEADING = ("timestamp", "level", "process", "message")
+
+
+def _console(*, colors: bool) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=colors, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def _leading_members_first(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    return {name: line[name] for name in _LEADING if name in line} | dict(line)
+
+
+def _without_process(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Whoever reads a console knows what runs there, or has its name before each line (``boxoffice up``)."""
+    line.pop("process", None)
+    return line
+
+
+def _secret_remover(mask: Callable[[str], str]) -> Processor:
+    """Masks values and leaves names alone, so that a line stays JSON whatever the secret is."""
+
+    def cleaned(value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return mask(value)
+        if isinstance(value, dict):
+            return {name: cleaned(member) for name, member in value.items()}
+        if isinstance(value, list | tuple):
+            return [cleaned(member) for member in value]
+        return mask(repr(value))
+
+    def remove(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        return {name: cleaned(value) for name, value in line.items()}
+
+    return remove
+
+
+def _secret_parts(value: object) -> set[str]:
+    """A secret setting's value; of a URL only its password, since hosts are worth reading."""
+    if isinstance(value, SecretStr):
+        secret = value.get_secret_value()
+        return _url_secrets(secret) if "://" in secret else {secret, unquote(secret)}
+    return _url_secrets(value) if isinstance(value, str) and "://" in value else set()
+
+
+def _url_secrets(url: str) -> set[str]:
+    password = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
+    return {password, unquote(password)}
