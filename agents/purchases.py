@@ -10,6 +10,7 @@ import faust
 from boxoffice import worker
 from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
 from boxoffice.copies import Copies
+from boxoffice.health import Health
 from boxoffice.publishing import Publisher
 from boxoffice.recovery import Recovery
 from boxoffice.redis_connection import connect
@@ -19,8 +20,8 @@ from boxoffice.settings import Settings
 from topics import purchase_requests
 
 
-def make_app(settings: Settings, partitions: int) -> faust.App:
-    """The app of the purchases process, on topics of so many partitions."""
+def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
+    """The app of the purchases process, on topics of so many partitions, and its health."""
     app = worker.make_app(settings, "purchases")
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(settings.topic_prefix)])
     copies = Copies(settings, RedisStore(connect(settings), settings))
@@ -38,11 +39,22 @@ def make_app(settings: Settings, partitions: int) -> faust.App:
         with worker.ending_on_failure():
             await selling.take_over(cast(BatchConsumer, app.consumer), partitions)
 
+    def details() -> dict[str, Any]:
+        return {
+            "redis": {"connected": not copies.breaker.is_open, "copies": dict(copies.measure())},
+            "fallback": {"active": copies.breaker.is_open},
+            "partitions": {"ready": selling.ready, "refused": sorted(selling.refused)},
+        }
+
+    health = Health(
+        settings, "purchases", lambda: cast(BatchConsumer, app.consumer), lambda: worker.is_ready(app), details
+    )
+
     @app.on_before_shutdown.connect
     async def stop(*_: Any, **__: Any) -> None:
         await copies.stop()
 
-    return app
+    return app, health
 
 
 def main(settings: Settings) -> int:
@@ -54,4 +66,5 @@ def main(settings: Settings) -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     partitions = loop.run_until_complete(worker.wait_for_topics(settings))
-    return worker.run(make_app(settings, partitions), loop)
+    app, health = make_app(settings, partitions)
+    return worker.run(app, loop, health)

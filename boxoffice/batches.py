@@ -334,6 +334,24 @@ class BatchConsumer(driver.Consumer):
                 self._behind_acked[run.tp] = run.next
         notify(self._waiting_for_ack)
 
+    def positions(self) -> dict[TP, tuple[int, int]]:
+        """Of each batch partition: the next offset to be acknowledged, and the partition's end.
+
+        Markers at the end hold no record: a partition that was read past them has no lag.
+        """
+        found = {}
+        for tp, taken_to in self._next.items():
+            acked_to = self._behind_acked.get(tp, taken_to)
+            end = self.highwater(tp) or acked_to
+            nothing_waits = acked_to == taken_to and self._fetched_to(tp) >= end
+            found[tp] = (end if nothing_waits else acked_to, end)
+        return found
+
+    def _fetched_to(self, tp: TP) -> int:
+        assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+        state = assignment.state_value(tp) if assignment is not None else None
+        return state.position if state is not None and state.has_valid_position else 0
+
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
         for tp in list(self._behind_acked):

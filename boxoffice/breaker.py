@@ -20,6 +20,8 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from boxoffice import metrics
+
 log = structlog.get_logger(__name__)
 
 _SERVER_ERRORS = (
@@ -62,7 +64,6 @@ class Breaker:
         self._first_delay_s = self._delay_s = first_delay_s
         self._longest_delay_s = longest_delay_s
         self._probing: asyncio.Task[None] | None = None
-        self.times_opened = 0
 
     @property
     def is_open(self) -> bool:
@@ -71,8 +72,10 @@ class Breaker:
 
     def failed(self, error: BaseException) -> None:
         """Redis did not serve: leave it alone, and probe."""
+        metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         if self._probing is None:
-            self.times_opened += 1
+            metrics.FALLBACKS.inc()
+            metrics.FALLBACK_ACTIVE.set(1)
             log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
             self._probing = asyncio.create_task(self._probe_until_closed())
 
@@ -92,6 +95,7 @@ class Breaker:
             else:
                 break
         self._probing = None
+        metrics.FALLBACK_ACTIVE.set(0)
         log.warning("Redis answers again")
         self._on_closed()
 

@@ -14,8 +14,8 @@ A copy that is not in step keeps nobody waiting: its event is decided by the tab
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +23,7 @@ from enum import Enum, auto
 import structlog
 from redis.exceptions import RedisError
 
+from boxoffice import metrics
 from boxoffice.breaker import Breaker, is_server_error
 from boxoffice.deciding import Answer, OwnedPartition, new_decision
 from boxoffice.publishing import Sold
@@ -109,7 +110,6 @@ class Copies:
         self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
         self._check_now = asyncio.Event()
         self._checking: asyncio.Task[None] | None = None
-        self.divergences = 0
         self.breaker = Breaker(
             store.ping,
             self._heal_all,
@@ -159,7 +159,8 @@ class Copies:
         if not calls:
             return
         try:
-            replies = await self._store.decide([call for _, _, call in calls])
+            with metrics.REDIS_DURATION.time():
+                replies = await self._store.decide([call for _, _, call in calls])
         except (RedisError, TimeoutError, OSError) as error:
             self.breaker.failed(error)
             for copy, answers, _ in calls:
@@ -221,7 +222,7 @@ class Copies:
 
     def _diverged(self, copy: Copy, answers: list[Answer], reply: DecideReply) -> None:
         """The table is right; publishing shows whether it knows the whole ledger."""
-        self.divergences += 1
+        metrics.DIVERGENCES.inc()
         differing = next(
             (answer, told)
             for answer, told in zip(answers, reply.answers, strict=True)
@@ -321,6 +322,7 @@ class Copies:
         if code is Code.INCOMPLETE:
             copy.lost()
             return
+        metrics.REBUILDS.inc()
         log.info("event loaded into Redis", event_id=copy.event.event_id, seq=copy.event.seq, outcome=code.name)
         copy.rebuilt = True
         copy.state = CopyState.SETTLING
@@ -330,6 +332,7 @@ class Copies:
     async def _check_repeatedly(self) -> None:
         while True:
             self._check_now.clear()
+            self.measure()
             if not self.breaker.is_open:
                 try:
                     await self._check()
@@ -337,6 +340,14 @@ class Copies:
                     self.breaker.failed(error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._check_now.wait(), timeout=self._settings.redis_check_interval_s)
+
+    def measure(self) -> Mapping[str, int]:
+        """How many copies are in each state; the gauges are set on the way."""
+        states = Counter(copy.state.name.lower() for copy in self._copies.values())
+        for state in CopyState:
+            metrics.COPIES.labels(state.name.lower()).set(states[state.name.lower()])
+        metrics.BACKLOG.set(sum(len(copy.backlog) for copy in self._copies.values()))
+        return states
 
     async def _check(self) -> None:
         """Compare how far Redis is with how far it was known to be, for all events."""

@@ -10,22 +10,31 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from boxoffice import metrics
 from boxoffice.batches import BatchProducer, Outgoing
 from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import LedgerError, PublishError
 from boxoffice.kafka import header, read_between, reader
 from boxoffice.settings import Settings
-from models.facts import Fact, UnreadableFactError, ce_id, ce_type, read_fact, read_range, same_decision, write_fact
+from models.facts import (
+    Fact,
+    UnreadableFactError,
+    ce_id,
+    ce_source,
+    ce_type,
+    read_fact,
+    read_range,
+    same_decision,
+    write_fact,
+)
 from topics import dead_letters, purchase_requests, purchase_results
 from topics.purchase_requests import TRACE_HEADER
 from topics.purchase_results import READ_HEADER
 
 log = structlog.get_logger(__name__)
 
-CE_SOURCE = b"boxoffice"
 _FIXED_HEADERS = (
     ("ce_specversion", b"1.0"),
-    ("ce_source", CE_SOURCE),
     ("content-type", b"application/json"),
 )
 
@@ -38,6 +47,7 @@ def ledger_record(answer: Answer) -> Outgoing:
     fact = answer.fact
     headers = [
         *_FIXED_HEADERS,
+        ("ce_source", ce_source(fact).encode()),
         ("ce_type", ce_type(fact["type"]).encode()),
         ("ce_id", ce_id(fact).encode()),
         ("ce_time", fact["at"].encode()),
@@ -67,13 +77,15 @@ class Publisher:
             LedgerError: somebody else's records are in the way.
         """
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._publish_side_records(sold)
-                await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
+            with metrics.PUBLISH_DURATION.time():
+                async with asyncio.timeout(self._timeout_s):
+                    await self._publish_side_records(sold)
+                    await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
         except TimeoutError:
             raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
         except KafkaError as error:
             raise PublishError(f"Kafka refused a publish: {error!r}.") from error
+        metrics.count_decisions(answer.fact for _, answers in sold for answer in answers)
 
     async def _publish_side_records(self, sold: Sold) -> None:
         """Forwards and dead letters go out before any record that accounts for their commands."""
@@ -88,6 +100,11 @@ class Publisher:
             await asyncio.gather(
                 *(self._producer.publish(topic, number, records) for (topic, number), records in outgoing.items())
             )
+            for (topic, _), records in outgoing.items():
+                if topic == self._requests:
+                    metrics.FORWARDED.inc(len(records))
+                else:
+                    metrics.DEAD_LETTERS.labels("purchases").inc(len(records))
 
     async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
         landed = await self._producer.publish(self._ledger, owned.number, [ledger_record(answer) for answer in answers])
@@ -98,6 +115,7 @@ class Publisher:
             settled += count
             owned.ledger_end = base_offset + count
             owned.settled_bookmark = answers[settled - 1].last
+        metrics.LEDGER_RECORDS.labels(str(owned.number)).set(owned.ledger_end)
         owned.unsettled -= len(answers)
 
     async def _explain(self, owned: OwnedPartition, answers: list[Answer], base_offset: int) -> None:

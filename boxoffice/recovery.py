@@ -10,6 +10,7 @@ from time import monotonic
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
 from boxoffice.errors import CommandsSkippedError
 from boxoffice.kafka import header, read_between, reader
@@ -89,6 +90,7 @@ class Recovery:
                 log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)
         owned.ledger_end = max(end, owned.ledger_end)
         owned.settled_bookmark = owned.ledger.bookmark
+        metrics.DAMAGED_RECORDS.inc(damaged)
         if damaged:
             log.error(
                 "damaged ledger records: their commands are decided again",

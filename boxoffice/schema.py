@@ -16,7 +16,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from boxoffice import __version__
 from models.commands import BY_TYPE, Command, read_command
-from models.facts import MODELS, Fact, Source, at_text, ce_id, ce_type, write_fact
+from models.facts import MODELS, Fact, Source, at_text, ce_id, ce_source, ce_type, write_fact
 from models.inventory import Inventory, Position, decide, fold
 from topics import TOPICS, TopicDefinition, dead_letters, purchase_requests, purchase_results
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
@@ -153,7 +153,7 @@ def _header(description: str, **schema: Any) -> Json:
 _TRACE: Final = {TRACE_HEADER: _header("W3C trace context; what came with the command goes on with its fact.")}
 _CLOUD_EVENT: Final = {
     "ce_specversion": _header("CloudEvents, Kafka binary mode.", const="1.0"),
-    "ce_source": _header("Who says it.", const="boxoffice"),
+    "ce_source": _header("Who says it.", pattern="^boxoffice/[a-z_]+$"),
     "ce_type": _header("Like `boxoffice.purchase_confirmed.v1`."),
     "ce_id": _header("EVENT-SEQ, or PARTITION-OFFSET of the command with seq 0: the same in every repeat."),
     "ce_time": _header("The fact's `at`.", format="date-time"),
@@ -223,7 +223,7 @@ def _fact_message(name: str, schema: Json, fact: Fact) -> Json:
     offset = fact["source"]["offset"]
     headers = {
         "ce_specversion": "1.0",
-        "ce_source": "boxoffice",
+        "ce_source": ce_source(fact),
         "ce_type": ce_type(name),
         "ce_id": ce_id(fact),
         "ce_time": fact["at"],

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 import structlog
 from faust.types import TP
 
+from boxoffice import metrics
 from boxoffice.batches import Batch, BatchConsumer, Run
 from boxoffice.copies import Copies
 from boxoffice.deciding import Answer, OwnedPartition
@@ -48,6 +49,12 @@ class Selling:
         self._owned: dict[int, OwnedPartition] = {}
         self._taking_over = asyncio.Lock()
         self._publishing: asyncio.Task[None] | None = None
+        self.refused: set[int] = set()
+
+    @property
+    def ready(self) -> list[int]:
+        """The partitions that it decides."""
+        return sorted(self._owned)
 
     # Taking over
 
@@ -57,21 +64,31 @@ class Selling:
         Runs while nothing is delivered; until it is done nothing is decided.
         """
         async with self._taking_over:
-            numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
-            self._forget(set(self._owned) - numbers)
-            self._forget({number for number, owned in self._owned.items() if owned.unsettled})
-            taken = {number: self._owned.get(number) or new_partition(number, partitions) for number in sorted(numbers)}
-            refused = await self._recover(taken)
-            for number, owned in taken.items():
-                tp = TP(self._topic, number)
-                if number in refused:
-                    self._forget([number])
-                    consumer.withhold(tp)
-                else:
-                    self._owned[number] = owned
-                    self._copies.adopt(owned)
-                    consumer.start_at(tp, owned.position)
-            log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
+            with metrics.RECOVERY_DURATION.time():
+                await self._take_over(consumer, partitions)
+
+    async def _take_over(self, consumer: BatchConsumer, partitions: int) -> None:
+        numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
+        self._forget(set(self._owned) - numbers)
+        self._forget({number for number, owned in self._owned.items() if owned.unsettled})
+        taken = {number: self._owned.get(number) or new_partition(number, partitions) for number in sorted(numbers)}
+        refused = await self._recover(taken)
+        for number, owned in taken.items():
+            tp = TP(self._topic, number)
+            if number in refused:
+                self._forget([number])
+                consumer.withhold(tp)
+            else:
+                self._owned[number] = owned
+                self._copies.adopt(owned)
+                consumer.start_at(tp, owned.position)
+        self.refused = refused
+        metrics.RECOVERIES.inc()
+        metrics.PARTITIONS.labels("ready").set(len(self._owned))
+        metrics.PARTITIONS.labels("refused").set(len(refused))
+        for number, owned in self._owned.items():
+            metrics.LEDGER_RECORDS.labels(str(number)).set(owned.ledger_end)
+        log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
 
     async def _recover(self, taken: dict[int, OwnedPartition]) -> set[int]:
         while True:
@@ -94,17 +111,23 @@ class Selling:
 
     async def sell(self, batch: Batch) -> None:
         """Decide a batch, and have it published while the next is decided."""
+        metrics.BATCH_COMMANDS.observe(len(batch))
+        with metrics.BATCH_DURATION.time():
+            sold = await self._decide(batch)
+        if self._publishing is not None:
+            await self._publishing
+        self._publishing = asyncio.create_task(self._publish(sold, batch))
+
+    async def _decide(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
         for run in batch.runs:
             owned = self._owned[run.tp.partition]
             await self._check_run(owned, run)
             answers[owned.number] += owned.answer(run.records)
-        sold: Sold = [(self._owned[number], decided) for number, decided in answers.items()]
+        sold = [(self._owned[number], decided) for number, decided in answers.items()]
         self._log_unreadable(sold)
         await self._copies.decide(sold)
-        if self._publishing is not None:
-            await self._publishing
-        self._publishing = asyncio.create_task(self._publish(sold, batch))
+        return sold
 
     async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
         if run.first != owned.position:

@@ -136,6 +136,16 @@ class Settings(BaseSettings):
     documents_url: str = _setting("file:///tmp/boxoffice-documents", "Where the PDF tickets are stored.")
 
     # Processes
+    health_host: str = _setting("127.0.0.1", "Address on which each process serves its health and metrics.")
+    health_port: int = _setting(
+        9464,
+        "Port of a process' health and metrics; where it is taken, a free one. 0 takes a free one.",
+        ge=0,
+        le=65_535,
+    )
+    health_stuck_after_s: int = _setting(
+        60, "A process that leaves waiting records alone for so long is not alive.", unit="s", ge=1, le=3_600
+    )
     log_format: Literal["auto", "json", "console"] = _setting(
         "auto", "How log lines look; auto is console on a terminal, else json."
     )

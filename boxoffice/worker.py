@@ -18,6 +18,7 @@ from yarl import URL
 
 from boxoffice.batches import BatchConsumer, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
+from boxoffice.health import Health
 from boxoffice.kafka import ssl_context
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
@@ -108,7 +109,19 @@ def ending_on_failure() -> Iterator[None]:
 
 
 class Worker(faust.Worker):
-    """Ends in order at the first SIGTERM or SIGINT, at once at the second."""
+    """Serves its health from the start; ends in order at the first SIGTERM or SIGINT, at once at the second."""
+
+    health: Health
+
+    async def on_execute(self) -> None:
+        """Begin."""
+        await super().on_execute()
+        await self.health.start()
+
+    async def on_stop(self) -> None:
+        """End."""
+        await self.health.stop()
+        await super().on_stop()
 
     def _schedule_shutdown(self, number: signal.Signals) -> None:
         if self._signal_stop_time:
@@ -116,9 +129,15 @@ class Worker(faust.Worker):
         super()._schedule_shutdown(number)
 
 
-def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> int:
+def is_ready(app: faust.App) -> bool:
+    """Whether the app has its partitions, and no rebalance is going on."""
+    return app.started and not app.rebalancing and not app.unassigned
+
+
+def run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:
     """Run a process until it is told to stop; returns its exit status."""
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.health = health
     worker.spinner = None
     try:
         worker.execute_from_commandline()

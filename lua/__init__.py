@@ -33,7 +33,7 @@ class Code(IntEnum):
     REPLACED = 6
     """replace.lua: what was loaded is now the event."""
     NEWER = 7
-    """replace.lua: what was there has a higher seq and stays."""
+    """replace.lua: what was there has a higher seq and fence, and stays."""
     INCOMPLETE = 8
     """replace.lua: part of what was loaded has expired; what was there stays."""
 

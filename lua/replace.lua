@@ -7,7 +7,7 @@
 --
 -- Returns an array:
 --   REPLACED, seq    what was loaded is the event now
---   NEWER, seq       the event has a higher seq and stays
+--   NEWER, seq       the event has a higher seq and a higher fence, and stays
 --   INCOMPLETE, 0    part of what was loaded has expired; the event stays
 --
 -- Guarantees. Nobody sees a part of the switch. Afterwards no loading key is left, and the live ones do
@@ -18,9 +18,15 @@ local LIVE_META, LOADED_META = KEYS[2], KEYS[5]
 local seq, tickets, records = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 -- A live key of another type is damage; what was loaded takes its place.
-local function live_seq()
-  local found = redis.pcall('HGET', LIVE_META, 'seq')
+local function live(field)
+  local found = redis.pcall('HGET', LIVE_META, field)
   return type(found) == 'string' and tonumber(found) or 0
+end
+
+-- A newer event has facts about later commands. A higher seq at no higher fence is damage: those commands
+-- are in the ledger that was loaded, with other facts.
+local function is_newer()
+  return live('seq') > seq and live('fence') > (tonumber(redis.call('HGET', LOADED_META, 'fence') or '') or 0)
 end
 
 local function is_complete()
@@ -29,10 +35,9 @@ local function is_complete()
     and tonumber(redis.call('HGET', LOADED_META, 'seq') or '') == seq
 end
 
-local reached = live_seq()
-if reached > seq then
+if is_newer() then
   redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])
-  return {Code.NEWER, reached}
+  return {Code.NEWER, live('seq')}
 end
 if not is_complete() then
   redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])

@@ -260,8 +260,11 @@ def write_fact(fact: Fact) -> bytes:
 
 
 def same_decision(one: Fact, other: Fact) -> bool:
-    """Whether two facts differ in nothing but who decided."""
-    return {**one, "decided_by": None} == {**other, "decided_by": None}
+    """Whether two facts differ in nothing but who decided, or how a reader's complaint is worded."""
+    ignored: dict[str, None] = {"decided_by": None}
+    if one["type"] == "command_unreadable":
+        ignored["reason"] = None
+    return {**one, **ignored} == {**other, **ignored}
 
 
 @lru_cache(maxsize=4096)
@@ -288,6 +291,11 @@ def ce_id(fact: Fact) -> str:
     if fact["seq"]:
         return f"{fact['event_id']}-{fact['seq']}"
     return f"{fact['source']['partition']}-{fact['source']['offset']}"
+
+
+def ce_source(fact: Fact) -> str:
+    """What ``ce_id`` is unique within: the events; for seq 0 the facts of one type, one for a position."""
+    return "boxoffice/events" if fact["seq"] else f"boxoffice/{fact['type']}"
 
 
 _RANGE = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})")

@@ -1,0 +1,125 @@
+"""What the processes count and measure, for Prometheus. Every metric is defined here and nowhere else.
+
+The hot path pays once a batch, not once a ticket: it counts a batch's outcomes and adds each sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from models.facts import Fact
+
+REGISTRY: Final = CollectorRegistry()
+
+_FAST_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SLOW_S: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+# Purchases
+DECISIONS: Final = Counter(
+    "boxoffice_decisions",
+    "Commands answered, by the fact's type, the reason of a refusal, and who decided.",
+    ["outcome", "reason", "decided_by"],
+    registry=REGISTRY,
+)
+BATCH_COMMANDS: Final = Histogram(
+    "boxoffice_batch_commands", "Commands decided at once.", buckets=_SIZES, registry=REGISTRY
+)
+BATCH_DURATION: Final = Histogram(
+    "boxoffice_batch_duration_seconds",
+    "From taking a batch to its publishing: deciding, and Redis.",
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+PUBLISH_DURATION: Final = Histogram(
+    "boxoffice_publish_duration_seconds",
+    "Until the broker acknowledged a batch's records.",
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+FORWARDED: Final = Counter(
+    "boxoffice_forwarded_commands", "Commands found away from home and sent there.", registry=REGISTRY
+)
+DEAD_LETTERS: Final = Counter(
+    "boxoffice_dead_letters", "Records that went to dead-letters.", ["process"], registry=REGISTRY
+)
+REDIS_DURATION: Final = Histogram(
+    "boxoffice_redis_call_duration_seconds",
+    "One round trip to Redis for a batch.",
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+REDIS_ERRORS: Final = Counter(
+    "boxoffice_redis_errors", "Calls that Redis did not serve, by the error's class.", ["error"], registry=REGISTRY
+)
+FALLBACK_ACTIVE: Final = Gauge(
+    "boxoffice_fallback_active", "1 while Redis is down and the table decides alone.", registry=REGISTRY
+)
+FALLBACKS: Final = Counter("boxoffice_fallbacks", "Times that Redis was found down.", registry=REGISTRY)
+BACKLOG: Final = Gauge("boxoffice_backlog_facts", "Facts that Redis has not yet applied.", registry=REGISTRY)
+COPIES: Final = Gauge(
+    "boxoffice_event_copies",
+    "Events of this worker, by the state of their copy in Redis.",
+    ["state"],
+    registry=REGISTRY,
+)
+DIVERGENCES: Final = Counter(
+    "boxoffice_redis_divergences", "Times that Redis decided otherwise than the ledger.", registry=REGISTRY
+)
+REBUILDS: Final = Counter("boxoffice_event_rebuilds", "Events loaded into Redis from the table.", registry=REGISTRY)
+LEDGER_RECORDS: Final = Gauge(
+    "boxoffice_ledger_records", "Records on a ledger partition.", ["partition"], registry=REGISTRY
+)
+RECOVERIES: Final = Counter("boxoffice_recoveries", "Times that partitions were taken over.", registry=REGISTRY)
+RECOVERY_DURATION: Final = Histogram(
+    "boxoffice_recovery_duration_seconds",
+    "Taking partitions over, until they are ready.",
+    buckets=_SLOW_S,
+    registry=REGISTRY,
+)
+DAMAGED_RECORDS: Final = Counter(
+    "boxoffice_damaged_ledger_records", "Ledger records that could not be read.", registry=REGISTRY
+)
+PARTITIONS: Final = Gauge(
+    "boxoffice_partitions", "Partitions of this worker: ready, or refused.", ["state"], registry=REGISTRY
+)
+# All processes
+LAG: Final = Gauge(
+    "boxoffice_lag_records", "Records of a partition that are not yet dealt with.", ["partition"], registry=REGISTRY
+)
+# Documents
+DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=REGISTRY)
+DOCUMENTS_FAILED: Final = Counter(
+    "boxoffice_documents_failed", "Documents that could not be made and went to dead-letters.", registry=REGISTRY
+)
+DOCUMENTS_REMOVED: Final = Counter(
+    "boxoffice_documents_removed", "Documents removed, by why.", ["why"], registry=REGISTRY
+)
+DOCUMENTS_WAITING: Final = Gauge("boxoffice_documents_waiting", "Documents to be made.", registry=REGISTRY)
+DOCUMENT_BYTES: Final = Counter("boxoffice_document_bytes", "Size of the documents made.", registry=REGISTRY)
+RENDER_DURATION: Final = Histogram(
+    "boxoffice_render_duration_seconds", "Rendering one document.", buckets=_FAST_S, registry=REGISTRY
+)
+CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", registry=REGISTRY)
+# Statistics
+STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=REGISTRY)
+
+
+def count_decisions(facts: Iterable[Fact]) -> None:
+    """Count a batch's answers."""
+    outcomes = Count(
+        (fact["type"], str(fact.get("reason", "")) if fact["seq"] else "", str(fact.get("decided_by", "")))
+        for fact in facts
+    )
+    for (outcome, reason, decided_by), number in outcomes.items():
+        DECISIONS.labels(outcome, reason, decided_by).inc(number)
+
+
+def defined() -> list[MetricWrapperBase]:
+    """Every metric of this module."""
+    return [metric for metric in globals().values() if isinstance(metric, MetricWrapperBase)]
