@@ -350,9 +350,11 @@ class Copies:
         return states
 
     async def _check(self) -> None:
-        """Compare how far Redis is with how far it was known to be, for all events."""
+        """Compare how far Redis is with how far it was known to be, for all events; without any, just ask."""
         copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
         expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
+        if not copies:
+            await self._store.ping()
         found = await self._store.positions(list(copies))
         for event_id, copy in copies.items():
             position = found[event_id]

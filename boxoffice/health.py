@@ -142,12 +142,14 @@ class Health:
         return self._progress.longest_stuck_s(monotonic()) < self._settings.health_stuck_after_s
 
     async def _live(self, _: web.Request) -> web.Response:
+        self.observe()
         return _state("live", self.is_live)
 
     async def _ready(self, _: web.Request) -> web.Response:
         return _state("ready", self._is_ready())
 
     async def _health(self, _: web.Request) -> web.Response:
+        self.observe()
         well = self.is_live and self._is_ready()
         return web.json_response(
             {
