@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import shutil
+import subprocess
 import urllib.request
 from urllib.error import HTTPError
+
+import pytest
 
 from tests.faults.conftest import NewOffice
 from tests.office import Office, Process, until
@@ -13,6 +18,7 @@ from tests.servers import NewRedis
 from tests.workload import commands, creations, event_ids
 
 SEED = 20261124
+PROMTOOL = shutil.which("promtool")
 
 
 def get(process: Process, path: str) -> tuple[int, str]:
@@ -68,6 +74,21 @@ async def test_a_redis_that_is_gone_shows_and_the_worker_stays_ready(
     await until(lambda: '"active": true' in get(worker, "/health")[1], 10, "the fallback")
     assert get(worker, "/health/ready")[0] == 200
     assert "boxoffice_fallback_active 1.0" in get(worker, "/metrics")[1]
+
+
+@pytest.mark.promtool
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+async def test_promtool_finds_nothing_to_complain_of(office: Office) -> None:
+    worker = office.start()
+    await office.ready(worker)
+    _, scraped = get(worker, "/metrics")
+    assert await asyncio.to_thread(complaints, scraped) == (0, "")
+
+
+def complaints(scraped: str) -> tuple[int, str]:
+    command = [str(PROMTOOL), "check", "metrics"]
+    checked = subprocess.run(command, input=scraped, capture_output=True, text=True, check=False)
+    return checked.returncode, checked.stdout + checked.stderr
 
 
 async def test_two_workers_on_one_machine_move_to_free_ports(office: Office) -> None:
