@@ -58,7 +58,6 @@ class Audit:
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._results = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._report = AuditReport()
-        self._expired: set[int] = set()
 
     async def run(self) -> AuditReport:
         """Wait until all is decided that was asked for until now, then compare.
@@ -86,19 +85,12 @@ class Audit:
         await self._wait_for_answers(noted)
         # A command that was forwarded until now lies at its home before these ends.
         ends = await self._request_ends()
-        forwarded: dict[tuple[int, int], OriginSum] = {}
-        arrived: dict[tuple[int, int], OriginSum] = {}
-        known: set[str] = set()
-        for number in self._numbers:
-            self._progress(f"partition {number} of {self._partitions}")
-            check = await self._compare_partition(number, ends[number], noted)
-            forwarded |= {(number, home): found for home, found in check.forwarded.items()}
-            arrived |= {(origin, number): found for origin, found in check.arrived.items()}
-            known |= check.ledger.inventory.events.keys()
+        checks = await self._compare_partitions(ends, noted)
+        known = {event_id for check in checks for event_id in check.events}
         if self._event_ids:
             self._report_missing(known)
         else:
-            self._compare_forwards(forwarded, arrived)
+            self._compare_forwards(checks)
             await self._report_foreign(known)
 
     async def _request_ends(self) -> dict[int, int]:
@@ -139,24 +131,38 @@ class Audit:
 
     # The ledger
 
-    async def _compare_partition(self, number: int, end: int, noted: Mapping[int, int]) -> LedgerCheck:
-        ledger, requests = TopicPartition(self._results, number), TopicPartition(self._requests, number)
-        async with reader(self._settings, [ledger, requests]) as consumer:
-            starts = await consumer.beginning_offsets([ledger, requests])
-            check = LedgerCheck(number, self._partitions, starts[requests], noted)
-            audit = PartitionAudit(
-                check, Tape(consumer, ledger, starts[ledger]), Tape(consumer, requests, starts[requests])
-            )
+    async def _compare_partitions(self, ends: Mapping[int, int], noted: Mapping[int, int]) -> list[_Found]:
+        """Each partition in turn; what a partition held is forgotten before the next, but for what is returned."""
+        ledgers = [TopicPartition(self._results, number) for number in self._numbers]
+        requests = [TopicPartition(self._requests, number) for number in self._numbers]
+        async with (
+            reader(self._settings, ledgers) as facts,
+            reader(self._settings, requests) as commands,
+            reader(self._settings, ledgers + requests) as offsets,
+        ):
+            starts = await offsets.beginning_offsets(ledgers + requests)
+            found = []
+            for ledger, request in zip(ledgers, requests, strict=True):
+                self._progress(f"partition {ledger.partition} of {self._partitions}")
+                check = LedgerCheck(ledger.partition, self._partitions, starts[request], noted)
+                audit = PartitionAudit(
+                    check,
+                    Tape(facts, ledger, starts[ledger], offsets),
+                    Tape(commands, request, starts[request], offsets),
+                )
+                await self._compare_partition(audit, ends[ledger.partition])
+                found.append(_Found(check))
+        return found
+
+    async def _compare_partition(self, audit: PartitionAudit, end: int) -> None:
+        check, begins_at = audit.check, audit.ledger_position
+        await audit.read_to_end(end)
+        while check.needs_answer(end) and monotonic() < self._deadline_s:
+            await asyncio.sleep(_POLL_INTERVAL_S)
             await audit.read_to_end(end)
-            while check.needs_answer(end) and monotonic() < self._deadline_s:
-                await asyncio.sleep(_POLL_INTERVAL_S)
-                await audit.read_to_end(end)
-            check.finish(end)
-            await self._compare_redis(audit)
-        self._add(check, starts[ledger])
-        if starts[requests]:
-            self._expired.add(number)
-        return check
+        check.finish(end)
+        await self._compare_redis(audit)
+        self._add(check, begins_at)
 
     def _add(self, check: LedgerCheck, ledger_start: int) -> None:
         report = self._report
@@ -179,15 +185,14 @@ class Audit:
             if event_id not in known:
                 self._report.differences.append(str(UnknownEventError(event_id)))
 
-    def _compare_forwards(
-        self, forwarded: Mapping[tuple[int, int], OriginSum], arrived: Mapping[tuple[int, int], OriginSum]
-    ) -> None:
+    def _compare_forwards(self, checks: Sequence[_Found]) -> None:
         """What was forwarded must have arrived; where commands have expired, that cannot be told any more."""
+        forwarded = {(one.number, home): sums for one in checks for home, sums in one.forwarded.items()}
+        arrived = {(origin, one.number): sums for one in checks for origin, sums in one.arrived.items()}
+        expired = {one.number for one in checks if one.first_kept}
         for way in sorted(forwarded.keys() | arrived.keys()):
-            if way[1] in self._expired:
-                continue
             sent, found = forwarded.get(way, OriginSum()), arrived.get(way, OriginSum())
-            if sent != found:
+            if sent != found and way[1] not in expired:
                 self._report.differences.append(
                     f"From partition {way[0]} to {way[1]}, {number_of(sent.count, 'command')} went, "
                     f"and {found.count} were answered there."
@@ -231,6 +236,17 @@ class Audit:
             event_id = key.decode().removeprefix(before).removesuffix(after)
             if event_id not in known and await fold_event(self._settings, event_id, self._partitions) is None:
                 self._report.differences.append(f"Event {event_id} is in Redis, and not in the ledger.")
+
+
+class _Found:
+    """What is kept of a partition after its turn."""
+
+    def __init__(self, check: LedgerCheck) -> None:
+        self.number = check.number
+        self.first_kept = check.first_kept
+        self.events = frozenset(check.ledger.inventory.events)
+        self.forwarded = check.forwarded
+        self.arrived = check.arrived
 
 
 def _seq(copy: EventCopy) -> int:

@@ -56,7 +56,7 @@ class LedgerCheck:
         self.forwarded: dict[int, OriginSum] = {}
         self.arrived: dict[int, OriginSum] = {}
         self._partitions = partitions
-        self._first_kept = first_kept
+        self.first_kept = first_kept
         self._ends = ends or {}
         self._decisions: dict[str, array[int]] = {}
         self._others_last, self._others = array("q"), array("q")
@@ -116,7 +116,7 @@ class LedgerCheck:
 
     def _expected(self, accounted_for: Sequence[Record], offset: int, last: int) -> Fact | None:
         """The fact that must be there; None where the command has expired, or a difference was told."""
-        if last < self._first_kept:
+        if last < self.first_kept:
             return None
         passed_over = [record for record in accounted_for if record.offset < last and not self._is_second_copy(record)]
         for command in passed_over:

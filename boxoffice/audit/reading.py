@@ -17,11 +17,21 @@ Record = ConsumerRecord[bytes, bytes]
 
 
 class Tape:
-    """One partition of a topic, read on from ``position`` as far as somebody asks."""
+    """One partition of a topic, read on from ``position`` as far as somebody asks.
 
-    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> None:
+    ``offsets`` is asked where the topic ends: a question to ``consumer`` would wait until its fetch is over.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        position: int,
+        offsets: AIOKafkaConsumer | None = None,
+    ) -> None:
         self.position = position
         self._consumer = consumer
+        self._offsets = offsets or consumer
         self._partition = partition
         self._runs: AsyncIterator[list[Record]] | None = None
 
@@ -44,7 +54,7 @@ class Tape:
         return records
 
     async def _begin(self) -> bool:
-        self._end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        self._end = (await self._offsets.end_offsets([self._partition]))[self._partition]
         if self._end <= self.position:
             return False
         self._runs = read_between(self._consumer, self._partition, self.position, self._end)
@@ -59,6 +69,11 @@ class PartitionAudit:
         self._ledger = ledger
         self._commands = commands
         self._records: deque[Record] = deque()
+
+    @property
+    def ledger_position(self) -> int:
+        """The offset of the ledger's record that comes next."""
+        return self._ledger.position
 
     async def read_to_end(self, end: int) -> None:
         """Judge all that the ledger holds now, and read the commands before ``end``."""

@@ -50,7 +50,8 @@ class Up:
         """
         async with AsyncExitStack() as owned:
             environment = await self._start_servers(owned)
-            await create_topics(settings_from(environment))
+            if "kafka" in self.parts:
+                await create_topics(settings_from(environment))
             self._say_where(environment)
             supervisor = Supervisor(
                 self.workers(environment, self.processes), restart_statuses={*RESTARTABLE, *_CRASHED}
@@ -80,7 +81,7 @@ class Up:
             )
             return {**kafka_variables(stack.kafka_bootstrap_servers), **redis_variables(stack.redis_url)}
         if "kafka" in self.parts:
-            kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port)
+            kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port, progress=_Download().tell)
             await owned.enter_async_context(kafka)
             return kafka_variables(kafka.bootstrap_servers)
         if "redis" in self.parts:

@@ -16,6 +16,7 @@ from boxoffice.logs import configure
 from boxoffice.settings import Settings, load_settings
 
 PASSWORD = "p@ss:w/ord"
+CONNECTING = f"connecting with {PASSWORD}"
 QUOTED = "p%40ss%3Aw%2Ford"
 
 
@@ -130,7 +131,7 @@ def test_no_secret_is_logged_wherever_it_stands(log_format: str) -> None:
     )
     configure(settings, "purchases", stream)
     logger = structlog.get_logger()
-    logger.info(f"connecting with {PASSWORD}", url=settings.redis_url.get_secret_value())
+    logger.info(CONNECTING, url=settings.redis_url.get_secret_value())
     logger.info("nested", options={"sasl": ["hunter22", {"deep": b"hunter22"}]}, store="s3://key:correcthorse@bucket")
     logging.getLogger("redis").warning("cannot reach %s", f"rediss://user:{QUOTED}@127.0.0.1")
     try:
