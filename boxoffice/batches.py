@@ -45,7 +45,7 @@ from aiokafka.errors import ConsumerStoppedError
 from faust.streams import Stream
 from faust.topics import Topic
 from faust.transport.conductor import Conductor
-from faust.transport.consumer import RecordMap
+from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
@@ -53,6 +53,9 @@ from mode.utils.futures import notify
 Record = ConsumerRecord[bytes, bytes]
 Outgoing = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
 """Key, value and headers of a record to publish."""
+
+Removal = tuple[bytes, None, Sequence[tuple[str, bytes]]]
+"""A record that removes its key from a compacted topic."""
 
 FETCH_MAX_WAIT_MS = 50
 """A fetch without data blocks its broker's other partitions for so long (aiokafka sends one at a time)."""
@@ -203,7 +206,13 @@ class BatchConsumer(driver.Consumer):
         super().resume_partitions({tp for tp in tps if tp not in self._withheld})
 
     async def perform_seek(self) -> None:
-        """Go to where the application starts, in a batch topic; elsewhere to the committed offsets."""
+        """Go to where the application starts, in a batch topic; elsewhere to the committed offsets.
+
+        With tables the fetcher runs already, and Faust resumes partitions before it seeks; and it clears all
+        queues when it resumes the flow after it. So nothing may flow in between.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
         await super().perform_seek()
         for tp in self.assignment():
             if self._is_batch_topic(tp):
@@ -245,7 +254,8 @@ class BatchConsumer(driver.Consumer):
         if not active:
             await self._wait_for_room()
             return
-        fetched = await self._getmany(active, timeout=1.0)
+        # Faust insists on its own kind of tuple where it meets a partition again.
+        fetched = {ensure_TP(tp): list(records) for tp, records in (await self._getmany(active, timeout=1.0)).items()}
         if self.should_stop or not fetched:
             await asyncio.sleep(0)
         elif epoch != self._epoch:
@@ -258,18 +268,18 @@ class BatchConsumer(driver.Consumer):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), timeout=0.1)
 
-    async def _go_back(self, fetched: RecordMap) -> None:
+    async def _go_back(self, fetched: dict[TP, list[Record]]) -> None:
         """What was fetched while the flow was stopped is thrown away: read it again.
 
         While the flow is still stopped there is nothing to do: it resumes with a seek.
         """
         assignment = self.assignment()
-        for tp in cast(Mapping[TP, Any], fetched):
+        for tp in fetched:
             if self.flow_active and tp in assignment and tp in self._next:
                 await self.seek(tp, self._next[tp])
 
-    async def _deliver(self, fetched: RecordMap) -> None:
-        ordinary: dict[TP, list[Any]] = {}
+    async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
+        ordinary: dict[TP, list[Record]] = {}
         conductor = cast(BatchConductor, self.app.topics)
         for tp, records in fetched.items():
             queue = conductor.batch_queue(tp)
@@ -298,7 +308,7 @@ class BatchConsumer(driver.Consumer):
             self.on_buffer_full(tp)
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
 
-    async def _deliver_messages(self, fetched: dict[TP, list[Any]]) -> None:
+    async def _deliver_messages(self, fetched: dict[TP, list[Record]]) -> None:
         """Faust's ordinary way, for the app's other topics."""
         epoch = self._epoch
         for tp, record in self.scheduler.iterate(cast(Any, fetched)):
@@ -393,7 +403,7 @@ class BatchProducer(driver.Producer):
             "max_batch_size": self.max_batch_bytes,
         }
 
-    async def publish(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
+    async def publish(self, topic: str, partition: int, records: Sequence[Outgoing | Removal]) -> list[tuple[int, int]]:
         """Publish in order, one record batch in flight; returns (base offset, count) of each.
 
         Raises:

@@ -47,6 +47,8 @@ def make_app(settings: Settings, process: str) -> faust.App:
         stream_wait_empty=True,
         web_enabled=False,
         store="memory://",
+        # Rows are few and recovered in seconds: a standby gains nothing, and fills the table with others' rows.
+        table_standby_replicas=0,
         datadir=tempfile.gettempdir(),
         Stream=BatchStream,
     )
@@ -142,4 +144,7 @@ def run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitStatus.AGENT_FAILED
+        return ExitStatus.OK if end.code in (None, 0) else ExitStatus.AGENT_FAILED
+    except Exception as error:  # what Faust ended of: nothing was committed, start again
+        log.critical("the process crashed", exc_info=error)
+        return ExitStatus.AGENT_FAILED

@@ -97,6 +97,16 @@ async def test_twenty_starts_on_a_backlog(office: Office) -> None:
     await agree_with_a_worker(office)
 
 
+async def test_a_backlog_larger_than_the_buffer_is_sold_whole(office: Office) -> None:
+    [event_id] = event_ids(SEED + 5, 1)
+    await office.send([*creations([event_id], 100), *commands(SEED + 5, [event_id], 6_000)])
+    worker = office.start(BOXOFFICE_BUFFER_SIZE="1000")
+    await office.answered()
+    verdict = await office.verdict()
+    assert verdict.problems == []
+    assert worker.ended() is None
+
+
 @pytest.mark.parametrize("where", ["end", "beginning", "deleted"])
 async def test_offsets_that_were_reset_change_nothing(office: Office, where: str) -> None:
     records = workload(SEED + 3, 5_000)
