@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,7 +12,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from boxoffice.errors import TopicsError
 from boxoffice.kafka import admin
 from boxoffice.settings import Settings
-from topics import TOPICS, TopicDefinition, purchase_requests, purchase_results
+from topics import TOPICS, TopicDefinition, dead_letters, purchase_requests, purchase_results
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,22 @@ async def create_topics(settings: Settings) -> list[TopicReport]:
         ]
 
 
-async def check_topics(settings: Settings) -> int:
+SALE = (purchase_requests.TOPIC, purchase_results.TOPIC, dead_letters.TOPIC)
+"""The topics without which nothing can be sold; what others lack does not stop a sale."""
+
+
+async def check_topics(settings: Settings, *also: TopicDefinition) -> int:
     """The number of partitions that commands and facts have in common.
+
+    The topics of the sale are checked, and those that the caller needs ``also``.
 
     Raises:
         UnreachableError: no broker answered.
         TopicsError: a topic is missing, or one that decisions depend on differs.
     """
+    needed = (*SALE, *also)
     reports = {report.definition.name: report for report in await describe_topics(settings)}
-    missing = [report.name for report in reports.values() if report.existing is None]
+    missing = [report.name for report in reports.values() if report.existing is None and report.definition in needed]
     if missing:
         raise TopicsError(f"Missing topics: {', '.join(missing)}; create them with 'boxoffice topics create'.")
     requests = reports[purchase_requests.TOPIC.name]
@@ -84,16 +91,29 @@ async def check_topics(settings: Settings) -> int:
             f"{requests.name} has {requests.existing.partitions} partitions and {results.name} has "
             f"{results.existing.partitions}: they must have the same number."
         )
-    needed = [
+    unusable = [
         sentence
         for report in (requests, results)
         for sentence in report.differences
         if any(key in sentence for key in ("message.timestamp.type", "cleanup.policy"))
         or (report is results and "retention" in sentence)
     ]
-    if needed:
-        raise TopicsError(f"The topics cannot be used as they are: {' '.join(needed)}")
+    if unusable:
+        raise TopicsError(f"The topics cannot be used as they are: {' '.join(unusable)}")
     return requests.existing.partitions
+
+
+async def check_partitions(settings: Settings, partitions: int, topics: Collection[TopicDefinition]) -> None:
+    """See that topics whose records lie on the ledger's partitions have so many.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: one has another number.
+    """
+    for report in await describe_topics(settings):
+        found = report.existing.partitions if report.existing is not None else 0
+        if report.definition in topics and found != partitions:
+            raise TopicsError(f"{report.name} has {found} partitions, and must have {partitions}, as the ledger.")
 
 
 async def _create(client: AIOKafkaAdminClient, settings: Settings, missing: list[TopicReport]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +21,7 @@ from boxoffice.health import Health
 from boxoffice.kafka import ssl_context
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
+from topics import TopicDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +29,16 @@ WAIT_FOR_BROKER_S = 1.0
 COMMIT_INTERVAL_S = 1.0
 
 
+class App(faust.App):
+    """A Faust app that keeps nothing on disk."""
+
+    def _create_directories(self) -> None:
+        """Tables are in memory: no folder is needed."""
+
+
 def make_app(settings: Settings, process: str) -> faust.App:
     """A Faust app, and consumer group, of its own for a process, on the batch path."""
-    app = faust.App(
+    app = App(
         f"{settings.topic_prefix}boxoffice-{process}",
         broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
@@ -49,7 +56,6 @@ def make_app(settings: Settings, process: str) -> faust.App:
         store="memory://",
         # Rows are few and recovered in seconds: a standby gains nothing, and fills the table with others' rows.
         table_standby_replicas=0,
-        datadir=tempfile.gettempdir(),
         Stream=BatchStream,
     )
     transport = BatchTransport(app.conf.broker, app)
@@ -70,7 +76,7 @@ def _credentials(settings: Settings) -> Any:
     return faust.SSLCredentials(context) if context is not None else None
 
 
-async def wait_for_topics(settings: Settings) -> int:
+async def wait_for_topics(settings: Settings, *also: TopicDefinition) -> int:
     """The number of partitions, as soon as a broker answers.
 
     Raises:
@@ -79,7 +85,7 @@ async def wait_for_topics(settings: Settings) -> int:
     waiting = False
     while True:
         try:
-            return await check_topics(settings)
+            return await check_topics(settings, *also)
         except UnreachableError:
             if not waiting:
                 log.warning("waiting for Kafka", servers=settings.kafka_bootstrap_servers)
