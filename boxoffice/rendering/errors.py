@@ -1,0 +1,11 @@
+"""What can go wrong with a page, as a class whose message is one sentence."""
+
+from __future__ import annotations
+
+from boxoffice.errors import BoxOfficeError, ExitStatus
+
+
+class FontError(BoxOfficeError):
+    """A font's file cannot be used."""
+
+    exit_status = ExitStatus.USAGE

@@ -1,0 +1,108 @@
+"""What a ticket's page says, as plain values, and how prices, dates and times are written on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+_NO_DECIMALS: Final = frozenset(
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ]
+)
+_THREE_DECIMALS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+_FOUR_DECIMALS: Final = frozenset(["CLF", "UYW"])
+
+# Not strftime's, which are those of whatever locale the process has.
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+_NO_BREAK_SPACE: Final = "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """What every ticket of an event says."""
+
+    event_id: str
+    name: str
+    venue: str
+    starts_at: str
+    """RFC 3339, with the event's own offset."""
+    amount: int
+    """In the currency's smallest unit."""
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPage:
+    """What one ticket says."""
+
+    event: EventPage
+    ticket: str
+    buyer: str
+    order: str
+    """The request id of the purchase."""
+
+
+class Rendered(NamedTuple):
+    """A PDF, and a sentence for each thing in it that does not look as it should."""
+
+    pdf: bytes
+    warnings: tuple[str, ...]
+
+
+def decimals(currency: str) -> int:
+    """How many decimals the currency's smallest unit stands for, by ISO 4217."""
+    if currency in _NO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 4 if currency in _FOUR_DECIMALS else 2
+
+
+def price_text(amount: int, currency: str) -> str:
+    """``1 234.50 EUR``: the same in every language, and no symbol that two countries share."""
+    places = decimals(currency)
+    whole, part = divmod(amount, 10**places)
+    number = f"{whole:,}".replace(",", _NO_BREAK_SPACE) + (f".{part:0{places}d}" if places else "")
+    return f"{number}{_NO_BREAK_SPACE}{currency}"
+
+
+def date_text(starts_at: str) -> str:
+    """``Monday, 1 March 2027``, where the event is."""
+    moment = datetime.fromisoformat(starts_at)
+    return f"{_DAYS[moment.weekday()]}, {moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def time_text(starts_at: str) -> str:
+    """``19:30``, where the event is, with seconds only where there are some."""
+    moment = datetime.fromisoformat(starts_at)
+    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+
+
+def offset_text(starts_at: str) -> str:
+    """``UTC+01:00``: which clock the time is read from."""
+    offset = re.search(r"[+-]\d\d:\d\d$", starts_at)
+    return "UTC" if offset is None or offset[0][1:] == "00:00" else f"UTC{offset[0]}"
