@@ -183,6 +183,7 @@ class BatchConsumer(driver.Consumer):
         self._next: dict[TP, int] = {}
         self._waiting: Counter[TP] = Counter()
         self._behind_acked: dict[TP, int] = {}
+        self._read_to: dict[TP, int] = {}
         self._room = asyncio.Event()
         super().__init__(*args, **kwargs)
 
@@ -227,6 +228,7 @@ class BatchConsumer(driver.Consumer):
             self._committed_offset[tp] = None
         await self.seek(tp, start)
         self._next[tp] = start
+        self._read_to.pop(tp, None)
 
     def _is_batch_topic(self, tp: TP) -> bool:
         return cast(BatchConductor, self.app.topics).is_batch_topic(tp.topic)
@@ -256,12 +258,13 @@ class BatchConsumer(driver.Consumer):
             return
         # Faust insists on its own kind of tuple where it meets a partition again.
         fetched = {ensure_TP(tp): list(records) for tp, records in (await self._getmany(active, timeout=1.0)).items()}
-        if self.should_stop or not fetched:
+        if self.should_stop:
             await asyncio.sleep(0)
         elif epoch != self._epoch:
             await self._go_back(fetched)
         else:
             await self._deliver(fetched)
+            self._note_read_to()
 
     async def _wait_for_room(self) -> None:
         self._room.clear()
@@ -345,22 +348,23 @@ class BatchConsumer(driver.Consumer):
         notify(self._waiting_for_ack)
 
     def positions(self) -> dict[TP, tuple[int, int]]:
-        """Of each batch partition: the next offset to be acknowledged, and the partition's end.
+        """Of each batch partition: the offset behind what was dealt with, and the partition's end."""
+        dealt_with = {tp: self._dealt_with(tp) for tp in self._next}
+        return {tp: (offset, self.highwater(tp) or offset) for tp, offset in dealt_with.items()}
 
-        Markers at the end hold no record: a partition that was read past them has no lag.
-        """
-        found = {}
-        for tp, taken_to in self._next.items():
-            acked_to = self._behind_acked.get(tp, taken_to)
-            end = self.highwater(tp) or acked_to
-            nothing_waits = acked_to == taken_to and self._fetched_to(tp) >= end
-            found[tp] = (end if nothing_waits else acked_to, end)
-        return found
+    def _dealt_with(self, tp: TP) -> int:
+        """The offset behind what was acknowledged; markers that follow hold no record to wait for."""
+        delivered_to = self._next.get(tp, 0)
+        acked_to = self._behind_acked.get(tp, delivered_to)
+        return max(acked_to, self._read_to.get(tp, 0)) if acked_to == delivered_to else acked_to
 
-    def _fetched_to(self, tp: TP) -> int:
+    def _note_read_to(self) -> None:
+        """Remember how far was read, at a moment when nothing is on its way from the fetcher's thread."""
         assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
-        state = assignment.state_value(tp) if assignment is not None else None
-        return state.position if state is not None and state.has_valid_position else 0
+        for tp in self._next:
+            state = assignment.state_value(tp) if assignment is not None else None
+            if state is not None and state.has_valid_position:
+                self._read_to[tp] = state.position
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
@@ -370,7 +374,7 @@ class BatchConsumer(driver.Consumer):
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp in self._behind_acked:
-            return self._behind_acked[tp]
+            return self._dealt_with(tp)
         return super()._new_offset(tp)
 
     # Rebalances
@@ -386,6 +390,7 @@ class BatchConsumer(driver.Consumer):
             self._behind_acked.pop(tp, None)
             self._starts.pop(tp, None)
             self._next.pop(tp, None)
+            self._read_to.pop(tp, None)
         await super().on_partitions_revoked(revoked)
 
 
