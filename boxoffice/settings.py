@@ -20,6 +20,7 @@ ENV_PREFIX = "BOXOFFICE_"
 
 _SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
+_DOCUMENTS_URL = re.compile(r"(file:///|(s3|gs|az)://)[^/\s]\S*")
 _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
@@ -42,10 +43,24 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _replica_url(value: SecretStr) -> SecretStr:
+    return _redis_url(value) if value.get_secret_value() else value
+
+
 def _loss(value: str) -> str:
     if value and not re.fullmatch(r"\d+:\d+-\d+(,\d+:\d+-\d+)*", value):
         raise ValueError("must be PARTITION:FROM-TO, or several of them between commas")
     return value
+
+
+def _paths(value: str) -> str:
+    return ",".join(path.strip() for path in value.split(",") if path.strip())
+
+
+def _documents_url(value: str) -> str:
+    if not _DOCUMENTS_URL.fullmatch(value):
+        raise ValueError("must be file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER")
+    return value.rstrip("/")
 
 
 def _setting(default: Any, meaning: str, *, unit: str = "", **bounds: Any) -> Any:
@@ -133,7 +148,57 @@ class Settings(BaseSettings):
     )
 
     # Documents
-    documents_url: str = _setting("file:///tmp/boxoffice-documents", "Where the PDF tickets are stored.")
+    documents_url: Annotated[str, AfterValidator(_documents_url)] = _setting(
+        "file:///tmp/boxoffice-documents",
+        "Where the PDF tickets are stored: file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
+        "az://CONTAINER/FOLDER; credentials as the store's own tools find them.",
+    )
+    documents_fonts: Annotated[str, AfterValidator(_paths)] = _setting(
+        "", "TrueType files, between commas, to take characters from that Fira Sans does not have."
+    )
+    documents_processes: int = _setting(0, "Processes that draw tickets; 0 takes as many as cores.", ge=0, le=1_000)
+    documents_drawing_timeout_ms: int = _setting(
+        10_000, "A ticket that takes longer to draw has failed, and its process is ended.", unit="ms", ge=10, le=600_000
+    )
+    documents_attempts: int = _setting(3, "Failures to draw a ticket before it becomes a dead letter.", ge=1, le=100)
+    documents_first_retry_ms: int = _setting(
+        200,
+        "The first retry, of drawing or storing, comes about after this, each next after twice as long.",
+        unit="ms",
+        ge=1,
+        le=60_000,
+    )
+    documents_longest_retry_ms: int = _setting(
+        5_000, "No two retries are much further apart.", unit="ms", ge=1, le=600_000
+    )
+    documents_store_timeout_ms: int = _setting(
+        30_000, "A call to the store that takes longer has failed, and is tried again.", unit="ms", ge=10, le=600_000
+    )
+    documents_queue_size: int = _setting(
+        2_000, "Sales whose documents wait, of a partition, before its fetching pauses.", ge=1, le=1_000_000
+    )
+    documents_cache_size: int = _setting(
+        10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
+    )
+    documents_max_age_days: float = _setting(
+        0, "Documents older than so many days are removed; 0 keeps them.", ge=0, le=36_500
+    )
+    documents_cleaning_interval_s: float = _setting(
+        3_600, "How often old documents, and what crashes left half written, are removed.", unit="s", ge=1, le=604_800
+    )
+
+    # Statistics
+    redis_replica_url: Annotated[SecretStr, AfterValidator(_replica_url)] = _setting(
+        SecretStr(""),
+        "Where statistics are read from: a replica of Redis, same forms as REDIS_URL; empty, Redis itself.",
+    )
+    stats_batch_size: int = _setting(5_000, "Facts counted at once, at most.", ge=1, le=100_000)
+    stats_interval_ms: int = _setting(
+        500, "An event's statistics are published at most once in this time.", unit="ms", ge=10, le=600_000
+    )
+    stats_stalled_after_s: int = _setting(
+        60, "A statistics process that gets nowhere for so long, though facts wait, ends.", unit="s", ge=5, le=3_600
+    )
 
     # Processes
     health_host: str = _setting("127.0.0.1", "Address on which each process serves its health and metrics.")

@@ -28,3 +28,13 @@ def loading_keys(prefix: str, event_id: str, attempt: str) -> EventKeys:
 
 def _keys(stem: str) -> EventKeys:
     return EventKeys(f"{stem}:tickets", f"{stem}:meta", f"{stem}:purchases")
+
+
+def event_statistics_key(prefix: str, event_id: str) -> str:
+    """Hash: the newest statistics of an event. Only the statistics process writes it."""
+    return f"{prefix}event:{{{event_id}}}:stats"
+
+
+def global_statistics_key(prefix: str) -> str:
+    """Hash: partition → absolute figures of its events, as JSON; whoever reads it adds them up."""
+    return f"{prefix}global:stats"

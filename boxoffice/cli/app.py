@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from boxoffice import __version__
-from boxoffice.cli import events, operations, purchases, reference, stack, topics
+from boxoffice.cli import documents, events, operations, purchases, reference, stack, stats, topics
 
 app = typer.Typer(
     name="boxoffice",
@@ -18,7 +18,8 @@ app = typer.Typer(
 )
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="event")
-for _module in (purchases, operations, stack, reference):
+app.add_typer(documents.app, name="documents")
+for _module in (purchases, documents, operations, stats, stack, reference):
     for _command in _module.COMMANDS:
         app.command()(_command)
 

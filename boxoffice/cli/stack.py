@@ -25,6 +25,8 @@ class Process(StrEnum):
     """The processes; the Procfile has a line for each."""
 
     PURCHASES = "purchases"
+    DOCUMENTS = "documents"
+    STATS = "stats"
 
 
 class Part(StrEnum):
@@ -33,6 +35,8 @@ class Part(StrEnum):
     KAFKA = "kafka"
     REDIS = "redis"
     PURCHASES = Process.PURCHASES
+    DOCUMENTS = Process.DOCUMENTS
+    STATS = Process.STATS
 
 
 def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:

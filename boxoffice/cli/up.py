@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from boxoffice.cli.tables import say
-from boxoffice.demo.environment import kafka_variables, redis_variables, settings_from
+from boxoffice.demo.environment import documents_variables, kafka_variables, redis_variables, settings_from
 from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
@@ -50,6 +50,8 @@ class Up:
         """
         async with AsyncExitStack() as owned:
             environment = await self._start_servers(owned)
+            if "documents" in self.processes:
+                environment |= documents_variables(self._documents_folder(owned))
             if "kafka" in self.parts:
                 await create_topics(settings_from(environment))
             self._say_where(environment)
@@ -58,6 +60,13 @@ class Up:
             )
             await owned.enter_async_context(supervisor)
             return await self._first_failure(supervisor)
+
+    def _documents_folder(self, owned: AsyncExitStack) -> Path:
+        folder = self._data_folder / "documents"
+        if not self.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            owned.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     async def _first_failure(self, supervisor: Supervisor) -> int:
         while True:

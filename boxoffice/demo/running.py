@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from boxoffice.audit import Audit
 from boxoffice.client import ask, command_from
 from boxoffice.demo.checking import Check, DemoReport
-from boxoffice.demo.environment import kafka_variables, redis_variables, settings_from
+from boxoffice.demo.environment import documents_variables, kafka_variables, redis_variables, settings_from
 from boxoffice.demo.script import (
     BURST,
     CAPACITY,
@@ -178,6 +178,7 @@ async def run_demo(
         environment = {
             **kafka_variables(stack.kafka_bootstrap_servers),
             **redis_variables(stack.redis_url),
+            **documents_variables(stack.data_folder / "documents"),
             **_OWN_SETTINGS,
         }
         settings = settings_from(environment)

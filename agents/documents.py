@@ -1,0 +1,79 @@
+"""The documents process: facts in, a PDF for each ticket out, and what became of it announced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Final, cast
+
+import faust
+
+from boxoffice import metrics, worker
+from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
+from boxoffice.documents.announcing import Announcer
+from boxoffice.documents.making import Making, fonts_of
+from boxoffice.documents.pages import EventPages
+from boxoffice.health import Health
+from boxoffice.redis_connection import connect
+from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
+from boxoffice.settings import Settings
+from topics import purchase_results, ticket_documents
+
+_NICENESS: Final = 10
+"""On a machine that both share, a sale comes first."""
+_NEVER_S: Final = 365 * 24 * 60 * 60
+
+
+def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
+    """The app of the documents process, on topics of so many partitions, and its health."""
+    app = worker.make_app(settings, "documents")
+    # While the store is down nothing is fetched: that is no reason to leave the group.
+    app.conf.broker_max_poll_interval = _NEVER_S
+    BatchConsumer.buffer_size = settings.documents_queue_size
+    facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(settings.topic_prefix)])
+    announcer = Announcer(settings, cast(BatchProducer, app.producer), worker.ending_on_failure)
+    making = Making(settings, EventPages(settings, connect(settings), partitions), announcer, worker.ending_on_failure)
+    metrics.DOCUMENTS_WAITING.set_function(lambda: making.progress.tickets)
+
+    @app.agent(facts)
+    async def make(stream: faust.StreamT[bytes]) -> None:
+        async for batch in cast(BatchStream, stream).batches(settings.batch_size):
+            with worker.ending_on_failure():
+                making.take(batch)
+
+    @app.on_partitions_revoked.connect
+    async def let_go(*_: Any, **__: Any) -> None:
+        await making.let_go()
+
+    @app.on_rebalance_complete.connect
+    async def take_over(*_: Any, **__: Any) -> None:
+        with worker.ending_on_failure():
+            await making.take_over(cast(BatchConsumer, app.consumer))
+
+    @app.on_before_shutdown.connect
+    async def stop(*_: Any, **__: Any) -> None:
+        await making.stop()
+
+    def details() -> dict[str, Any]:
+        return {"documents": {"waiting": making.progress.tickets, "store_failing": making.store.failing}}
+
+    health = Health(
+        settings, "documents", lambda: cast(BatchConsumer, app.consumer), lambda: worker.is_ready(app), details
+    )
+    return app, health
+
+
+def main(settings: Settings) -> int:
+    """Run the process until it is told to stop; returns its exit status.
+
+    Raises:
+        TopicsError: the topics cannot be used.
+        FontError: a font of the settings cannot be used.
+    """
+    faces(REGULAR_WEIGHT, fonts_of(settings))
+    os.nice(_NICENESS)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    partitions = loop.run_until_complete(worker.wait_for_topics(settings, ticket_documents.TOPIC))
+    app, health = make_app(settings, partitions)
+    return worker.run(app, loop, health)

@@ -1,0 +1,103 @@
+"""Publish what was done: announcements and dead letters, a partition's in order, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from aiokafka.errors import KafkaError
+
+from boxoffice import metrics
+from boxoffice.batches import BatchProducer, Outgoing, Record
+from boxoffice.errors import PublishError
+from boxoffice.kafka import header
+from boxoffice.settings import Settings
+from boxoffice.side_records import dead_letter
+from models.documents import DocumentAnnouncement, announcement_id, write_announcement
+from models.facts import ce_type
+from topics import dead_letters, ticket_documents
+from topics.purchase_requests import TRACE_HEADER
+
+CE_SOURCE = b"boxoffice/documents"
+
+
+def announcement_record(announcement: DocumentAnnouncement, fact: Record) -> Outgoing:
+    """Key, value and headers of an announcement; ``fact`` is the ledger record that it follows from."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("content-type", b"application/json"),
+        ("ce_source", CE_SOURCE),
+        ("ce_type", ce_type(announcement["type"]).encode()),
+        ("ce_id", announcement_id(announcement).encode()),
+        ("ce_time", announcement["at"].encode()),
+    ]
+    trace = header(fact.headers, TRACE_HEADER)
+    if trace is not None:
+        headers.append((TRACE_HEADER, trace))
+    return announcement["event_id"].encode(), write_announcement(announcement), headers
+
+
+class Announcer:
+    """Publishes on the partition of the fact. While records are under way, further ones gather."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        producer: BatchProducer,
+        ending_on_failure: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._producer = producer
+        self._ending_on_failure = ending_on_failure
+        self._timeout_s = settings.publish_timeout_ms / 1000
+        self._announcements = ticket_documents.TOPIC.full_name(settings.topic_prefix)
+        self._dead_letters = dead_letters.TOPIC.full_name(settings.topic_prefix)
+        self._gathered: list[tuple[str, int, Outgoing]] = []
+        self._published = asyncio.Event()
+        self._publishing: asyncio.Task[None] | None = None
+
+    async def announce(self, announcement: DocumentAnnouncement, fact: Record) -> None:
+        """Announce; returns when the broker has acknowledged it."""
+        await self._publish(self._announcements, fact.partition, announcement_record(announcement, fact))
+
+    async def bury(self, fact: Record, reason: str) -> None:
+        """Publish a fact as a dead letter; returns when the broker has acknowledged it."""
+        await self._publish(self._dead_letters, fact.partition, dead_letter(fact, reason))
+        metrics.DEAD_LETTERS.labels("documents").inc()
+
+    async def stop(self) -> None:
+        """Give up what is not acknowledged."""
+        if self._publishing is not None:
+            self._publishing.cancel()
+            await asyncio.gather(self._publishing, return_exceptions=True)
+
+    async def _publish(self, topic: str, partition: int, record: Outgoing) -> None:
+        published = self._published
+        self._gathered.append((topic, partition, record))
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publish_gathered())
+        await published.wait()
+
+    async def _publish_gathered(self) -> None:
+        with self._ending_on_failure():
+            while self._gathered:
+                gathered, self._gathered = self._gathered, []
+                published, self._published = self._published, asyncio.Event()
+                await self._send(gathered)
+                published.set()
+            self._publishing = None
+
+    async def _send(self, gathered: list[tuple[str, int, Outgoing]]) -> None:
+        records: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for topic, partition, record in gathered:
+            records[topic, partition].append(record)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.gather(
+                    *(self._producer.publish(topic, partition, some) for (topic, partition), some in records.items())
+                )
+        except TimeoutError:
+            raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
+        except KafkaError as error:
+            raise PublishError(f"Kafka refused a publish: {error!r}.") from error

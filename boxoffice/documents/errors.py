@@ -1,0 +1,43 @@
+"""What can go wrong with a document."""
+
+from __future__ import annotations
+
+from boxoffice.errors import BoxOfficeError, ExitStatus
+
+
+class DrawingError(BoxOfficeError):
+    """A ticket could not be drawn: it hung, its process ended, or drawing raised."""
+
+
+class UnknownEventError(BoxOfficeError):
+    """Nobody knows what the event is called: a ticket of it cannot be drawn."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"Event {event_id} is neither in Redis nor in the ledger.")
+
+
+class StoreError(BoxOfficeError):
+    """The document store cannot be read."""
+
+    exit_status = ExitStatus.UNREACHABLE
+
+
+class NoDocumentError(BoxOfficeError):
+    """There is no document of a ticket."""
+
+    exit_status = ExitStatus.REJECTED
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__(
+            f"There is no document of ticket {ticket}: it is not sold, not drawn yet, or was removed; "
+            "see how far they are with 'boxoffice documents status'."
+        )
+
+
+class WrongTicketError(BoxOfficeError):
+    """What was given is no ticket's name."""
+
+    exit_status = ExitStatus.USAGE
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__(f"{ticket!r} is no ticket: its name is EVENT-NNNNNN, like 42-000001.")

@@ -1,0 +1,280 @@
+"""The documents process at work: take new facts, draw, store, announce; and never lose the place."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Final
+
+import structlog
+from aiokafka import TopicPartition
+from faust.types import TP
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from boxoffice import metrics
+from boxoffice.audit.servers import committed_offsets
+from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.documents import GROUP
+from boxoffice.documents.announcing import Announcer
+from boxoffice.documents.cleaning import Cleaner
+from boxoffice.documents.drawing import Drawn
+from boxoffice.documents.errors import DrawingError, UnknownEventError
+from boxoffice.documents.pages import EventPages
+from boxoffice.documents.pool import Pool
+from boxoffice.documents.progress import Progress, TakenLedger, hand_over
+from boxoffice.documents.queue import FairQueue, Job, Order
+from boxoffice.documents.store import DocumentStore
+from boxoffice.errors import UnreachableError
+from boxoffice.kafka import admin, read_between, reader
+from boxoffice.rendering import TicketPage
+from boxoffice.settings import Settings
+from models.documents import DocumentAnnouncement, document_name, made, removed
+from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
+from topics import purchase_results
+
+log = structlog.get_logger(__name__)
+
+AT_WORK: Final = 256
+"""Tickets between their turn and their announcement: those being drawn, stored and published."""
+
+_FINISH_S: Final = 4.0
+_RETRY_RECOVERY_S: Final = 1.0
+
+
+class Making:
+    """Makes and removes the documents of the partitions that this worker owns."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pages: EventPages,
+        announcer: Announcer,
+        ending_on_failure: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._settings = settings
+        self._pages = pages
+        self._announcer = announcer
+        self._ending_on_failure = ending_on_failure
+        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self.store = DocumentStore(settings)
+        self.pool = Pool(settings.documents_processes, settings.documents_drawing_timeout_ms / 1000, fonts_of(settings))
+        self.progress = Progress(settings.documents_queue_size)
+        self._cleaner = Cleaner(settings, self.store)
+        self._cleaning: asyncio.Task[None] | None = None
+        self._ledgers: dict[TP, TakenLedger] = {}
+        self._taking_over = asyncio.Lock()
+        self._queue = FairQueue()
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._warned: set[str] = set()
+
+    # Taking over
+
+    async def take_over(self, consumer: BatchConsumer) -> None:
+        """Go on where the group has committed, knowing which facts before that were taken.
+
+        Runs while nothing is delivered.
+        """
+        async with self._taking_over:
+            await self.let_go()
+            tps = sorted(tp for tp in consumer.assignment() if tp.topic == self._ledger)
+            self._ledgers = await self._recover(tps)
+            self.progress.begin(consumer, self._ledgers)
+            if self._cleaning is None:
+                self._cleaning = asyncio.create_task(self._clean())
+            log.info("partitions ready", partitions=[tp.partition for tp in tps])
+
+    async def let_go(self) -> None:
+        """Drop everything: whoever has the partitions next begins after what was committed."""
+        self.progress.clear()
+        self._queue.clear()
+        await _cancel(self._at_work)
+
+    async def _recover(self, tps: list[TP]) -> dict[TP, TakenLedger]:
+        while True:
+            try:
+                return await self._read_ledgers(tps)
+            except UnreachableError as error:
+                log.warning("cannot read the ledger yet", error=str(error))
+                await asyncio.sleep(_RETRY_RECOVERY_S)
+
+    async def _read_ledgers(self, tps: list[TP]) -> dict[TP, TakenLedger]:
+        """Take each partition as far as it was committed."""
+        async with admin(self._settings) as client:
+            committed = await committed_offsets(client, self._settings.topic_prefix + GROUP)
+        partitions = [TopicPartition(*tp) for tp in tps]
+        ledgers = {}
+        async with reader(self._settings, partitions) as consumer:
+            begins = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            for tp, partition in zip(tps, partitions, strict=True):
+                begin = begins[partition]
+                start = _start(committed.get(partition), begin, ends[partition])
+                taken = self._ledgers.get(tp)
+                if taken is None or not taken.rewind(start):
+                    taken = TakenLedger(begin)
+                async for records in read_between(consumer, partition, taken.next_offset, start):
+                    for record in records:
+                        self._see(taken.take(record))
+                    taken.settle(taken.next_offset)
+                taken.next_offset = start
+                ledgers[tp] = taken
+        return ledgers
+
+    def _see(self, fact: Fact | None) -> None:
+        if fact is not None and fact["type"] == "event_created":
+            self._pages.saw(fact)
+
+    # Taking
+
+    def take(self, batch: Batch) -> None:
+        """Put what is new in a batch into the queue."""
+        hand_over(batch)
+        for run in batch.runs:
+            taken = self.progress.of(run.tp)
+            if taken is not None:
+                self._take_run(run, taken)
+        self._begin()
+
+    def _take_run(self, run: Run, taken: TakenLedger) -> None:
+        damaged = taken.damaged
+        orders: list[Order] = []
+        for record in run.records:
+            fact = taken.take(record)
+            self._see(fact)
+            if fact is not None and (fact["type"] == "purchase_confirmed" or fact["type"] == "purchase_cancelled"):
+                orders.append(Order(fact, record))
+        if taken.damaged > damaged:
+            log.warning(
+                "passed over damaged ledger records",
+                partition=run.tp.partition,
+                records=taken.damaged - damaged,
+                first=run.first,
+                next=run.next,
+            )
+        for order in orders:
+            self._queue.add(order)
+        self.progress.took(run.tp, run.next, orders)
+
+    # Doing
+
+    def _begin(self) -> None:
+        """Begin as many jobs as there is room for."""
+        while len(self._at_work) < AT_WORK and (job := self._queue.next()) is not None:
+            task = asyncio.create_task(self._do(job))
+            self._at_work.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._at_work.discard(task)
+        self._begin()
+
+    async def _do(self, job: Job) -> None:
+        with self._ending_on_failure():
+            if job.order.fact["type"] == "purchase_confirmed":
+                await self._make(job, job.order.fact)
+            else:
+                await self._remove(job, job.order.fact)
+            self._queue.done(job)
+            self.progress.did(job.order)
+
+    async def _make(self, job: Job, sale: PurchaseConfirmed) -> None:
+        try:
+            drawn = await self._draw(job, sale)
+        except (DrawingError, UnknownEventError) as error:
+            await self._bury(job, str(error))
+            return
+        name = document_name(job.event_id, job.ticket, sale["request_id"])
+        await self.store.put(name, drawn.pdf)
+        await self._announce(job, made(sale, job.ticket, self.store.location(name), len(drawn.pdf), drawn.sha256))
+        metrics.DOCUMENTS_MADE.inc()
+        metrics.DOCUMENT_BYTES.inc(len(drawn.pdf))
+
+    async def _draw(self, job: Job, sale: PurchaseConfirmed) -> Drawn:
+        page = TicketPage(
+            event=await self._pages.of(job.event_id),
+            ticket=job.ticket,
+            buyer=sale["buyer"],
+            order=sale["request_id"],
+        )
+        drawing = AsyncRetrying(
+            stop=stop_after_attempt(self._settings.documents_attempts),
+            wait=wait_exponential_jitter(
+                initial=self._settings.documents_first_retry_ms / 1000,
+                max=self._settings.documents_longest_retry_ms / 1000,
+            ),
+            retry=retry_if_exception_type(DrawingError),
+            reraise=True,
+        )
+        drawn: Drawn = await drawing(self._draw_once, page)
+        self._warn(job, drawn)
+        return drawn
+
+    def _warn(self, job: Job, drawn: Drawn) -> None:
+        """Say once of an event that its tickets do not look as they should."""
+        if drawn.warnings and job.event_id not in self._warned:
+            self._warned.add(job.event_id)
+            log.warning("a ticket does not look as it should", ticket=job.ticket, warnings=list(drawn.warnings))
+
+    async def _draw_once(self, page: TicketPage) -> Drawn:
+        try:
+            with metrics.RENDER_DURATION.time():
+                drawn = await self.pool.draw(page)
+        except DrawingError as error:
+            self._queue.suspect(page.event.event_id)
+            log.warning("a ticket was not drawn", ticket=page.ticket, reason=str(error))
+            raise
+        self._queue.trust(page.event.event_id)
+        return drawn
+
+    async def _remove(self, job: Job, cancellation: PurchaseCancelled) -> None:
+        name = document_name(job.event_id, job.ticket, cancellation["purchase"])
+        await self.store.remove(name)
+        await self._announce(job, removed(cancellation, job.ticket, self.store.location(name)))
+        metrics.DOCUMENTS_REMOVED.labels("cancelled").inc()
+
+    async def _announce(self, job: Job, announcement: DocumentAnnouncement) -> None:
+        await self._announcer.announce(announcement, job.order.record)
+
+    async def _bury(self, job: Job, why: str) -> None:
+        """Give a ticket up: the fact goes to ``dead-letters``, and others go on."""
+        log.error("a ticket has no document", event_id=job.event_id, ticket=job.ticket, reason=why)
+        await self._announcer.bury(job.order.record, f"Ticket {job.ticket} could not be drawn: {why}")
+        metrics.DOCUMENTS_FAILED.inc()
+
+    # Cleaning and ending
+
+    async def _clean(self) -> None:
+        with self._ending_on_failure():
+            await self._cleaner.clean_repeatedly()
+
+    async def stop(self) -> None:
+        """Finish what is begun if that is soon; what is not is done after the next start."""
+        self._queue.clear()
+        if self._at_work:
+            await asyncio.wait(self._at_work, timeout=_FINISH_S)
+        await self.let_go()
+        if self._cleaning is not None:
+            await _cancel([self._cleaning])
+        await self._announcer.stop()
+        await self.pool.stop()
+        await self._pages.aclose()
+
+
+def fonts_of(settings: Settings) -> tuple[str, ...]:
+    """The TrueType files of the settings."""
+    return tuple(settings.documents_fonts.split(",")) if settings.documents_fonts else ()
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _start(committed: int | None, begin: int, end: int) -> int:
+    """Where to go on; at the beginning where nothing was committed, or the ledger is another one."""
+    if committed is None or not begin <= committed <= end:
+        return begin
+    return committed

@@ -1,0 +1,165 @@
+"""How far each ledger partition is: which facts are new, and which are dealt with.
+
+A crash repeats what was not committed, and a worker that was replaced repeats what another does. Both are
+harmless: what is made of a fact is always the same, under a name that no other fact leads to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from aiokafka import ConsumerRecord
+from faust.types import TP
+
+from boxoffice.batches import Batch, BatchConsumer
+from boxoffice.documents.queue import Order
+from models.facts import Fact, UnreadableFactError, read_fact
+
+FACTS_PER_SALE: Final = 10
+"""So many times as many facts as sales are held of a partition: a sold-out event has refusals, mostly."""
+
+
+@dataclass(slots=True)
+class TakenLedger:
+    """A ledger partition, as far as it was taken: of each event exactly seq + 1, repeats are passed over."""
+
+    next_offset: int
+    damaged: int = 0
+    _seqs: dict[str, int] = field(default_factory=dict)
+    _kept_from: int = 0
+    _recent: deque[tuple[int, str]] = field(default_factory=deque)
+    """Offset and event of each new fact from ``_kept_from`` on, so that they can be taken again."""
+
+    def take(self, record: ConsumerRecord[bytes, bytes]) -> Fact | None:
+        """The record's fact, if it is new."""
+        self.next_offset = record.offset + 1
+        try:
+            fact = read_fact(record.value)
+        except UnreadableFactError:
+            self.damaged += 1
+            return None
+        event_id, seq = fact["event_id"], fact["seq"]
+        if event_id is None or seq != self._seqs.get(event_id, 0) + 1:
+            return None
+        self._seqs[event_id] = seq
+        self._recent.append((record.offset, event_id))
+        return fact
+
+    def __len__(self) -> int:
+        """How many new facts can be taken again."""
+        return len(self._recent)
+
+    def settle(self, offset: int) -> None:
+        """What lies before ``offset`` will not be taken again."""
+        self._kept_from = max(offset, self._kept_from)
+        while self._recent and self._recent[0][0] < offset:
+            self._recent.popleft()
+
+    def rewind(self, offset: int) -> bool:
+        """Go back to ``offset``, if so much is kept."""
+        if offset < self._kept_from:
+            return False
+        while self._recent and self._recent[-1][0] >= offset:
+            _, event_id = self._recent.pop()
+            self._seqs[event_id] -= 1
+        self.next_offset = min(offset, self.next_offset)
+        return True
+
+
+@dataclass(slots=True)
+class _Line:
+    """A partition, and its orders from the first that is not done on; so many of them are open."""
+
+    taken: TakenLedger
+    orders: deque[Order] = field(default_factory=deque)
+    open: int = 0
+
+    @property
+    def done_until(self) -> int:
+        return self.orders[0].record.offset if self.orders else self.taken.next_offset
+
+    def holds(self, share: float, queue_size: int) -> bool:
+        """Whether it holds at least this share of what it may."""
+        return self.open >= share * queue_size or len(self.taken) >= share * queue_size * FACTS_PER_SALE
+
+
+class Progress:
+    """Which orders are not done; lets the offsets before the first of them be committed.
+
+    A partition that holds too much is not fetched until it holds half as much.
+    """
+
+    def __init__(self, queue_size: int) -> None:
+        self._queue_size = queue_size
+        self._consumer: BatchConsumer | None = None
+        self._lines: dict[TP, _Line] = {}
+
+    @property
+    def tickets(self) -> int:
+        """Tickets that were taken, and are not done."""
+        orders = (order for line in self._lines.values() for order in line.orders)
+        return sum(len(order.fact["tickets"]) - order.done for order in orders)
+
+    def begin(self, consumer: BatchConsumer, ledgers: dict[TP, TakenLedger]) -> None:
+        """Read each partition on from where it was taken to."""
+        self._consumer = consumer
+        self._lines = {tp: _Line(taken) for tp, taken in ledgers.items()}
+        for tp, taken in ledgers.items():
+            consumer.start_at(tp, taken.next_offset)
+
+    def clear(self) -> None:
+        """Forget what is not done: the partitions are somebody else's."""
+        self._lines.clear()
+
+    def of(self, tp: TP) -> TakenLedger | None:
+        """A partition, if it is ours."""
+        line = self._lines.get(tp)
+        return line.taken if line is not None else None
+
+    def took(self, tp: TP, next_offset: int, orders: list[Order]) -> None:
+        """All records before ``next_offset`` were taken, and these orders are to be done."""
+        line = self._lines[tp]
+        # Markers at the end of a run hold no record.
+        line.taken.next_offset = next_offset
+        line.orders.extend(orders)
+        line.open += len(orders)
+        self._settle(tp, line)
+        if line.holds(1, self._queue_size):
+            self._of_consumer.on_buffer_full(tp)
+
+    def did(self, order: Order) -> None:
+        """One more ticket of an order is done."""
+        order.done += 1
+        line = self._lines.get(order.tp)
+        if line is None or not order.is_done:
+            return
+        line.open -= 1
+        while line.orders and line.orders[0].is_done:
+            line.orders.popleft()
+        self._settle(order.tp, line)
+        if not line.holds(0.5, self._queue_size):
+            self._of_consumer.on_buffer_drop(order.tp)
+
+    @property
+    def _of_consumer(self) -> BatchConsumer:
+        assert self._consumer is not None
+        return self._consumer
+
+    def _settle(self, tp: TP, line: _Line) -> None:
+        """Let the offsets before what is not done be committed, as long as the partition is ours."""
+        line.taken.settle(line.done_until)
+        behind_acked = self._of_consumer._behind_acked
+        if tp in behind_acked:
+            behind_acked[tp] = line.done_until
+
+
+def hand_over(batch: Batch) -> None:
+    """Take a batch out of Faust's care: nobody waits for it, and it does not wait for those before it.
+
+    Its sales are done in the order of their turns, and each partition commits as far as its own are done.
+    """
+    stream = batch._stream
+    stream._unsettled.remove(batch)
+    cast(BatchConsumer, stream.app.consumer)._unacked_messages.discard(cast(Any, batch))

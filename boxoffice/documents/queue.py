@@ -1,0 +1,149 @@
+"""What is to be done next: events take turns, and what concerns one ticket is done in order.
+
+A hot event has thousands of sales waiting; a sale of another one is next but one all the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from faust.types import TP
+
+from boxoffice.batches import Record
+from models.facts import PurchaseCancelled, PurchaseConfirmed
+
+TURN: Final = 8
+"""Tickets of one event that are begun in a row: a page is laid out for the first, and filled in for the others."""
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A sale or a cancellation, and how many of its tickets are begun, and done."""
+
+    fact: PurchaseConfirmed | PurchaseCancelled
+    record: Record
+    begun: int = 0
+    done: int = 0
+
+    @property
+    def tp(self) -> TP:
+        """The partition that its fact lies on."""
+        return TP(self.record.topic, self.record.partition)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.done == len(self.fact["tickets"])
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One ticket of an order: its document is to be made, or to be removed."""
+
+    order: Order
+    ticket: str
+
+    @property
+    def event_id(self) -> str:
+        """The ticket's event."""
+        return self.order.fact["event_id"]
+
+
+@dataclass(slots=True)
+class FairQueue:
+    """Orders that wait, an event's in a line of its own.
+
+    An event is suspected after one of its tickets hung: until another is drawn only one of them is begun at
+    a time, so that an event that hangs every time leaves the other processes to others.
+    """
+
+    _lines: OrderedDict[str, deque[Order | Job]] = field(default_factory=OrderedDict)
+    """In the order of their turns."""
+    _held: dict[str, deque[Order | Job]] = field(default_factory=dict)
+    """Lines of suspected events that wait until the one ticket which is begun is done."""
+    _busy: set[str] = field(default_factory=set)
+    _behind: defaultdict[str, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
+    """Jobs that wait until another about the same ticket is done."""
+    _begun: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _suspected: set[str] = field(default_factory=set)
+    _turn: int = 0
+    """Tickets of the first line that were begun in its turn."""
+
+    def add(self, order: Order) -> None:
+        """Put an order at the end of its event's line."""
+        self._line(order.fact["event_id"]).append(order)
+
+    def next(self) -> Job | None:
+        """The next job, if any may be begun; it is begun then."""
+        while self._lines:
+            event_id = next(iter(self._lines))
+            if event_id in self._suspected and self._begun.get(event_id):
+                self._held[event_id] = self._lines.pop(event_id)
+                self._turn = 0
+                continue
+            job = self._first(event_id)
+            if job.ticket not in self._busy:
+                self._busy.add(job.ticket)
+                self._begun[event_id] += 1
+                return job
+            self._behind[job.ticket].append(job)
+        return None
+
+    def done(self, job: Job) -> None:
+        """The job is done: the next one about its ticket may be begun, before the rest of its event's."""
+        if job.ticket not in self._busy:
+            return
+        self._busy.discard(job.ticket)
+        self._begun[job.event_id] -= 1
+        if not self._begun[job.event_id]:
+            del self._begun[job.event_id]
+        if job.event_id in self._held:
+            self._lines[job.event_id] = self._held.pop(job.event_id)
+        if job.ticket in self._behind:
+            behind = self._behind[job.ticket]
+            self._line(job.event_id).appendleft(behind.popleft())
+            if not behind:
+                del self._behind[job.ticket]
+
+    def suspect(self, event_id: str) -> None:
+        """A ticket of the event hung."""
+        self._suspected.add(event_id)
+
+    def trust(self, event_id: str) -> None:
+        """A ticket of the event was drawn."""
+        self._suspected.discard(event_id)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for part in (self._lines, self._held, self._busy, self._behind, self._begun, self._suspected):
+            part.clear()
+
+    def _line(self, event_id: str) -> deque[Order | Job]:
+        return self._held[event_id] if event_id in self._held else self._lines.setdefault(event_id, deque())
+
+    def _first(self, event_id: str) -> Job:
+        """Take the first job out of the line whose turn it is; after its turn come all others'."""
+        line = self._lines[event_id]
+        job = _first_of(line)
+        self._turn += 1
+        if not line:
+            del self._lines[event_id]
+        elif self._turn >= TURN:
+            self._lines.move_to_end(event_id)
+        if not line or self._turn >= TURN:
+            self._turn = 0
+        return job
+
+
+def _first_of(line: deque[Order | Job]) -> Job:
+    first = line[0]
+    if isinstance(first, Job):
+        line.popleft()
+        return first
+    job = Job(first, first.fact["tickets"][first.begun])
+    first.begun += 1
+    if first.begun == len(first.fact["tickets"]):
+        line.popleft()
+    return job

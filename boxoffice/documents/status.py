@@ -1,0 +1,130 @@
+"""What people ask about documents: how far they are, and where a ticket's is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from boxoffice.audit.servers import committed_offsets
+from boxoffice.client import ledger_records
+from boxoffice.documents import GROUP
+from boxoffice.documents.errors import NoDocumentError, WrongTicketError
+from boxoffice.documents.store import DocumentStore
+from boxoffice.kafka import admin, header, read_between, reader, topic_partitions
+from boxoffice.settings import Settings
+from boxoffice.topic_admin import check_topics
+from models.documents import name_stem, purchase_in
+from topics import dead_letters, purchase_results
+from topics.dead_letters import POSITION_HEADER, REASON_HEADER
+
+_TICKET: Final = re.compile(r"(0|[1-9][0-9]{0,17})-[0-9]{6,}")
+
+Record = ConsumerRecord[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class DocumentsStatus:
+    """How far the documents are.
+
+    ``made`` lie in the store, ``size_bytes`` is their size; ``waiting`` are facts that are not dealt with,
+    ``failed`` tickets that could not be drawn and are on ``dead-letters``.
+    """
+
+    made: int
+    size_bytes: int
+    waiting: int
+    failed: int
+
+
+async def documents_status(settings: Settings) -> DocumentsStatus:
+    """How far the documents are now.
+
+    Raises:
+        UnreachableError: no broker answered.
+        StoreError: the store cannot be read.
+        TopicsError: the topics cannot be used.
+    """
+    partitions = await check_topics(settings)
+    waiting = await _waiting(settings, partitions)
+    failed = await _failed(settings, partitions)
+    made = size_bytes = 0
+    async for some in DocumentStore(settings).documents():
+        made += len(some)
+        size_bytes += sum(document.size_bytes for document in some)
+    return DocumentsStatus(made, size_bytes, waiting, failed)
+
+
+async def _waiting(settings: Settings, partitions: int) -> int:
+    """Facts behind what the group has committed."""
+    ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
+    async with admin(settings) as client:
+        committed = await committed_offsets(client, settings.topic_prefix + GROUP)
+    async with reader(settings, ledger) as consumer:
+        begins, ends = await consumer.beginning_offsets(ledger), await consumer.end_offsets(ledger)
+    return sum(max(ends[tp] - max(committed.get(tp, 0), begins[tp]), 0) for tp in ledger)
+
+
+async def _failed(settings: Settings, partitions: int) -> int:
+    """Tickets among the dead letters; one that was given up again after a crash counts once."""
+    ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+    letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
+    failed: set[tuple[bytes, bytes]] = set()
+    async with reader(settings, letters) as consumer:
+        async for record in _all_records(consumer, letters):
+            position = header(record.headers, POSITION_HEADER) or b""
+            ticket = (header(record.headers, REASON_HEADER) or b"").partition(b":")[0]
+            if position.startswith(f"{ledger}:".encode()):
+                failed.add((position, ticket))
+    return len(failed)
+
+
+async def _all_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> AsyncIterator[Record]:
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    for tp in partitions:
+        async for records in read_between(consumer, tp, begins[tp], ends[tp]):
+            for record in records:
+                yield record
+
+
+async def document_of(settings: Settings, ticket: str) -> bytes:
+    """The document that a ticket has now.
+
+    Raises:
+        WrongTicketError: no ticket has such a name.
+        NoDocumentError: it has none.
+        StoreError: the store cannot be read.
+        UnreachableError: several were found, and no broker answered.
+    """
+    if not _TICKET.fullmatch(ticket):
+        raise WrongTicketError(ticket)
+    store = DocumentStore(settings)
+    event_id = ticket.partition("-")[0]
+    names = [document.name for document in await store.beginning_with(name_stem(event_id, ticket))]
+    if len(names) > 1:
+        # It was sold again a moment ago, and the old buyer's is not removed yet.
+        holder = await _holder(settings, event_id, ticket)
+        names = [name for name in names if purchase_in(name) == holder]
+    pdf = await store.read(names[0]) if names else None
+    if pdf is None:
+        raise NoDocumentError(ticket)
+    return pdf
+
+
+async def _holder(settings: Settings, event_id: str, ticket: str) -> str | None:
+    """The purchase that has the ticket by the ledger; None if it is on sale."""
+    holder: str | None = None
+    seq = 0
+    async for found in ledger_records(settings, event_id=event_id, from_beginning=True, follow=False):
+        fact = found.fact
+        if fact["seq"] != seq + 1:
+            continue
+        seq += 1
+        if fact["type"] == "purchase_confirmed" and ticket in fact["tickets"]:
+            holder = fact["request_id"]
+        elif fact["type"] == "purchase_cancelled" and ticket in fact["tickets"]:
+            holder = None
+    return holder

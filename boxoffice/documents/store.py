@@ -1,0 +1,253 @@
+"""The object store that documents lie in: a folder, or a bucket, by URL.
+
+What is put there is there whole or not at all. A store that fails keeps whoever writes to it waiting, for
+as long as it takes; it is said once when it fails, and once when it works again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import uniform
+from time import monotonic, time
+from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from boxoffice.documents.errors import StoreError
+from boxoffice.settings import SECRET_URL, Settings
+from models.documents import SUFFIX
+
+log = structlog.get_logger(__name__)
+
+STALE_AFTER_S: Final = 15.0
+"""A file that is half written for so long was left by a crash."""
+
+_LIST_CHUNK: Final = 1_000
+_FAILURES: Final = (BaseError, OSError, TimeoutError)
+# The store's own retries are few: ours go on for ever, and say so.
+_RETRIES: Final = 1
+_RETRY_TIMEOUT: Final = timedelta(seconds=10)
+_HALF_WRITTEN: Final = re.compile(rf".*{re.escape(SUFFIX)}#\d+")
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document in the store."""
+
+    name: str
+    size_bytes: int
+    modified: datetime
+
+
+class DocumentStore:
+    """The documents of one box office."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.documents_url
+        self._timeout_s = settings.documents_store_timeout_ms / 1000
+        self._first_delay_s = self._delay_s = settings.documents_first_retry_ms / 1000
+        self._longest_delay_s = settings.documents_longest_retry_ms / 1000
+        self._opened: ObjectStore | None = None
+        self._asking_again = asyncio.Lock()
+        self._failing: set[str] = set()
+        self._failing_since_s = 0.0
+        self._recovered = 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether it does not keep or remove something that it was asked to."""
+        return bool(self._failing)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that it is, if it is one."""
+        url = urlsplit(self._url)
+        return Path(unquote(url.path)) if url.scheme == "file" else None
+
+    def location(self, name: str) -> str:
+        """A document's URL, without credentials."""
+        return f"{SECRET_URL.sub('', self._url).replace('://@', '://')}/{name}"
+
+    # Writing
+
+    async def put(self, name: str, pdf: bytes) -> None:
+        """Keep a document; returns when it lies there, however long that takes."""
+        await self._for_ever(name, lambda: self._put(name, pdf))
+
+    async def remove(self, name: str) -> None:
+        """Remove a document, if it is there; returns when it is gone, however long that takes."""
+        await self._for_ever(name, lambda: self._remove(name))
+
+    async def _put(self, name: str, pdf: bytes) -> None:
+        await (await self._store()).put_async(name, pdf)
+
+    async def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            await (await self._store()).delete_async(name)
+
+    async def _for_ever(self, name: str, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            while not await self._tried(name, call):
+                recovered = self._recovered
+                # One after the other asks again, and all at once when it works for one that it had not worked for.
+                async with self._asking_again:
+                    if recovered == self._recovered:
+                        await asyncio.sleep(self._next_delay_s())
+        finally:
+            # Whoever was cancelled does not ask any more.
+            self._failing.discard(name)
+
+    async def _tried(self, name: str, call: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await self._in_time(call())
+        except _FAILURES as error:
+            self._failed(name, error)
+            return False
+        if name in self._failing:
+            self._works_again(name)
+        return True
+
+    async def _in_time(self, call: Awaitable[_Result]) -> _Result:
+        async with asyncio.timeout(self._timeout_s):
+            return await call
+
+    def _next_delay_s(self) -> float:
+        """Twice as long each time, and not when everybody else asks."""
+        delay_s, self._delay_s = self._delay_s, min(2 * self._delay_s, self._longest_delay_s)
+        return delay_s * uniform(0.5, 1.5)  # noqa: S311  # it keeps no secret
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        if not self._failing:
+            self._failing_since_s = monotonic()
+            log.error("the document store fails: documents wait, sales go on", error=sentence(error))
+        self._failing.add(name)
+
+    def _works_again(self, name: str) -> None:
+        self._failing.discard(name)
+        self._recovered += 1
+        self._delay_s = self._first_delay_s
+        if not self._failing:
+            seconds = round(monotonic() - self._failing_since_s, 1)
+            log.warning("the document store works again", seconds=seconds)
+
+    # Reading
+
+    async def read(self, name: str) -> bytes | None:
+        """A document; None if there is none of that name.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        with suppress(FileNotFoundError):
+            async with self._reading() as store:
+                found = await store.get_async(name)
+                return bytes(await found.bytes_async())
+        return None
+
+    async def beginning_with(self, stem: str) -> list[Stored]:
+        """The documents of one folder whose names begin with ``stem``.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        found: list[Stored] = []
+        async for some in self.documents(stem.rpartition("/")[0], after=stem):
+            found += [document for document in some if document.name.startswith(stem)]
+            # Buckets list in order, folders do not.
+            if self.folder is None and not some[-1].name.startswith(stem):
+                break
+        return found
+
+    async def documents(self, folder: str | None = None, after: str | None = None) -> AsyncIterator[Sequence[Stored]]:
+        """All documents, or those of one folder, or those of it whose names come after ``after``; in chunks.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        async with self._reading() as store:
+            async for chunk in store.list(folder, offset=after, chunk_size=_LIST_CHUNK):
+                some = [
+                    Stored(str(meta["path"]), meta["size"], meta["last_modified"])
+                    for meta in chunk
+                    if str(meta["path"]).endswith(SUFFIX)
+                ]
+                if some:
+                    yield some
+
+    async def discard(self, names: Sequence[str]) -> None:
+        """Remove documents, of which some may be gone.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        async with self._reading() as store:
+            for name in names:
+                with suppress(FileNotFoundError):
+                    await self._in_time(store.delete_async(name))
+
+    async def discard_half_written(self) -> list[str]:
+        """Remove the files of a folder that a crash left half written; returns their names.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        folder = self.folder
+        if folder is None:
+            return []
+        try:
+            return await asyncio.to_thread(_discard_half_written, folder)
+        except OSError as error:
+            raise self._error(error) from None
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[ObjectStore]:
+        try:
+            yield await self._in_time(self._store())
+        except FileNotFoundError:
+            raise
+        except _FAILURES as error:
+            raise self._error(error) from None
+
+    def _error(self, error: BaseException) -> StoreError:
+        return StoreError(
+            f"The document store {self.location('')} cannot be used ({sentence(error)}): "
+            "is it there, and is BOXOFFICE_DOCUMENTS_URL right?"
+        )
+
+    async def _store(self) -> ObjectStore:
+        """The store, opened when it is first needed: a folder may be missing or in the way."""
+        if self._opened is None:
+            self._opened = await asyncio.to_thread(_open, self._url, self.folder)
+        return self._opened
+
+
+def _open(url: str, folder: Path | None) -> ObjectStore:
+    if folder is not None:
+        return LocalStore(folder, mkdir=True)
+    return from_url(url, retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT})
+
+
+def _discard_half_written(folder: Path) -> list[str]:
+    found = []
+    for path in folder.glob("*/*#*"):
+        with suppress(FileNotFoundError):
+            if _HALF_WRITTEN.fullmatch(path.name) and time() - path.stat().st_mtime > STALE_AFTER_S:
+                path.unlink()
+                found.append(str(path.relative_to(folder)))
+    return found
+
+
+def sentence(error: BaseException) -> str:
+    """What a store says went wrong, without its inner workings."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")[:300]

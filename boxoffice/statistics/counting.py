@@ -1,0 +1,152 @@
+"""The statistics process at work: take partitions over, count batches of facts, write their rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+from boxoffice import metrics
+from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.errors import PublishError
+from boxoffice.kafka import header, read_between, reader
+from boxoffice.recovery import has_gaps
+from boxoffice.settings import Settings
+from boxoffice.statistics.publishing import Publisher
+from boxoffice.statistics.table import Rows, StatisticsTable, rows_of
+from models.ledger import Taken
+from models.statistics import PartitionStatistics, Statistics
+from topics import purchase_results
+from topics.purchase_results import READ_HEADER
+
+log = structlog.get_logger(__name__)
+
+RECORDS_AT_ONCE: Final = 2_000
+"""Folded before others get their turn."""
+
+
+class Counting:
+    """Folds the ledger partitions that this worker owns."""
+
+    def __init__(self, settings: Settings, table: StatisticsTable, publishers: Sequence[Publisher]) -> None:
+        self._settings = settings
+        self._table = table
+        self._publishers = publishers
+        self._topic = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._owned: dict[int, Statistics] = {}
+
+    @property
+    def ready(self) -> list[int]:
+        """The partitions that it counts."""
+        return sorted(self._owned)
+
+    # Taking over
+
+    async def take_over(self, consumer: BatchConsumer) -> None:
+        """Go on with the assigned partitions where their rows say, whatever the group has committed."""
+        numbers = sorted(tp.partition for tp in consumer.assignment() if tp.topic == self._topic)
+        ends = await consumer.highwaters(*(TP(self._topic, number) for number in numbers)) if numbers else {}
+        self._owned = {
+            number: _within(statistics, ends[TP(self._topic, number)])
+            for number, statistics in self._table.recovered(numbers).items()
+        }
+        for number, statistics in self._owned.items():
+            consumer.start_at(TP(self._topic, number), statistics.row.offset)
+        for publisher in self._publishers:
+            publisher.adopt(self._owned)
+        log.info("partitions ready", partitions=numbers)
+
+    # Counting
+
+    async def count(self, batch: Batch) -> None:
+        """Fold a batch; when this returns its rows are written and acknowledged."""
+        touched = {run.tp.partition: self._owned[run.tp.partition] for run in batch.runs}
+        before = {number: statistics.row.facts for number, statistics in touched.items()}
+        for run in batch.runs:
+            await self._fold_run(self._owned[run.tp.partition], run)
+        rows = {number: await self._rows(number) for number in touched}
+        await self._write(rows)
+        batch.ack()
+        metrics.STATISTICS_FACTS.inc(sum(max(0, self._owned[n].row.facts - facts) for n, facts in before.items()))
+
+    async def _fold_run(self, statistics: Statistics, run: Run) -> None:
+        """Fold a run, or what the ledger has in its place where it does not follow, or leaves something out."""
+        position = statistics.row.offset
+        if run.first == position and not has_gaps(run.records, position):
+            fold(statistics, run.records)
+        elif run.next > position:
+            if run.first > position:
+                log.warning("facts were not delivered: reading them", partition=run.tp.partition, first=position)
+            await self._read(statistics, position, run.next)
+        await asyncio.sleep(0)
+
+    async def _read(self, statistics: Statistics, first: int, end: int) -> None:
+        tp = TopicPartition(self._topic, statistics.row.partition)
+        async with reader(self._settings, [tp]) as consumer:
+            async for records in read_between(consumer, tp, first, end):
+                for at in range(0, len(records), RECORDS_AT_ONCE):
+                    fold(statistics, records[at : at + RECORDS_AT_ONCE])
+                    await asyncio.sleep(0)
+        # Markers at the end hold no record.
+        statistics.row.offset = end
+
+    async def _rows(self, number: int) -> Rows:
+        """The rows that a batch has changed."""
+        removed: set[str] = set()
+        if self._owned[number].contested:
+            removed = await self._read_again(number)
+        statistics = self._owned[number]
+        rows = rows_of(statistics.row, statistics.touched.values())
+        for publisher in self._publishers:
+            publisher.touched(number, [*statistics.touched, *removed])
+        statistics.touched.clear()
+        return {**{event_id.encode(): None for event_id in removed}, **rows}
+
+    async def _read_again(self, number: int) -> set[str]:
+        """Fold a contested partition again from its beginning, by the rules; returns the events that were none."""
+        contested = self._owned[number]
+        log.warning("a second owner's facts: reading the ledger again", partition=number, records=contested.row.offset)
+        judged = Statistics.by_the_rules(number)
+        await self._read(judged, 0, contested.row.offset)
+        judged.touched.update(judged.events)
+        self._owned[number] = judged
+        return contested.events.keys() - judged.events.keys()
+
+    # Writing
+
+    async def _write(self, rows: Mapping[int, Rows]) -> None:
+        try:
+            async with asyncio.timeout(self._settings.publish_timeout_ms / 1000):
+                await asyncio.gather(*(self._write_rows(number, of_partition) for number, of_partition in rows.items()))
+        except TimeoutError:
+            raise PublishError("Kafka did not acknowledge the statistics' rows in time.") from None
+        except KafkaError as error:
+            raise PublishError(f"Kafka refused the statistics' rows: {error!r}.") from error
+
+    async def _write_rows(self, number: int, rows: Rows) -> None:
+        if await self._table.write(number, rows):
+            return
+        log.warning("another worker wrote these rows too: writing all of them again", partition=number)
+        statistics = self._owned[number]
+        await self._table.write(number, rows_of(statistics.row, statistics.events.values()))
+
+
+def fold(statistics: Statistics, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
+    """Take records that follow."""
+    for record in records:
+        if statistics.read(record.offset, record.value, header(record.headers, READ_HEADER)) is Taken.DAMAGED:
+            log.error("damaged ledger record", partition=statistics.row.partition, offset=record.offset)
+
+
+def _within(statistics: Statistics, end: int) -> Statistics:
+    """The statistics, unless they are of a longer ledger than there is."""
+    if statistics.row.offset <= end:
+        return statistics
+    number = statistics.row.partition
+    log.error("the ledger lost its tail: reading it from its beginning", partition=number, end=end)
+    return Statistics(PartitionStatistics(number))

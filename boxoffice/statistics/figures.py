@@ -1,0 +1,174 @@
+"""What is published of an event's row, and of a partition: on ``event-stats``, in Redis, and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from boxoffice.batches import Outgoing, Removal
+from models.facts import at_ms, at_text
+from models.statistics import (
+    MINUTE_MS,
+    SECOND_MS,
+    EventStatistics,
+    PartitionStatistics,
+    Window,
+    added,
+)
+
+Figures = dict[str, Any]
+"""An event's figures, as ``event-stats`` has them."""
+
+Totals = dict[str, Any]
+"""Figures of all events of a partition, or of all partitions."""
+
+_CE_TYPE: Final = b"boxoffice.event_stats.v1"
+_CE_SOURCE: Final = b"boxoffice/stats"
+_COUNTS: Final = ("issued", "sold", "remaining", "cancelled", "purchases", "cancellations")
+_BY_NAME: Final = ("rejected", "refused", "decided_by")
+_OF_NO_EVENT: Final = ("forwarded", "unreadable", "unknown_event")
+_WINDOWS: Final = {"sold_by_second": SECOND_MS, "sold_by_minute": MINUTE_MS}
+_TEXTS: Final = frozenset({"event_id", "name", "at", "first_sale_at", "last_sale_at"})
+
+
+def event_figures(event: EventStatistics, partition: int) -> Figures:
+    """What is published of an event."""
+    return {
+        "event_id": event.event_id,
+        "name": event.name,
+        "partition": partition,
+        "seq": event.seq,
+        "offset": event.offset,
+        "at": event.at,
+        **{name: getattr(event, name) for name in _COUNTS},
+        **{name: getattr(event, name) for name in _BY_NAME},
+        "revenue": {"amount": event.revenue, "currency": event.currency},
+        "closed": event.closed,
+        "first_sale_at": event.first_sale,
+        "last_sale_at": event.last_sale,
+        "sold_by_second": window_members(event.seconds),
+        "sold_by_minute": window_members(event.minutes),
+    }
+
+
+def window_members(window: Window) -> dict[str, Any]:
+    """The window as JSON: when its newest span began, and what was sold in each, the newest last."""
+    return {
+        "newest_at": at_text(window.newest * window.width_ms) if any(window.sold) else None,
+        "sold": window.sold,
+    }
+
+
+def read_window(members: Mapping[str, Any], width_ms: int) -> Window:
+    """The inverse of :func:`window_members`."""
+    newest_at = members["newest_at"]
+    return Window(width_ms, at_ms(newest_at) // width_ms if newest_at else 0, members["sold"])
+
+
+# On the topic
+
+
+def stats_record(event_id: str, figures: Figures | None) -> Outgoing | Removal:
+    """Key, value and headers of a record on ``event-stats``; without figures one that removes the event."""
+    key = event_id.encode()
+    if figures is None:
+        return key, None, []
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_source", _CE_SOURCE),
+        ("ce_type", _CE_TYPE),
+        ("ce_id", b"%b-%d" % (key, figures["seq"])),
+        ("ce_time", figures["at"].encode()),
+        ("content-type", b"application/json"),
+    ]
+    return key, to_json(figures), headers
+
+
+# In Redis
+
+
+def to_hash(figures: Figures) -> dict[str, bytes]:
+    """An event's figures as a hash: texts as they are, all else as JSON."""
+    return {name: (value or "").encode() if name in _TEXTS else to_json(value) for name, value in figures.items()}
+
+
+def from_hash(found: Mapping[bytes, bytes]) -> Figures:
+    """The inverse of :func:`to_hash`."""
+    members = {name.decode(): value for name, value in found.items()}
+    return {name: (value.decode() or None) if name in _TEXTS else from_json(value) for name, value in members.items()}
+
+
+# All events
+
+
+class Sums:
+    """Figures of many events added up, where single events change."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Counter[tuple[str, ...]]] = {}
+        self._sum: Counter[tuple[str, ...]] = Counter()
+
+    def put(self, event_id: str, figures: Figures | None) -> None:
+        """Count an event's figures in the place of those it had; None counts it no more."""
+        self._sum.subtract(self._of.pop(event_id, {}))
+        if figures is not None:
+            counts = self._of[event_id] = _counts(figures)
+            self._sum.update(counts)
+
+    def totals(self) -> Totals:
+        """The sums."""
+        found: Totals = {"events": len(self._of), **dict.fromkeys(_COUNTS, 0), **{name: {} for name in _BY_NAME}}
+        found["revenue"] = {}
+        for (name, *of), count in sorted(self._sum.items()):
+            if not of:
+                found[name] = count
+            elif count or name == "revenue":
+                found[name][of[0]] = count
+        return found
+
+
+def _counts(figures: Figures) -> Counter[tuple[str, ...]]:
+    counts: Counter[tuple[str, ...]] = Counter({(name,): figures[name] for name in _COUNTS})
+    for name in _BY_NAME:
+        counts.update({(name, key): count for key, count in figures[name].items()})
+    counts["revenue", figures["revenue"]["currency"]] = figures["revenue"]["amount"]
+    return counts
+
+
+def partition_totals(sums: Sums, row: PartitionStatistics) -> Totals:
+    """What is published of a partition."""
+    return {
+        "partition": row.partition,
+        "offset": row.offset,
+        **sums.totals(),
+        **{name: getattr(row, name) for name in _OF_NO_EVENT},
+        "sold_by_second": window_members(row.seconds),
+        "sold_by_minute": window_members(row.minutes),
+    }
+
+
+def totals_of_events(events: Sequence[Figures]) -> Totals:
+    """All events' figures added up; what belongs to no event is not known."""
+    sums = Sums()
+    for figures in events:
+        sums.put(figures["event_id"], figures)
+    return {**sums.totals(), **_windows(events)}
+
+
+def totals_of_partitions(partitions: Sequence[Totals]) -> Totals:
+    """All partitions' figures added up."""
+    total: Totals = {name: sum(of[name] for of in partitions) for name in ("events", *_COUNTS, *_OF_NO_EVENT)}
+    for name in (*_BY_NAME, "revenue"):
+        total[name] = dict(sum((Counter(of[name]) for of in partitions), Counter()))
+    return {**total, **_windows(partitions)}
+
+
+def _windows(figures: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = list(figures)
+    return {
+        name: window_members(added((read_window(of[name], width_ms) for of in rows), width_ms))
+        for name, width_ms in _WINDOWS.items()
+    }

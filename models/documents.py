@@ -1,0 +1,137 @@
+"""Documents: what is announced on ``ticket-documents``, and how a ticket's document is named.
+
+Announcements are made of facts and of nothing else, so that repeating one says the same again. Of
+several about one ticket the one with the highest ``seq`` holds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from models.commands import Buyer, EventIdText, RequestId
+from models.facts import At, PurchaseCancelled, PurchaseConfirmed, Seq
+
+SUFFIX: Final = ".pdf"
+
+Ticket = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,17})-[0-9]{6,}$", description="EVENT-NNNNNN.")]
+Location = Annotated[str, Field(min_length=1, description="The document's URL in the store, without credentials.")]
+
+
+class Announcement(TypedDict):
+    """What every announcement has; ``seq`` and ``at`` are those of the fact that it follows from."""
+
+    event_id: EventIdText
+    seq: Seq
+    ticket: Ticket
+    request_id: RequestId
+    buyer: Buyer
+    location: Location
+    at: At
+
+
+class DocumentMade(Announcement):
+    """The ticket's document lies at ``location``; ``request_id`` is the purchase's."""
+
+    type: Literal["document_made"]
+    size_bytes: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DocumentRemoved(Announcement):
+    """The document of ``purchase``, which was cancelled, is gone; ``request_id`` is the cancellation's."""
+
+    type: Literal["document_removed"]
+    purchase: RequestId
+
+
+DocumentAnnouncement = DocumentMade | DocumentRemoved
+MODELS: Final = (DocumentMade, DocumentRemoved)
+
+_ANNOUNCEMENTS: Final[TypeAdapter[DocumentAnnouncement]] = TypeAdapter(
+    Annotated[DocumentAnnouncement, Field(discriminator="type")]
+)
+
+
+class UnreadableAnnouncementError(Exception):
+    """A record of ``ticket-documents`` that is no announcement."""
+
+
+def document_name(event_id: str, ticket: str, purchase: str) -> str:
+    """The name in the store of the document that a purchase has of a ticket.
+
+    A ticket that is sold again gets another one: nobody who comes late, or does a thing twice, can put
+    the old buyer's document in the place of the new one's.
+    """
+    return f"{name_stem(event_id, ticket)}{purchase}{SUFFIX}"
+
+
+def name_stem(event_id: str, ticket: str) -> str:
+    """What the names of all documents of a ticket begin with."""
+    return f"{event_id}/{ticket}."
+
+
+def purchase_in(name: str) -> str:
+    """The purchase that a document's name ends in."""
+    return name.rpartition("/")[2].partition(".")[2].removesuffix(SUFFIX)
+
+
+def made(fact: PurchaseConfirmed, ticket: str, location: str, size_bytes: int, sha256: str) -> DocumentMade:
+    """The announcement that a ticket's document lies in the store."""
+    return {
+        "type": "document_made",
+        "event_id": fact["event_id"],
+        "seq": fact["seq"],
+        "ticket": ticket,
+        "request_id": fact["request_id"],
+        "buyer": fact["buyer"],
+        "location": location,
+        "size_bytes": size_bytes,
+        "sha256": sha256,
+        "at": fact["at"],
+    }
+
+
+def removed(fact: PurchaseCancelled, ticket: str, location: str) -> DocumentRemoved:
+    """The announcement that a cancelled ticket's document is gone."""
+    return {
+        "type": "document_removed",
+        "event_id": fact["event_id"],
+        "seq": fact["seq"],
+        "ticket": ticket,
+        "request_id": fact["request_id"],
+        "purchase": fact["purchase"],
+        "buyer": fact["buyer"],
+        "location": location,
+        "at": fact["at"],
+    }
+
+
+def announcement_id(announcement: DocumentAnnouncement) -> str:
+    """TICKET-SEQ: the CloudEvents id, the same in every repeat."""
+    return f"{announcement['ticket']}-{announcement['seq']}"
+
+
+def write_announcement(announcement: DocumentAnnouncement) -> bytes:
+    """The announcement as one line of JSON."""
+    return to_json(announcement)
+
+
+def read_announcement(value: bytes | None) -> DocumentAnnouncement:
+    """The announcement in a record's value.
+
+    Raises:
+        UnreadableAnnouncementError: it is none.
+    """
+    try:
+        return _ANNOUNCEMENTS.validate_json(value or b"")
+    except ValidationError as error:
+        raise UnreadableAnnouncementError(str(error)) from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of every announcement."""
+    return _ANNOUNCEMENTS.json_schema()
