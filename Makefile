@@ -13,7 +13,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types lock clean
+.PHONY: help demo test faults lint types lock clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ demo: $(RUN) ## Sell a thousand tickets on a real Kafka and a real Redis, and au
 test: lint types $(DEV) ## Lint, types, import rules and every test; what CI runs.
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+faults: $(DEV) ## The long tests, of documents and statistics under faults.
+	$(BIN)/python -m pytest -m long tests/faults
 
 lint: $(DEV) ## Check the style.
 	$(BIN)/ruff check .

@@ -29,6 +29,8 @@ from tests.servers import NewKafka, NewRedis, RedisAddress
 from tests.unit.records import creation, purchase
 from tests.workload import Sent, commands, creations, event_ids
 
+pytestmark = pytest.mark.long
+
 SEED = 20261124
 
 

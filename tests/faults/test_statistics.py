@@ -25,6 +25,8 @@ from tests.unit.test_statistics import figures_by_the_rules
 from topics import stats_changelog
 from topics.purchase_results import READ_HEADER
 
+pytestmark = pytest.mark.long
+
 SEED = 20261124
 
 Expected = dict[str, dict[str, Any]]
