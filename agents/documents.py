@@ -57,10 +57,7 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
     def details() -> dict[str, Any]:
         return {"documents": {"waiting": making.progress.tickets, "store_failing": making.store.failing}}
 
-    health = Health(
-        settings, "documents", lambda: cast(BatchConsumer, app.consumer), lambda: worker.is_ready(app), details
-    )
-    return app, health
+    return app, worker.make_health(app, settings, "documents", details)
 
 
 def main(settings: Settings) -> int:

@@ -46,15 +46,11 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
             "partitions": {"ready": selling.ready, "refused": sorted(selling.refused)},
         }
 
-    health = Health(
-        settings, "purchases", lambda: cast(BatchConsumer, app.consumer), lambda: worker.is_ready(app), details
-    )
-
     @app.on_before_shutdown.connect
     async def stop(*_: Any, **__: Any) -> None:
         await copies.stop()
 
-    return app, health
+    return app, worker.make_health(app, settings, "purchases", details)
 
 
 def main(settings: Settings) -> int:

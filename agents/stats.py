@@ -59,8 +59,7 @@ def make_app(settings: Settings) -> tuple[faust.App, Health]:
     def details() -> dict[str, Any]:
         return {"redis": {"connected": not in_redis.is_down}, "partitions": {"ready": counting.ready}}
 
-    health = Health(settings, "stats", lambda: cast(BatchConsumer, app.consumer), lambda: worker.is_ready(app), details)
-    return app, health
+    return app, worker.make_health(app, settings, "stats", details)
 
 
 def main(settings: Settings) -> int:

@@ -13,18 +13,17 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from boxoffice.audit.report import number_of
-from boxoffice.audit.servers import NO_COORDINATOR_YET, PURCHASES_GROUP, committed_offsets, redis_client
+from boxoffice.audit.servers import NO_COORDINATOR_YET, committed_offsets, redis_client
 from boxoffice.errors import ExitStatus, UnreachableError
-from boxoffice.kafka import admin, read_between, reader, topic_partitions
+from boxoffice.kafka import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.settings import Settings, masked
 from boxoffice.topic_admin import TopicReport, describe_topics
 from topics import TopicDefinition, purchase_requests
 
-READ_BY: Final[Mapping[str, TopicDefinition]] = {PURCHASES_GROUP: purchase_requests.TOPIC}
-"""Each process' consumer group, behind the prefix, and the topic it reads."""
+READ_BY: Final[Mapping[str, TopicDefinition]] = {"purchases": purchase_requests.TOPIC}
+"""Each process, and the topic that its consumer group reads."""
 
 _POLL_INTERVAL_S: Final = 0.5
-_PROCESS_NAME_AT: Final = len("boxoffice-")
 
 
 class State(StrEnum):
@@ -189,16 +188,14 @@ async def _examine_groups(
 ) -> None:
     partitions = {report.name: report.existing.partitions for report in reports if report.existing}
     async with admin(settings) as client:
-        for group, topic in READ_BY.items():
+        for process, topic in READ_BY.items():
             name = topic.full_name(settings.topic_prefix)
             read = topic_partitions(name, partitions[name])
-            group_id = settings.topic_prefix + group
+            group = group_id(settings, process)
             async with reader(settings, read) as consumer:
-                lags = await _Watch(client, consumer, group_id, read).lags(watch_s)
-            diagnosis.lags[group_id] = lags
-            diagnosis.findings.append(
-                _judge(group_id, group[_PROCESS_NAME_AT:], await _members(client, group_id), lags)
-            )
+                lags = await _Watch(client, consumer, group, read).lags(watch_s)
+            diagnosis.lags[group] = lags
+            diagnosis.findings.append(_judge(group, process, await _members(client, group), lags))
 
 
 def _judge(group_id: str, process: str, members: int, lags: Sequence[Lag]) -> Finding:

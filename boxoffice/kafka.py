@@ -25,6 +25,11 @@ def home_partition(event_id: str, partitions: int) -> int:
     return int((murmur2(event_id.encode()) & 0x7FFFFFFF) % partitions)
 
 
+def group_id(settings: Settings, process: str) -> str:
+    """The consumer group of a process."""
+    return f"{settings.topic_prefix}boxoffice-{process}"
+
+
 def ssl_context(settings: Settings) -> ssl.SSLContext | None:
     """The TLS context that the settings ask for, if any.
 

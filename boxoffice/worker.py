@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -18,7 +18,7 @@ from yarl import URL
 from boxoffice.batches import BatchConsumer, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
 from boxoffice.health import Health
-from boxoffice.kafka import ssl_context
+from boxoffice.kafka import group_id, ssl_context
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
 from topics import TopicDefinition
@@ -39,7 +39,7 @@ class App(faust.App):
 def make_app(settings: Settings, process: str) -> faust.App:
     """A Faust app, and consumer group, of its own for a process, on the batch path."""
     app = App(
-        f"{settings.topic_prefix}boxoffice-{process}",
+        group_id(settings, process),
         broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
         broker_session_timeout=settings.kafka_session_timeout_ms / 1000,
@@ -140,6 +140,11 @@ class Worker(faust.Worker):
 def is_ready(app: faust.App) -> bool:
     """Whether the app has its partitions, and no rebalance is going on."""
     return app.started and not app.rebalancing and not app.unassigned
+
+
+def make_health(app: faust.App, settings: Settings, process: str, details: Callable[[], Mapping[str, Any]]) -> Health:
+    """The health of a process; ``details`` are what it alone knows."""
+    return Health(settings, process, lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
 
 
 def run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:

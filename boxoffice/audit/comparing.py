@@ -19,8 +19,8 @@ from boxoffice.audit.event_view import UnknownEventError, fold_event
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck, OriginSum
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, number_of, report_event
-from boxoffice.audit.servers import PURCHASES_GROUP, committed_offsets, redis_client
-from boxoffice.kafka import admin, header, home_partition, reader, topic_partitions
+from boxoffice.audit.servers import committed_offsets, redis_client
+from boxoffice.kafka import admin, group_id, header, home_partition, reader, topic_partitions
 from boxoffice.redis_store import (
     EventCopy,
     EventKeepsChangingError,
@@ -109,7 +109,7 @@ class Audit:
         partitions = [TopicPartition(self._results, number) for number in waiting]
         async with reader(self._settings, partitions) as consumer, admin(self._settings) as client:
             while waiting and monotonic() < self._deadline_s:
-                committed = await committed_offsets(client, self._settings.topic_prefix + PURCHASES_GROUP)
+                committed = await committed_offsets(client, group_id(self._settings, "purchases"))
                 for number in sorted(waiting):
                     offset = committed.get(TopicPartition(self._requests, number))
                     # Behind the last answer there may be second copies and markers, which get none.

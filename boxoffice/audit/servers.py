@@ -19,9 +19,6 @@ from boxoffice.errors import UnreachableError
 from boxoffice.redis_connection import RedisClient, connect
 from boxoffice.settings import Settings, masked
 
-PURCHASES_GROUP: Final = "boxoffice-purchases"
-"""The consumer group of the purchases process, behind the prefix."""
-
 NO_COORDINATOR_YET: Final = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,

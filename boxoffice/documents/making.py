@@ -15,7 +15,6 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from boxoffice import metrics
 from boxoffice.audit.servers import committed_offsets
 from boxoffice.batches import Batch, BatchConsumer, Run
-from boxoffice.documents import GROUP
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
@@ -26,7 +25,7 @@ from boxoffice.documents.progress import Progress, TakenLedger, hand_over
 from boxoffice.documents.queue import FairQueue, Job, Order
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
-from boxoffice.kafka import admin, read_between, reader
+from boxoffice.kafka import admin, group_id, read_between, reader
 from boxoffice.rendering import TicketPage
 from boxoffice.settings import Settings
 from models.documents import DocumentAnnouncement, document_name, made, removed
@@ -101,7 +100,7 @@ class Making:
     async def _read_ledgers(self, tps: list[TP]) -> dict[TP, TakenLedger]:
         """Take each partition as far as it was committed."""
         async with admin(self._settings) as client:
-            committed = await committed_offsets(client, self._settings.topic_prefix + GROUP)
+            committed = await committed_offsets(client, group_id(self._settings, "documents"))
         partitions = [TopicPartition(*tp) for tp in tps]
         ledgers = {}
         async with reader(self._settings, partitions) as consumer:

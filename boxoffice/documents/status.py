@@ -11,10 +11,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.servers import committed_offsets
 from boxoffice.client import ledger_records
-from boxoffice.documents import GROUP
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.store import DocumentStore
-from boxoffice.kafka import admin, header, read_between, reader, topic_partitions
+from boxoffice.kafka import admin, group_id, header, read_between, reader, topic_partitions
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
 from models.documents import name_stem, purchase_in
@@ -62,7 +61,7 @@ async def _waiting(settings: Settings, partitions: int) -> int:
     """Facts behind what the group has committed."""
     ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
     async with admin(settings) as client:
-        committed = await committed_offsets(client, settings.topic_prefix + GROUP)
+        committed = await committed_offsets(client, group_id(settings, "documents"))
     async with reader(settings, ledger) as consumer:
         begins, ends = await consumer.beginning_offsets(ledger), await consumer.end_offsets(ledger)
     return sum(max(ends[tp] - max(committed.get(tp, 0), begins[tp]), 0) for tp in ledger)
