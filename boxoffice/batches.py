@@ -23,7 +23,7 @@ What it promises:
 * Only what is committed is read of a producer that uses transactions.
 * Batches are acknowledged in the order in which they were taken, and a revocation or a stop waits for
   those that were taken; the offset behind the last acknowledged run is then committed by Faust's own
-  commit.
+  commit. Work that takes long, or that is done in another order, can be handed over instead.
 * A run says which offset it was expected to begin at, so that whoever takes it can tell whether
   records are missing.
 
@@ -90,6 +90,14 @@ class Batch:
         """Let the offsets behind the batch be committed."""
         self._stream.settle(self)
 
+    def hand_over(self) -> None:
+        """Take the batch out of this path's care, instead of acknowledging it.
+
+        Nobody waits for it then, and it does not wait for those before it: how far each of its partitions
+        is done is for whoever took it to say, by :meth:`BatchConsumer.done_until`.
+        """
+        self._stream.let_go(self)
+
 
 class BatchTopic(Topic):
     """A topic whose records travel in runs."""
@@ -142,6 +150,11 @@ class BatchStream(Stream):  # type: ignore[type-arg]
             raise RuntimeError("batches must be acknowledged in the order in which they were taken")
         batch.acked = True
         cast(BatchConsumer, self.app.consumer).on_batch_acked(batch)
+
+    def let_go(self, batch: Batch) -> None:
+        """Forget a batch that was handed over."""
+        self._unsettled.remove(batch)
+        cast(BatchConsumer, self.app.consumer).on_batch_handed_over(batch)
 
 
 class BatchConductor(Conductor):
@@ -346,6 +359,16 @@ class BatchConsumer(driver.Consumer):
             if run.tp in self._behind_acked or run.tp in self._next:
                 self._behind_acked[run.tp] = run.next
         notify(self._waiting_for_ack)
+
+    def on_batch_handed_over(self, batch: Batch) -> None:
+        """A batch is somebody else's: no revocation waits for it."""
+        self._unacked_messages.discard(cast(Any, batch))
+        notify(self._waiting_for_ack)
+
+    def done_until(self, tp: TP, offset: int) -> None:
+        """Of what was handed over, all before ``offset`` is done: it may be committed while the partition is ours."""
+        if tp in self._behind_acked:
+            self._behind_acked[tp] = offset
 
     def positions(self) -> dict[TP, tuple[int, int]]:
         """Of each batch partition: the offset behind what was dealt with, and the partition's end."""

@@ -21,7 +21,7 @@ from boxoffice.documents.drawing import Drawn
 from boxoffice.documents.errors import DrawingError, UnknownEventError
 from boxoffice.documents.pages import EventPages
 from boxoffice.documents.pool import Pool
-from boxoffice.documents.progress import Progress, TakenLedger, hand_over
+from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
@@ -128,7 +128,7 @@ class Making:
 
     def take(self, batch: Batch) -> None:
         """Put what is new in a batch into the queue."""
-        hand_over(batch)
+        batch.hand_over()
         for run in batch.runs:
             taken = self.progress.of(run.tp)
             if taken is not None:

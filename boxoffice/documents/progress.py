@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final
 
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from boxoffice.batches import Batch, BatchConsumer
+from boxoffice.batches import BatchConsumer
 from boxoffice.documents.queue import Order
 from models.facts import Fact, UnreadableFactError, read_fact
 
@@ -148,18 +148,6 @@ class Progress:
         return self._consumer
 
     def _settle(self, tp: TP, line: _Line) -> None:
-        """Let the offsets before what is not done be committed, as long as the partition is ours."""
+        """Let the offsets before what is not done be committed."""
         line.taken.settle(line.done_until)
-        behind_acked = self._of_consumer._behind_acked
-        if tp in behind_acked:
-            behind_acked[tp] = line.done_until
-
-
-def hand_over(batch: Batch) -> None:
-    """Take a batch out of Faust's care: nobody waits for it, and it does not wait for those before it.
-
-    Its sales are done in the order of their turns, and each partition commits as far as its own are done.
-    """
-    stream = batch._stream
-    stream._unsettled.remove(batch)
-    cast(BatchConsumer, stream.app.consumer)._unacked_messages.discard(cast(Any, batch))
+        self._of_consumer.done_until(tp, line.done_until)

@@ -258,11 +258,11 @@ class _Consumer:
     """What Progress tells: where partitions start, how far they are done, which are full."""
 
     def __init__(self) -> None:
-        self._behind_acked: dict[TP, int] = {}
+        self.done: dict[TP, int] = {}
         self.full: set[TP] = set()
 
     def start_at(self, tp: TP, offset: int) -> None:
-        self._behind_acked[tp] = offset
+        self.done[tp] = offset
 
     def on_buffer_full(self, tp: TP) -> None:
         self.full.add(tp)
@@ -270,8 +270,8 @@ class _Consumer:
     def on_buffer_drop(self, tp: TP) -> None:
         self.full.discard(tp)
 
-    def done_until(self) -> int:
-        return self._behind_acked[LEDGER]
+    def done_until(self, tp: TP, offset: int) -> None:
+        self.done[tp] = offset
 
 
 def begun(queue_size: int = 100) -> tuple[Progress, _Consumer, TakenLedger]:
@@ -284,15 +284,15 @@ def test_offsets_are_committed_up_to_the_first_sale_that_is_not_done() -> None:
     progress, consumer, _ = begun()
     orders = [order(sale("1", seq, tickets=2), offset=10 * seq) for seq in (1, 2, 3)]
     progress.took(LEDGER, 40, orders)
-    assert (consumer.done_until(), progress.tickets) == (10, 6)
+    assert (consumer.done[LEDGER], progress.tickets) == (10, 6)
     for one in (orders[1], orders[1], orders[0]):
         progress.did(one)
-    assert (consumer.done_until(), progress.tickets) == (10, 3)
+    assert (consumer.done[LEDGER], progress.tickets) == (10, 3)
     progress.did(orders[0])
-    assert consumer.done_until() == 30
+    assert consumer.done[LEDGER] == 30
     progress.did(orders[2])
     progress.did(orders[2])
-    assert (consumer.done_until(), progress.tickets) == (40, 0)
+    assert (consumer.done[LEDGER], progress.tickets) == (40, 0)
 
 
 def test_a_partition_that_holds_too_much_is_not_fetched_until_it_holds_half() -> None:
@@ -326,10 +326,10 @@ def test_what_ends_after_the_partition_was_lost_commits_nothing() -> None:
     progress, consumer, _ = begun()
     one = order(sale(), offset=5)
     progress.took(LEDGER, 6, [one])
-    consumer._behind_acked.clear()
+    consumer.done.clear()
     progress.clear()
     progress.did(one)
-    assert consumer._behind_acked == {}
+    assert consumer.done == {}
 
 
 def test_locations_hold_no_credentials() -> None:
