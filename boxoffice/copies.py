@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 
 from boxoffice import metrics
 from boxoffice.breaker import Breaker, is_server_error
-from boxoffice.deciding import Answer, OwnedPartition, new_decision
+from boxoffice.deciding import Decided, OwnedPartition
 from boxoffice.publishing import Sold
 from boxoffice.redis_store import DecideCall, EventPosition, RedisStore, Snapshot
 from boxoffice.settings import Settings
@@ -150,12 +150,12 @@ class Copies:
 
         Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand.
         """
-        calls: list[tuple[Copy, list[Answer], DecideCall]] = []
-        for copy, answers in self._by_event(sold):
-            if self.breaker.is_open or not copy.can_decide() or _adds_many(answers):
-                self._missed(copy, answers)
+        calls: list[tuple[Copy, list[Decided], DecideCall]] = []
+        for copy, decided in self._by_event(sold):
+            if self.breaker.is_open or not copy.can_decide() or _adds_many(decided):
+                self._missed(copy, decided)
             else:
-                calls.append((copy, answers, _call(copy, answers)))
+                calls.append((copy, decided, _call(copy, decided)))
         if not calls:
             return
         try:
@@ -163,22 +163,22 @@ class Copies:
                 replies = await self._store.decide([call for _, _, call in calls])
         except (RedisError, TimeoutError, OSError) as error:
             self.breaker.failed(error)
-            for copy, answers, _ in calls:
-                self._missed(copy, answers)
+            for copy, decided, _ in calls:
+                self._missed(copy, decided)
             return
         self.breaker.served()
-        for (copy, answers, _), reply in zip(calls, replies, strict=True):
-            self._compare(copy, answers, reply)
+        for (copy, decided, _), reply in zip(calls, replies, strict=True):
+            self._compare(copy, decided, reply)
 
-    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Answer]]]:
-        by_event: defaultdict[str, list[Answer]] = defaultdict(list)
+    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Decided]]]:
+        by_event: defaultdict[str, list[Decided]] = defaultdict(list)
         for owned, answers in sold:
             for answer in answers:
                 if answer.decided is not None:
-                    by_event[new_decision(answer)["event_id"]].append(answer)
+                    by_event[answer.decided.command.event_id].append(answer.decided)
                 elif answer.fact["type"] == "event_created" and answer.fact["event_id"] not in self._copies:
                     self._created(owned, answer.fact["event_id"])
-        return [(self._copies[event_id], answers) for event_id, answers in by_event.items()]
+        return [(self._copies[event_id], decided) for event_id, decided in by_event.items()]
 
     def _created(self, owned: OwnedPartition, event_id: str) -> None:
         """A new event is loaded in the background; until then the table decides."""
@@ -186,9 +186,9 @@ class Copies:
         copy.lost()
         self._heal(copy)
 
-    def _missed(self, copy: Copy, answers: list[Answer]) -> None:
-        copy.missed(_applied(answers))
-        if _adds_many(answers):
+    def _missed(self, copy: Copy, decided: list[Decided]) -> None:
+        copy.missed((one.fact, one.position.offset) for one in decided)
+        if _adds_many(decided):
             copy.lost()
         self._bound_backlog()
         self._heal(copy)
@@ -199,11 +199,11 @@ class Copies:
             log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
             longest.lost()
 
-    def _compare(self, copy: Copy, answers: list[Answer], reply: DecideReply | Exception) -> None:
+    def _compare(self, copy: Copy, decided: list[Decided], reply: DecideReply | Exception) -> None:
         if isinstance(reply, Exception):
             if is_server_error(reply):
                 self.breaker.failed(reply)
-                self._missed(copy, answers)
+                self._missed(copy, decided)
                 return
             log.error("Redis cannot decide for an event", event_id=copy.event.event_id, error=str(reply)[:200])
             self._lost(copy)
@@ -212,26 +212,24 @@ class Copies:
                 "Redis has lost facts of an event", event_id=copy.event.event_id, reply=str(reply._replace(answers=[]))
             )
             self._lost(copy)
-        elif all(agrees(new_decision(answer), told) for answer, told in zip(answers, reply.answers, strict=True)):
-            for answer in answers:
-                new_decision(answer)["decided_by"] = Decider.REDIS.value
+        elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):
+            for one in decided:
+                one.fact["decided_by"] = Decider.REDIS.value
             copy.in_step()
             copy.rebuilt, copy.attempts = False, 0
         else:
-            self._diverged(copy, answers, reply)
+            self._diverged(copy, decided, reply)
 
-    def _diverged(self, copy: Copy, answers: list[Answer], reply: DecideReply) -> None:
+    def _diverged(self, copy: Copy, decided: list[Decided], reply: DecideReply) -> None:
         """The table is right; publishing shows whether it knows the whole ledger."""
         metrics.DIVERGENCES.inc()
         differing = next(
-            (answer, told)
-            for answer, told in zip(answers, reply.answers, strict=True)
-            if not agrees(new_decision(answer), told)
+            (one.fact, told) for one, told in zip(decided, reply.answers, strict=True) if not agrees(one.fact, told)
         )
         log.error(
             "Redis decided otherwise than the ledger",
             event_id=copy.event.event_id,
-            ledger=differing[0].fact,
+            ledger=differing[0],
             redis=str(differing[1]),
         )
         if copy.rebuilt:
@@ -373,12 +371,7 @@ class Copies:
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 
 
-def _applied(answers: list[Answer]) -> list[Applied]:
-    return [(new_decision(answer), answer.last) for answer in answers]
-
-
-def _call(copy: Copy, answers: list[Answer]) -> DecideCall:
-    decided = [answer.decided for answer in answers if answer.decided is not None]
+def _call(copy: Copy, decided: list[Decided]) -> DecideCall:
     return DecideCall(
         copy.event.event_id,
         decided[0].seq_before,
@@ -387,10 +380,5 @@ def _call(copy: Copy, answers: list[Answer]) -> DecideCall:
     )
 
 
-def _adds_many(answers: list[Answer]) -> bool:
-    return any(
-        answer.decided is not None
-        and isinstance(answer.decided.command, AddTickets)
-        and answer.decided.command.count > MAX_ADDED
-        for answer in answers
-    )
+def _adds_many(decided: list[Decided]) -> bool:
+    return any(isinstance(one.command, AddTickets) and one.command.count > MAX_ADDED for one in decided)

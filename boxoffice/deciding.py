@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import cast
 
 from aiokafka import ConsumerRecord
 
@@ -27,6 +26,7 @@ _home = lru_cache(maxsize=65_536)(home_partition)
 class Decided:
     """A command decided at home, for Redis to decide too. ``seq_before`` is the event's, before it."""
 
+    fact: DecisionFact
     command: Command
     position: Position
     seq_before: int
@@ -100,7 +100,7 @@ class OwnedPartition:
         event = inventory.events.get(fact["event_id"])
         seq_before = event.seq if event is not None else 0
         is_new = fold(inventory, fact, position.offset)
-        decided = Decided(command, position, seq_before) if is_new and seq_before else None
+        decided = Decided(fact, command, position, seq_before) if is_new and seq_before else None
         return Answer(fact, first, position.offset, trace, decided)
 
     def _forwarded(self, record: Record, command: Command, home: int, first: int) -> Answer:
@@ -131,8 +131,3 @@ class OwnedPartition:
 def _trace(record: Record) -> bytes | None:
     trace = header(record.headers, TRACE_HEADER)
     return trace if trace is not None and len(trace) <= MAX_TRACE_BYTES else None
-
-
-def new_decision(answer: Answer) -> DecisionFact:
-    """The fact of an answer that Redis has to hear of."""
-    return cast(DecisionFact, answer.fact)

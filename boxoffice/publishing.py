@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import structlog
 from aiokafka import TopicPartition
@@ -33,10 +34,7 @@ from topics.purchase_results import READ_HEADER
 
 log = structlog.get_logger(__name__)
 
-_FIXED_HEADERS = (
-    ("ce_specversion", b"1.0"),
-    ("content-type", b"application/json"),
-)
+Header = tuple[str, bytes]
 
 Sold = Sequence[tuple[OwnedPartition, list[Answer]]]
 """The answers of one batch, by partition."""
@@ -46,16 +44,30 @@ def ledger_record(answer: Answer) -> Outgoing:
     """Key, value and headers of an answer's record in the ledger: CloudEvents, Kafka binary mode."""
     fact = answer.fact
     headers = [
-        *_FIXED_HEADERS,
-        ("ce_source", ce_source(fact).encode()),
-        ("ce_type", ce_type(fact["type"]).encode()),
+        *_headers_of_type(fact["type"], ce_source(fact)),
+        _ce_time(fact["at"]),
         ("ce_id", ce_id(fact).encode()),
-        ("ce_time", fact["at"].encode()),
         (READ_HEADER, b"%d-%d" % (answer.first, answer.last)),
     ]
     if answer.trace is not None:
         headers.append((TRACE_HEADER, answer.trace))
     return (fact["event_id"] or "").encode(), write_fact(fact), headers
+
+
+@cache
+def _headers_of_type(fact_type: str, source: str) -> tuple[Header, ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("content-type", b"application/json"),
+        ("ce_source", source.encode()),
+        ("ce_type", ce_type(fact_type).encode()),
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _ce_time(at: str) -> Header:
+    """Many commands come in the same millisecond."""
+    return "ce_time", at.encode()
 
 
 class Publisher:

@@ -50,6 +50,19 @@ _HEAD: Final = Struct("<BQQQ")
 _SOURCE: Final = Struct("<IQ")
 _RUN: Final = Struct("<QB")
 _COUNT: Final = Struct("<Q")
+_USUAL_PURCHASE: Final = Struct("<BQQQBQBB")
+"""At home, of one run, not cancelled; the buyer follows."""
+_PURCHASE: Final = int(Kind.PURCHASE)
+
+
+def pack_purchase(
+    seq: int, offset: int, at_ms: int, source: tuple[int, int] | None, runs: tuple[Run, ...], buyer: str
+) -> bytes:
+    """What :func:`pack` makes of a purchase, without the tuple: nearly all that is packed is this."""
+    if source is None and len(runs) == 1:
+        first, last = runs[0]
+        return _USUAL_PURCHASE.pack(_PURCHASE, seq, offset, at_ms, 1, first, last - first + 1, 0) + buyer.encode()
+    return pack(Accepted(Kind.PURCHASE, seq, offset, at_ms, source, runs, buyer))
 
 
 def pack(accepted: Accepted) -> bytes:

@@ -10,11 +10,10 @@ it refuses a fact.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
-from models.accepted import Accepted, Kind, Run, pack, unpack
+from models.accepted import Accepted, Kind, Run, pack, pack_purchase, unpack
 from models.commands import AddTickets, CancelPurchase, CloseEvent, Command, CreateEvent, Purchase
 from models.facts import (
     RULES_VERSION,
@@ -49,7 +48,7 @@ class FoldError(Exception):
 class Event:
     """One event: its tickets that are left, in order, and the requests that it accepted."""
 
-    __slots__ = ("accepted", "closed", "created", "fence", "issued", "prefix", "queue", "seq", "sold")
+    __slots__ = ("_named", "accepted", "closed", "created", "fence", "issued", "prefix", "queue", "seq", "sold")
 
     def __init__(self, created: EventCreated, fence: int) -> None:
         self.created = created
@@ -61,6 +60,8 @@ class Event:
         self.closed = False
         self.queue: deque[Run] = deque([(1, self.issued)])
         self.accepted: dict[str, bytes] = {}
+        # A sale names its tickets when it is decided and once more when it is folded.
+        self._named: tuple[tuple[Run, ...], list[str]] = ((), [])
 
     @property
     def event_id(self) -> str:
@@ -72,10 +73,12 @@ class Event:
         """How many tickets can still be sold."""
         return self.issued - self.sold
 
-    def tickets(self, runs: Iterable[Run]) -> list[str]:
-        """The names of numbered tickets: EVENT-NNNNNN."""
-        prefix = self.prefix
-        return [f"{prefix}{number:06d}" for first, last in runs for number in range(first, last + 1)]
+    def tickets(self, runs: tuple[Run, ...]) -> list[str]:
+        """The names of numbered tickets: EVENT-NNNNNN. The list is for reading only."""
+        if self._named[0] != runs:
+            prefix = self.prefix
+            self._named = runs, [f"{prefix}{number:06d}" for first, last in runs for number in range(first, last + 1)]
+        return self._named[1]
 
     def head(self, quantity: int) -> tuple[Run, ...]:
         """The next tickets of the queue; the caller knows that there are enough."""
@@ -412,9 +415,7 @@ def _fold_into(event: Event, fact: DecisionFact, offset: int, origin: tuple[int,
         case "purchase_confirmed":
             runs = _sold_runs(event, fact)
             event.take(runs)
-            event.accepted[request_id] = pack(
-                Accepted(Kind.PURCHASE, seq, offset, timestamp_ms, origin, runs, fact["buyer"])
-            )
+            event.accepted[request_id] = pack_purchase(seq, offset, timestamp_ms, origin, runs, fact["buyer"])
         case "purchase_cancelled":
             purchase = _live_purchase(event, fact)
             event.accepted[fact["purchase"]] = pack(purchase._replace(cancelled_by=request_id))

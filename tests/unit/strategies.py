@@ -220,7 +220,7 @@ def state(inventory: Inventory) -> dict[str, Any]:
             "issued": event.issued,
             "sold": event.sold,
             "closed": event.closed,
-            "queue": event.tickets(event.queue),
+            "queue": event.tickets(tuple(event.queue)),
             "accepted": dict(event.accepted),
         }
         for event_id, event in inventory.events.items()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.accepted import Accepted, Kind, pack, unpack
+from models.accepted import Accepted, Kind, pack, pack_purchase, unpack
 
 U64 = st.integers(0, 2**64 - 1)
 REQUEST_ID = st.text("abcXYZ019._:-", min_size=1, max_size=64)
@@ -45,6 +45,14 @@ ANY = st.one_of(
 @given(ANY)
 def test_an_accepted_request_survives_being_packed(request: Accepted) -> None:
     assert unpack(pack(request)) == request
+
+
+@given(U64, U64, U64, SOURCE, st.lists(RUN, min_size=1, max_size=3).map(tuple), st.text(min_size=1, max_size=128))
+def test_a_purchase_is_packed_alike_without_the_tuple(
+    seq: int, offset: int, at_ms: int, source: tuple[int, int] | None, runs: tuple[tuple[int, int], ...], buyer: str
+) -> None:
+    packed = pack(Accepted(Kind.PURCHASE, seq, offset, at_ms, source, runs, buyer))
+    assert pack_purchase(seq, offset, at_ms, source, runs, buyer) == packed
 
 
 def test_the_largest_purchase_survives_being_packed() -> None:

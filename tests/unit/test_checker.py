@@ -61,7 +61,7 @@ def test_the_final_state_is_that_of_the_models(seed: int) -> None:
         assert told["partition"] == number
         assert (told["seq"], told["closed"]) == (event.seq, event.closed)
         assert (told["sold"], told["left"]) == (event.sold, event.left)
-        assert told["queue"] == event.tickets(event.queue)
+        assert told["queue"] == event.tickets(tuple(event.queue))
         assert len(told["owners"]) == event.sold
 
 

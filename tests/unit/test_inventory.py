@@ -33,7 +33,7 @@ class Desk:
     def left(self, event_id: str = "42") -> list[str]:
         """The names of the tickets in the queue, in order."""
         event = self.inventory.events[event_id]
-        return event.tickets(event.queue)
+        return event.tickets(tuple(event.queue))
 
 
 @pytest.fixture

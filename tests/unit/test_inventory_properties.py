@@ -70,11 +70,11 @@ def test_there_are_never_more_tickets_than_exist_and_each_has_one_live_owner(arr
                 for ticket in fact["tickets"]:
                     assert owners.pop(ticket) == fact["purchase"]
     assert existing - owners.keys() == {
-        ticket for event in inventory.events.values() for ticket in event.tickets(event.queue)
+        ticket for event in inventory.events.values() for ticket in event.tickets(tuple(event.queue))
     }
     for event in inventory.events.values():
         assert event.sold == sum(ticket.startswith(event.prefix) for ticket in owners)
-        assert event.left == len(event.tickets(event.queue))
+        assert event.left == len(event.tickets(tuple(event.queue)))
 
 
 @given(arrivals())
