@@ -91,10 +91,10 @@ class Copy:
         self.lost_more = True
         self.backlog.clear()
 
-    def in_step(self) -> None:
-        """Redis has all that the table has."""
+    def in_step(self, redis_seq: int) -> None:
+        """Redis has all that it was told of. The table may be ahead, by what is still on its way there."""
         self.state = CopyState.IN_STEP
-        self.redis_seq = self.event.seq
+        self.redis_seq = redis_seq
         self.backlog.clear()
 
 
@@ -215,7 +215,7 @@ class Copies:
         elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):
             for one in decided:
                 one.fact["decided_by"] = Decider.REDIS.value
-            copy.in_step()
+            copy.in_step(reply.seq)
             copy.rebuilt, copy.attempts = False, 0
         else:
             self._diverged(copy, decided, reply)
@@ -307,21 +307,23 @@ class Copies:
         if copy.backlog[: len(facts)] == facts:
             del copy.backlog[: len(facts)]
         if not copy.backlog:
-            copy.in_step()
+            copy.in_step(reply.seq if reply is not None else copy.redis_seq)
 
     async def _rebuild(self, copy: Copy) -> None:
         """Load the event as it is now; what is decided meanwhile joins the backlog."""
         copy.state = CopyState.REBUILDING
         copy.lost_more = False
         copy.backlog.clear()
-        code = await self._store.rebuild(Snapshot.of(copy.event, copy.partition))
+        snapshot = Snapshot.of(copy.event, copy.partition)
+        code = await self._store.rebuild(snapshot)
         if copy.state is not CopyState.REBUILDING:
             return
         if code is Code.INCOMPLETE:
             copy.lost()
             return
         metrics.REBUILDS.inc()
-        log.info("event loaded into Redis", event_id=copy.event.event_id, seq=copy.event.seq, outcome=code.name)
+        log.info("event loaded into Redis", event_id=copy.event.event_id, seq=snapshot.seq, outcome=code.name)
+        copy.redis_seq = snapshot.seq
         copy.rebuilt = True
         copy.state = CopyState.SETTLING
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from time import monotonic
+from typing import NamedTuple
 
 import structlog
 from faust.types import TP
@@ -18,18 +20,30 @@ from boxoffice.errors import CommandsSkippedError, UnreachableError
 from boxoffice.publishing import Publisher, Sold
 from boxoffice.recovery import Recovery, has_gaps, new_partition
 from boxoffice.settings import Settings
+from boxoffice.stages import Stage
 from topics import purchase_requests
 
 log = structlog.get_logger(__name__)
 
 RETRY_RECOVERY_S = 1.0
+MOST_WAITING = 3
+"""Batches that wait for Redis, and as many for the broker, before no further one is decided."""
+
+
+class Taken(NamedTuple):
+    """A batch on its way: what the table has decided, and since when, by ``monotonic``."""
+
+    sold: Sold
+    batch: Batch
+    since_s: float
 
 
 class Selling:
     """Decides the commands of the partitions that this worker owns.
 
-    A batch is decided and sent to Redis while the one before is being published; its own facts go out
-    when those are acknowledged. What fails while publishing must end the process: ``ending_on_failure``.
+    A batch is decided by the table, then by Redis, then published; while one waits for the broker, the
+    next is with Redis and a third being decided. What waits for the broker goes out together. What fails
+    in any stage must end the process: ``ending_on_failure``.
     """
 
     def __init__(
@@ -48,7 +62,8 @@ class Selling:
         self._topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._owned: dict[int, OwnedPartition] = {}
         self._taking_over = asyncio.Lock()
-        self._publishing: asyncio.Task[None] | None = None
+        self._asking = Stage(self._ask_redis, MOST_WAITING)
+        self._publishing = Stage(self._publish, MOST_WAITING)
         self.refused: set[int] = set()
 
     @property
@@ -110,15 +125,12 @@ class Selling:
     # Selling
 
     async def sell(self, batch: Batch) -> None:
-        """Decide a batch, and have it published while the next is decided."""
+        """Decide a batch, and send it on its way to Redis and to the ledger."""
         metrics.BATCH_COMMANDS.observe(len(batch))
-        with metrics.BATCH_DURATION.time():
-            sold = await self._decide(batch)
-        if self._publishing is not None:
-            await self._publishing
-        self._publishing = asyncio.create_task(self._publish(sold, batch))
+        since_s = monotonic()
+        await self._asking.put(Taken(await self._answer(batch), batch, since_s))
 
-    async def _decide(self, batch: Batch) -> Sold:
+    async def _answer(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
         for run in batch.runs:
             owned = self._owned[run.tp.partition]
@@ -126,8 +138,21 @@ class Selling:
             answers[owned.number] += owned.answer(run.records)
         sold = [(self._owned[number], decided) for number, decided in answers.items()]
         self._log_unreadable(sold)
-        await self._copies.decide(sold)
         return sold
+
+    async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
+        """One batch at a time: a script that decides several would keep everybody else waiting."""
+        with self._ending_on_failure():
+            for taken in waiting:
+                await self._copies.decide(taken.sold)
+                metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
+                await self._publishing.put(taken)
+
+    async def _publish(self, waiting: Sequence[Taken]) -> None:
+        with self._ending_on_failure():
+            await self._publisher.publish(_together(waiting))
+            for taken in waiting:
+                taken.batch.ack()
 
     async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
         if run.first != owned.position:
@@ -136,11 +161,6 @@ class Selling:
             )
         if has_gaps(run.records, run.first):
             await self._recovery.check_gaps(owned.number, run.records, run.first)
-
-    async def _publish(self, sold: Sold, batch: Batch) -> None:
-        with self._ending_on_failure():
-            await self._publisher.publish(sold)
-            batch.ack()
 
     def _log_unreadable(self, sold: Sold) -> None:
         unreadable = [
@@ -154,3 +174,16 @@ class Selling:
                 offset=unreadable[0]["source"]["offset"],
                 reason=unreadable[0]["reason"],
             )
+
+
+def _together(waiting: Sequence[Taken]) -> Sold:
+    """The answers of several batches, by partition, in order."""
+    if len(waiting) == 1:
+        return waiting[0].sold
+    owned: dict[int, OwnedPartition] = {}
+    answers: defaultdict[int, list[Answer]] = defaultdict(list)
+    for taken in waiting:
+        for of_batch, some in taken.sold:
+            owned[of_batch.number] = of_batch
+            answers[of_batch.number] += some
+    return [(owned[number], of_partition) for number, of_partition in answers.items()]
