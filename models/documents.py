@@ -1,31 +1,44 @@
 """Documents: what is announced on ``ticket-documents``, and how a ticket's document is named.
 
-Announcements are made of facts and of nothing else, so that repeating one says the same again. Of
-several about one ticket the one with the highest ``seq`` holds.
+Announcements are made of facts and of the document's bytes, so that repeating one says the same again. Of
+several about one ticket the one with the highest ``seq`` holds. Consumers must accept members that they
+do not know.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+import re
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from models.commands import Buyer, EventIdText, RequestId
-from models.facts import At, PurchaseCancelled, PurchaseConfirmed, Seq
+from models.facts import At, PurchaseCancelled, PurchaseConfirmed
 
 SUFFIX: Final = ".pdf"
 
+_NOT_DRAWN: Final = re.compile(r"Ticket ([0-9]+-[0-9]+) could not be drawn: ")
+
 Ticket = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,17})-[0-9]{6,}$", description="EVENT-NNNNNN.")]
 Location = Annotated[str, Field(min_length=1, description="The document's URL in the store, without credentials.")]
+SeqOfFact = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=2**63 - 1,
+        description="The number of the fact that it follows from; of a ticket's announcements the highest holds.",
+    ),
+]
+_strict = with_config(ConfigDict(strict=True))
 
 
 class Announcement(TypedDict):
     """What every announcement has; ``seq`` and ``at`` are those of the fact that it follows from."""
 
     event_id: EventIdText
-    seq: Seq
+    seq: SeqOfFact
     ticket: Ticket
     request_id: RequestId
     buyer: Buyer
@@ -33,14 +46,16 @@ class Announcement(TypedDict):
     at: At
 
 
+@_strict
 class DocumentMade(Announcement):
     """The ticket's document lies at ``location``; ``request_id`` is the purchase's."""
 
     type: Literal["document_made"]
-    size_bytes: Annotated[int, Field(ge=1)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of the document's bytes, in hexadecimal.")]
 
 
+@_strict
 class DocumentRemoved(Announcement):
     """The document of ``purchase``, which was cancelled, is gone; ``request_id`` is the cancellation's."""
 
@@ -72,6 +87,11 @@ def document_name(event_id: str, ticket: str, purchase: str) -> str:
 def name_stem(event_id: str, ticket: str) -> str:
     """What the names of all documents of a ticket begin with."""
     return f"{event_id}/{ticket}."
+
+
+def ticket_number(ticket: str) -> int:
+    """The number in a ticket's name."""
+    return int(ticket.rpartition("-")[2])
 
 
 def purchase_in(name: str) -> str:
@@ -110,6 +130,17 @@ def removed(fact: PurchaseCancelled, ticket: str, location: str) -> DocumentRemo
     }
 
 
+def not_drawn(ticket: str, why: str) -> str:
+    """The reason with which a fact becomes a dead letter, when one of its tickets could not be drawn."""
+    return f"Ticket {ticket} could not be drawn: {why}"
+
+
+def ticket_not_drawn(reason: str) -> str | None:
+    """The ticket in such a reason; None where a dead letter has another."""
+    found = _NOT_DRAWN.match(reason)
+    return found[1] if found else None
+
+
 def announcement_id(announcement: DocumentAnnouncement) -> str:
     """TICKET-SEQ: the CloudEvents id, the same in every repeat."""
     return f"{announcement['ticket']}-{announcement['seq']}"
@@ -130,8 +161,3 @@ def read_announcement(value: bytes | None) -> DocumentAnnouncement:
         return _ANNOUNCEMENTS.validate_json(value or b"")
     except ValidationError as error:
         raise UnreadableAnnouncementError(str(error)) from None
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of every announcement."""
-    return _ANNOUNCEMENTS.json_schema()

@@ -13,17 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from models.commands import Currency, EventIdText, Name
 from models.facts import (
+    At,
     CommandRejected,
+    Decider,
     EventCreated,
     Fact,
+    Offset,
+    PartitionNumber,
     PurchaseCancelled,
     PurchaseConfirmed,
     PurchaseRejected,
+    Reason,
     TicketsAdded,
     UnreadableFactError,
     at_ms,
@@ -38,6 +45,65 @@ VERSION: Final = 1
 BUCKETS: Final = 60
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
+
+
+# What is published
+
+Tally = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# Plain strings, as they are counted: see _fold_reason.
+ByReason = dict[Annotated[str, Field(json_schema_extra={"enum": [*Reason]})], Tally]
+ByDecider = dict[Annotated[str, Field(json_schema_extra={"enum": [*Decider]})], Tally]
+FirstOrLastSale = Annotated[
+    Annotated[At, Field(description="The sale's `at`.")] | None, Field(description="Null where nothing was sold.")
+]
+
+
+class WindowFigures(TypedDict):
+    """Tickets sold in each of the last 60 spans of time; a cancellation takes nothing away."""
+
+    newest_at: Annotated[
+        Annotated[At, Field(description="When the newest span began: the one with the last sale.")] | None,
+        Field(description="Null where nothing was sold."),
+    ]
+    sold: Annotated[
+        list[Tally], Field(min_length=BUCKETS, max_length=BUCKETS, description="The newest span stands last.")
+    ]
+
+
+class RevenueFigures(TypedDict):
+    """What the tickets cost that buyers hold."""
+
+    amount: Annotated[int, Field(ge=0, description="In the currency's smallest unit.")]
+    currency: Currency
+
+
+class EventFigures(TypedDict):
+    """The figures of an event, absolute: what its facts up to ``seq`` add up to."""
+
+    event_id: EventIdText
+    name: Name
+    partition: Annotated[PartitionNumber, Field(description="Of the ledger: the event's home.")]
+    seq: Annotated[int, Field(ge=1, le=2**63 - 1, description="The number of the last fact counted.")]
+    offset: Annotated[Offset, Field(description="Of the ledger: behind the last fact counted.")]
+    at: Annotated[At, Field(description="The last fact's.")]
+    issued: Annotated[Tally, Field(description="Tickets that there are: the event's capacity, and those added.")]
+    sold: Annotated[Tally, Field(description="Tickets that buyers hold.")]
+    remaining: Annotated[Tally, Field(description="Tickets that nobody holds: `issued` without `sold`.")]
+    cancelled: Annotated[Tally, Field(description="Tickets that were given back.")]
+    purchases: Annotated[Tally, Field(description="Orders confirmed, those cancelled since too.")]
+    cancellations: Annotated[Tally, Field(description="Orders cancelled.")]
+    rejected: Annotated[ByReason, Field(description="Purchases refused, by reason; what never was is left out.")]
+    refused: Annotated[ByReason, Field(description="Other commands refused, by reason.")]
+    decided_by: Annotated[ByDecider, Field(description="All facts counted, by who decided: together `seq`.")]
+    revenue: RevenueFigures
+    closed: Annotated[bool, Field(description="Whether the sale has ended.")]
+    first_sale_at: FirstOrLastSale
+    last_sale_at: FirstOrLastSale
+    sold_by_second: WindowFigures
+    sold_by_minute: WindowFigures
+
+
+# Counting
 
 
 @dataclass(slots=True)
@@ -191,10 +257,10 @@ class Statistics:
         self._rules: Ledger | None = None
 
     @classmethod
-    def by_the_rules(cls, partition: int) -> Statistics:
-        """An empty one, to be fed from the ledger's beginning: every record is judged as its owner judges it."""
-        statistics = cls(PartitionStatistics(partition))
-        statistics._rules = Ledger(partition)
+    def by_the_rules(cls, ledger: Ledger) -> Statistics:
+        """An empty one, to be fed from the ledger's beginning: ``ledger``, empty too, judges every record first."""
+        statistics = cls(PartitionStatistics(ledger.partition))
+        statistics._rules = ledger
         return statistics
 
     @property

@@ -1,4 +1,4 @@
-"""``event-stats``: the newest statistics of each event."""
+"""``event-stats``: the newest statistics of each event; a tombstone removes what turned out to be none."""
 
 from topics.definition import TopicDefinition
 
@@ -6,6 +6,6 @@ TOPIC = TopicDefinition(
     name="event-stats",
     holds="the newest statistics of each event",
     key="event id, UTF-8",
-    value="JSON",
+    value="JSON, models/statistics.py",
     config={"cleanup.policy": "compact"},
 )

@@ -19,7 +19,7 @@ from boxoffice.recovery import has_gaps
 from boxoffice.settings import Settings
 from boxoffice.statistics.publishing import Publisher
 from boxoffice.statistics.table import Rows, StatisticsTable, rows_of
-from models.ledger import Taken
+from models.ledger import Ledger, Taken
 from models.statistics import PartitionStatistics, Statistics
 from topics import purchase_results
 from topics.purchase_results import READ_HEADER
@@ -111,7 +111,7 @@ class Counting:
         """Fold a contested partition again from its beginning, by the rules; returns the events that were none."""
         contested = self._owned[number]
         log.warning("a second owner's facts: reading the ledger again", partition=number, records=contested.row.offset)
-        judged = Statistics.by_the_rules(number)
+        judged = Statistics.by_the_rules(Ledger(number))
         await self._read(judged, 0, contested.row.offset)
         judged.touched.update(judged.events)
         self._owned[number] = judged

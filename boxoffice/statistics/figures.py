@@ -13,9 +13,11 @@ from models.facts import at_ms, at_text
 from models.statistics import (
     MINUTE_MS,
     SECOND_MS,
+    EventFigures,
     EventStatistics,
     PartitionStatistics,
     Window,
+    WindowFigures,
     added,
 )
 
@@ -36,15 +38,22 @@ _TEXTS: Final = frozenset({"event_id", "name", "at", "first_sale_at", "last_sale
 
 def event_figures(event: EventStatistics, partition: int) -> Figures:
     """What is published of an event."""
-    return {
+    figures: EventFigures = {
         "event_id": event.event_id,
         "name": event.name,
         "partition": partition,
         "seq": event.seq,
         "offset": event.offset,
         "at": event.at,
-        **{name: getattr(event, name) for name in _COUNTS},
-        **{name: getattr(event, name) for name in _BY_NAME},
+        "issued": event.issued,
+        "sold": event.sold,
+        "remaining": event.remaining,
+        "cancelled": event.cancelled,
+        "purchases": event.purchases,
+        "cancellations": event.cancellations,
+        "rejected": event.rejected,
+        "refused": event.refused,
+        "decided_by": event.decided_by,
         "revenue": {"amount": event.revenue, "currency": event.currency},
         "closed": event.closed,
         "first_sale_at": event.first_sale,
@@ -52,9 +61,10 @@ def event_figures(event: EventStatistics, partition: int) -> Figures:
         "sold_by_second": window_members(event.seconds),
         "sold_by_minute": window_members(event.minutes),
     }
+    return {**figures}
 
 
-def window_members(window: Window) -> dict[str, Any]:
+def window_members(window: Window) -> WindowFigures:
     """The window as JSON: when its newest span began, and what was sold in each, the newest last."""
     return {
         "newest_at": at_text(window.newest * window.width_ms) if any(window.sold) else None,

@@ -4,29 +4,56 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boxoffice.batches import Outgoing, Removal
+from boxoffice.deciding import MAX_TRACE_BYTES, Answer
+from boxoffice.documents.announcing import announcement_record
 from boxoffice.kafka import home_partition
 from boxoffice.publishing import ledger_record
-from boxoffice.schema import EXAMPLE_COMMANDS, HEADERS, asyncapi, documents, example_facts, json_schemas, write_docs
+from boxoffice.schema import asyncapi, documents, json_schemas, write_docs
+from boxoffice.schema.examples import COMMANDS, examples
+from boxoffice.schema.examples import facts as decided
+from boxoffice.schema.headers import HEADERS
+from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, UNIONS
 from boxoffice.settings import Settings
-from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_HEADER_BYTES, UnreadableCommandError, read_command
-from models.facts import MODELS, Reason, UnreadableFactError, read_fact, write_fact
-from topics import TOPICS, dead_letters
+from boxoffice.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead_letter
+from boxoffice.statistics.figures import event_figures, stats_record
+from models.commands import (
+    BY_TYPE,
+    MAX_COMMAND_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_QUANTITY,
+    UnreadableCommandError,
+    read_command,
+)
+from models.documents import DocumentAnnouncement, UnreadableAnnouncementError, made, read_announcement, removed
+from models.facts import Fact, PurchaseConfirmed, Reason, UnreadableFactError, read_fact, write_fact
+from models.inventory import Inventory
+from models.ledger import Ledger
+from models.statistics import BUCKETS, PartitionStatistics, Statistics
+from tests.unit.records import record
+from tests.unit.strategies import HOME, Arrival, arrivals, sell
+from tests.unit.test_ledger import decide_after
+from topics import TOPICS, dead_letters, purchase_results, stats_changelog
 from topics.definition import DAY_MS
+from topics.purchase_requests import TRACE_HEADER
 
 Json = dict[str, Any]
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMAS = json_schemas()
 DOCUMENTS = documents()
-FACTS = {name: json.loads(write_fact(fact)) for name, fact in example_facts().items()}
-UNIONS = {"command", "fact"}
+EXAMPLES = examples()
+MEMBERS = {**COMMANDS, **{name: EXAMPLES[name].payload for name in (*FACTS, *ANNOUNCEMENTS, STATISTICS)}}
+"""An example of each message that has a schema."""
 
 
 # A validator of the keywords that our schemas use, and of no other: one that is new must be added here.
@@ -37,12 +64,13 @@ TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "string": (str,),
     "integer": (int,),
+    "boolean": (bool,),
     "null": (type(None),),
 }
 
 
 def _is(value: Any, type_: str) -> bool:
-    return isinstance(value, TYPES[type_]) and not isinstance(value, bool)
+    return isinstance(value, TYPES[type_]) and isinstance(value, bool) == (type_ == "boolean")
 
 
 CHECKS: dict[str, Any] = {
@@ -82,6 +110,10 @@ def _holds(value: Any, keyword: str, argument: Any, root: Json) -> bool:
         return not isinstance(value, dict) or all(
             valid(value[name], schema, root) for name, schema in argument.items() if name in value
         )
+    if keyword in {"propertyNames", "additionalProperties"}:
+        # Ours stand where no properties are named: they are about all of them.
+        items = list(value if keyword == "propertyNames" else value.values()) if isinstance(value, dict) else []
+        return all(valid(item, argument, root) for item in items)
     if keyword == "items":
         return not isinstance(value, list) or all(valid(item, argument, root) for item in value)
     return bool(CHECKS[keyword](value, argument))
@@ -104,21 +136,20 @@ def fits(value: Any, name: str) -> bool:
 
 
 def test_there_is_a_schema_for_each_type_and_each_union() -> None:
-    assert SCHEMAS.keys() == BY_TYPE.keys() | FACTS.keys() | UNIONS
-    assert len(FACTS) == len(MODELS)
+    assert SCHEMAS.keys() == MEMBERS.keys() | UNIONS.keys()
     for schema in SCHEMAS.values():
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
         assert schema["title"]
 
 
-@pytest.mark.parametrize("name", [*EXAMPLE_COMMANDS, *FACTS])
+@pytest.mark.parametrize("name", MEMBERS)
 def test_an_example_fits_its_own_schema_and_the_union_and_no_other(name: str) -> None:
-    example = {**EXAMPLE_COMMANDS, **FACTS}[name]
-    fitting = {other for other in SCHEMAS if fits(example, other)}
-    assert fitting == {name, "command" if name in EXAMPLE_COMMANDS else "fact"}
+    unions = {"command": COMMANDS, "fact": FACTS, "announcement": ANNOUNCEMENTS}
+    fitting = {other for other in SCHEMAS if fits(MEMBERS[name], other)}
+    assert fitting == {name, *(union for union, of in unions.items() if name in of)}
 
 
-@pytest.mark.parametrize("command", EXAMPLE_COMMANDS.values(), ids=EXAMPLE_COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_an_example_of_a_command_can_be_read(command: Json) -> None:
     assert read_command(json.dumps(command).encode()).model_dump() == command
 
@@ -129,14 +160,15 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
      -1, 0, 1, 100, 101, 10**6, 10**6 + 1, 10**12 + 1, 10**18 - 1, 10**18, 2**63, True, False, None, [], [1], ["a"],
      {}, {"amount": 0, "currency": "EUR"}, {"amount": 10**12 + 1, "currency": "EUR"}, {"amount": 1, "currency": "E"},
      {"amount": 1}, {"partition": 0, "offset": 0}, {"partition": -1, "offset": 0}, {"partition": 0}, "redis",
-     "sold_out", "2026-11-22T10:00:00.123Z", ["x"] * 100, ["x"] * 101]
+     "sold_out", "2026-11-22T10:00:00.123Z", ["x"] * 100, ["x"] * 101, "42-000001", "42-00001", "042-000001",
+     "42-1000000", "a" * 64, "A" * 64, 2**63 - 1]
 )  # fmt: skip
 
 
-@given(st.sampled_from(sorted(EXAMPLE_COMMANDS)), st.data())
+@given(st.sampled_from(sorted(COMMANDS)), st.data())
 def test_a_schema_takes_the_commands_that_a_worker_reads(name: str, data: st.DataObject) -> None:
     """But for days that are on no calendar, which a pattern cannot know, and 2.0, an integer to JSON Schema."""
-    command = {**EXAMPLE_COMMANDS[name]}
+    command = {**COMMANDS[name]}
     _change(command, data)
     readable = True
     try:
@@ -148,7 +180,7 @@ def test_a_schema_takes_the_commands_that_a_worker_reads(name: str, data: st.Dat
 
 @given(st.sampled_from(sorted(FACTS)), st.data())
 def test_a_schema_takes_the_facts_that_a_worker_reads(name: str, data: st.DataObject) -> None:
-    fact = {**FACTS[name]}
+    fact = {**MEMBERS[name]}
     _change(fact, data)
     readable = True
     try:
@@ -156,6 +188,18 @@ def test_a_schema_takes_the_facts_that_a_worker_reads(name: str, data: st.DataOb
     except UnreadableFactError:
         readable = False
     assert fits(fact, "fact") == readable
+
+
+@given(st.sampled_from(sorted(ANNOUNCEMENTS)), st.data())
+def test_a_schema_takes_the_announcements_that_are_read(name: str, data: st.DataObject) -> None:
+    announcement = {**MEMBERS[name]}
+    _change(announcement, data)
+    readable = True
+    try:
+        read_announcement(json.dumps(announcement).encode())
+    except UnreadableAnnouncementError:
+        readable = False
+    assert fits(announcement, "announcement") == readable
 
 
 def _change(message: Json, data: st.DataObject) -> None:
@@ -227,36 +271,143 @@ def test_every_message_is_sent_or_received() -> None:
             assert resolve(DOCUMENT, message["$ref"]) in channel["messages"].values()
     told = {message["$ref"].rpartition("/")[2] for op in DOCUMENT["operations"].values() for message in op["messages"]}
     assert told == DOCUMENT["components"]["messages"].keys()
-    assert told >= BY_TYPE.keys() | FACTS.keys()
+    assert told >= MEMBERS.keys()
 
 
-@pytest.mark.parametrize("name", [*EXAMPLE_COMMANDS, *FACTS])
+MESSAGES = DOCUMENT["components"]["messages"]
+
+
+@pytest.mark.parametrize("name", [name for name, message in MESSAGES.items() if "examples" in message])
 def test_a_messages_examples_fit_its_payload_and_headers(name: str) -> None:
-    message = DOCUMENT["components"]["messages"][name]
-    payload, headers = (resolve(DOCUMENT, message[part]["$ref"]) for part in ("payload", "headers"))
-    for example in message["examples"]:
-        assert valid(example["payload"], payload, DOCUMENT)
-        assert valid(example.get("headers", {}), headers, DOCUMENT)
+    for example in MESSAGES[name]["examples"]:
+        assert_fits(name, example["payload"], example.get("headers", {}))
 
 
-@pytest.mark.parametrize("name", FACTS)
-def test_the_headers_told_are_those_that_are_published(name: str) -> None:
-    from boxoffice.deciding import Answer
-
-    schema = HEADERS["factHeaders"]
-    _, _, headers = ledger_record(Answer(example_facts()[name], 7, 9, b"00-1-2-01"))
-    published = {header: value.decode() for header, value in headers}
-    assert published.keys() == schema["properties"].keys()
-    assert valid(published, schema, schema)
-    (example,) = DOCUMENT["components"]["messages"][name]["examples"]
-    read = schema["required"][-1]
-    assert {**example["headers"], read: "7-9"} == {header: published[header] for header in schema["required"]}
+def test_only_what_is_nobody_elses_has_no_example() -> None:
+    assert [name for name, message in MESSAGES.items() if "examples" not in message] == [stats_changelog.TOPIC.name]
 
 
 def test_the_examples_lie_at_their_home() -> None:
     home = home_partition("42", Settings.model_fields["partitions"].default)
-    assert FACTS["purchase_confirmed"]["source"]["partition"] == home
-    assert FACTS["command_forwarded"]["home"] == home
+    assert MEMBERS["purchase_confirmed"]["source"]["partition"] == home
+    assert MEMBERS["command_forwarded"]["home"] == home
+    assert MEMBERS[STATISTICS]["partition"] == home
+
+
+# What the running processes write
+
+TRACE = (TRACE_HEADER, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+
+def assert_fits(name: str, payload: Any, headers: dict[str, str]) -> None:
+    """A value and its headers are what the AsyncAPI document says of a message, and nothing that it does not name."""
+    message = MESSAGES[name]
+    told = _resolved(message["payload"])
+    assert valid(payload, told, DOCUMENT), payload
+    if isinstance(payload, dict) and "properties" in told:
+        assert payload.keys() <= told["properties"].keys()
+    of_headers = _resolved(message.get("headers", {"properties": {}}))
+    assert valid(headers, of_headers, DOCUMENT), headers
+    assert headers.keys() <= of_headers["properties"].keys()
+
+
+def assert_published_fits(name: str, record: Outgoing | Removal | SideRecord) -> None:
+    """A record that a process would publish is what the AsyncAPI document says of a message."""
+    _, value, headers = record
+    payload = None if value is None else json.loads(value)
+    assert_fits(name, payload, {header: text.decode() for header, text in headers})
+    if name in SCHEMAS:
+        assert fits(payload, name)
+
+
+def _resolved(schema: Json) -> Json:
+    found: Json = resolve(DOCUMENT, schema["$ref"]) if "$ref" in schema else schema
+    return found
+
+
+@given(arrivals(), st.sampled_from([None, TRACE[1]]))
+def test_every_fact_that_is_decided_fits(arrived: list[Arrival], trace: bytes | None) -> None:
+    for fact in sell(Inventory(HOME), arrived):
+        assert_published_fits(fact["type"], ledger_record(Answer(fact, 7, 9, trace)))
+
+
+@given(arrivals(), st.integers(1, 10**7), st.binary(max_size=8), st.sampled_from([(), (TRACE,)]))
+def test_every_announcement_fits(
+    arrived: list[Arrival], size_bytes: int, pdf: bytes, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    for fact in sell(Inventory(HOME), arrived):
+        for announcement in announcements(fact, size_bytes, sha256(pdf).hexdigest()):
+            written = announcement_record(announcement, record(7, write_fact(fact), headers=headers))
+            assert_published_fits(announcement["type"], written)
+            assert fits(announcement, "announcement")
+
+
+def announcements(fact: Fact, size_bytes: int, digest: str) -> list[DocumentAnnouncement]:
+    """What a fact's tickets lead to."""
+    location = "file:///srv/Eintrittskarten für alle/42/42-000001.r-1.pdf"
+    if fact["type"] == "purchase_confirmed":
+        return [made(fact, ticket, location, size_bytes, digest) for ticket in fact["tickets"]]
+    if fact["type"] == "purchase_cancelled":
+        return [removed(fact, ticket, location) for ticket in fact["tickets"]]
+    return []
+
+
+@given(arrivals())
+def test_every_events_statistics_fit(arrived: list[Arrival]) -> None:
+    statistics = Statistics(PartitionStatistics(HOME))
+    for offset, ledger in enumerate(decide_after(Ledger(HOME), arrived)):
+        statistics.read(offset, *ledger)
+        for event in statistics.touched.values():
+            assert_published_fits(STATISTICS, stats_record(event.event_id, event_figures(event, HOME)))
+            assert sum(event.decided_by.values()) == event.seq
+        statistics.touched.clear()
+
+
+def test_an_event_that_is_none_is_removed_by_a_tombstone() -> None:
+    tombstone = stats_record("42", None)
+    assert tombstone[:2] == (b"42", None)
+    assert_published_fits("event_stats_removed", tombstone)
+
+
+def test_the_headers_told_are_those_that_are_published() -> None:
+    published = {
+        "factHeaders": ledger_record(Answer(decided()["purchase_confirmed"], 7, 9, TRACE[1])),
+        "announcementHeaders": announcement_record(
+            read_announcement(json.dumps(MEMBERS["document_made"]).encode()), record(7, b"", headers=(TRACE,))
+        ),
+        "statisticsHeaders": stats_record("42", MEMBERS[STATISTICS]),
+    }
+    for name, (_, _, headers) in published.items():
+        assert {header for header, _ in headers} == HEADERS[name]["properties"].keys()
+
+
+def test_a_sale_without_a_document_is_never_cut() -> None:
+    """Its dead letter holds the fact as it is, however large."""
+    sale = cast(PurchaseConfirmed, decided()["purchase_confirmed"])
+    largest = cast(
+        PurchaseConfirmed,
+        {
+            **sale,
+            "event_id": "9" * 18,
+            "request_id": "r" * 64,
+            "buyer": "😀" * 128,
+            "quantity": MAX_QUANTITY,
+            "tickets": [f"{'9' * 18}-{number:019d}" for number in range(MAX_QUANTITY)],
+        },
+    )
+    key, value, headers = ledger_record(Answer(largest, 7, 9, b"x" * MAX_TRACE_BYTES))
+    on_ledger = replace(
+        record(7, value, key=key, headers=tuple(headers)), topic=purchase_results.TOPIC.full_name("box-office-2.")
+    )
+    letter = dead_letter(on_ledger, f"Ticket {largest['tickets'][0]} could not be drawn: it took longer than 10 s")
+    assert_published_fits("document_dead_letter", letter)
+    assert letter[:2] == (key, value)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"garbage", b"\xff", b"x" * (MAX_DEAD_LETTER_BYTES + 1)])
+def test_dead_letters_of_commands_fit(value: bytes | None) -> None:
+    _, _, headers = dead_letter(record(7, value), "no JSON: it is garbage")
+    assert_fits("command_dead_letter", None, {name: text.decode() for name, text in headers})
 
 
 # What is checked in
@@ -305,11 +456,10 @@ def code(cell: str) -> str:
     return cell.strip("`")
 
 
-def test_the_guide_shows_every_command_and_every_fact_as_it_is() -> None:
-    shown = {
-        message["type"]: message for message in map(json.loads, re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL))
-    }
-    assert shown == {**EXAMPLE_COMMANDS, **FACTS}
+def test_the_guide_shows_every_message_as_it_is() -> None:
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)]
+    shown = {message.get("type", STATISTICS): message for message in blocks}
+    assert shown == MEMBERS
 
 
 def test_the_guides_topics_are_the_definitions() -> None:
@@ -355,6 +505,13 @@ def test_the_guides_bounds_are_the_definitions() -> None:
             assert expected <= told, member
         if of != "all":
             assert (rows[member, of][3] == "yes") == (member in whole["required"])
+
+
+def test_the_guides_figures_are_the_definitions() -> None:
+    told = [code(name) for row in table("figure") for name in row[0].split(", ")]
+    assert sorted(told) == sorted(SCHEMAS[STATISTICS]["properties"])
+    assert f"in each of {BUCKETS} seconds or minutes" in GUIDE
+    assert f"`BOXOFFICE_STATS_INTERVAL_MS` ({Settings.model_fields['stats_interval_ms'].default} ms" in GUIDE
 
 
 def test_the_guides_sizes_are_the_definitions() -> None:

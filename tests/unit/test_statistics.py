@@ -139,7 +139,7 @@ def rows(statistics: Statistics) -> tuple[PartitionStatistics, dict[str, EventSt
 def all_read(records: Sequence[LedgerRecord]) -> Statistics:
     """What the process makes of a ledger: if it is contested it reads it again by the rules."""
     statistics = folded(records)
-    return folded(records, Statistics.by_the_rules(HOME)) if statistics.contested else statistics
+    return folded(records, Statistics.by_the_rules(Ledger(HOME))) if statistics.contested else statistics
 
 
 @given(arrivals(), st.data())
@@ -166,7 +166,7 @@ def test_repeats_and_a_second_owners_records_change_no_figure(arrived: list[Arri
         mixed[place:place] = [by_redis(record) for record in records[begin : begin + 20]]
     statistics = folded(mixed)
     assert_exact(statistics, mixed)
-    assert_exact(folded(mixed, Statistics.by_the_rules(HOME)), mixed)
+    assert_exact(folded(mixed, Statistics.by_the_rules(Ledger(HOME))), mixed)
 
 
 def _harmed(record: LedgerRecord, data: st.DataObject) -> LedgerRecord:

@@ -1,0 +1,11 @@
+"""JSON Schemas and an AsyncAPI document of all messages, out of the definitions that read and write them.
+
+The checked-in copies lie in ``docs/``; a test compares them, and ``boxoffice schema --write docs``
+makes them again.
+"""
+
+from boxoffice.schema.asyncapi import asyncapi
+from boxoffice.schema.files import documents, write_docs
+from boxoffice.schema.payloads import json_schemas
+
+__all__ = ["asyncapi", "documents", "json_schemas", "write_docs"]

@@ -1,0 +1,210 @@
+"""The AsyncAPI document: topics, messages, and who sends and receives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from boxoffice import __version__
+from boxoffice.schema.examples import COMMANDS, Example, examples
+from boxoffice.schema.headers import CONTENT_TYPE, HEADERS
+from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, components, json_schemas
+from models.commands import BY_TYPE
+from topics import (
+    TOPICS,
+    TopicDefinition,
+    dead_letters,
+    event_stats,
+    purchase_requests,
+    purchase_results,
+    stats_changelog,
+    ticket_documents,
+)
+
+Json = dict[str, Any]
+
+_CORRELATED: Final = {"correlationId": {"$ref": "#/components/correlationIds/requestId"}}
+
+
+def asyncapi() -> Json:
+    """The AsyncAPI 3.0 document of the box office."""
+    messages = _messages()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Box office",
+            "version": __version__,
+            "description": "Commands in, facts out: tickets are sold in the order in which they were asked for. "
+            "`messages.md` beside this file says in words what a producer and a consumer have to know.",
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "channels": {topic.name: _channel(topic, messages[topic.name]) for topic in TOPICS},
+        "operations": _operations(messages),
+        "components": {
+            "messages": {message["name"]: message for of_topic in messages.values() for message in of_topic},
+            "schemas": {**components(), **HEADERS},
+            "correlationIds": {
+                "requestId": {
+                    "description": "The command's `request_id`, in its fact and all that follows from that too.",
+                    "location": "$message.payload#/request_id",
+                }
+            },
+        },
+    }
+
+
+# Messages
+
+
+def _messages() -> dict[str, list[Json]]:
+    """The messages by their topics' names."""
+    shown = {name: _example(name, example) for name, example in examples().items()}
+    of = {
+        purchase_requests.TOPIC.name: [
+            _described(name, "commandHeaders", {"name": name, "payload": COMMANDS[name]}) for name in BY_TYPE
+        ],
+        purchase_results.TOPIC.name: [_described(name, "factHeaders", shown[name]) for name in FACTS],
+        ticket_documents.TOPIC.name: [_described(name, "announcementHeaders", shown[name]) for name in ANNOUNCEMENTS],
+        event_stats.TOPIC.name: [
+            _described(STATISTICS, "statisticsHeaders", shown[STATISTICS]),
+            _removal(shown["event_stats_removed"]),
+        ],
+        stats_changelog.TOPIC.name: [_row()],
+        dead_letters.TOPIC.name: [
+            _command_dead_letter(shown["command_dead_letter"]),
+            _document_dead_letter(shown["document_dead_letter"]),
+        ],
+    }
+    return {topic.name: [{**message, "bindings": _key(topic)} for message in of[topic.name]] for topic in TOPICS}
+
+
+def _key(topic: TopicDefinition) -> Json:
+    return {"kafka": {"key": {"type": "string", "description": topic.key}}}
+
+
+def _example(name: str, example: Example) -> Json:
+    return {"name": name, "headers": example.headers, "payload": example.payload}
+
+
+def _described(name: str, headers: str, example: Json) -> Json:
+    """A message whose value has a schema of its own."""
+    schema = json_schemas()[name]
+    return {
+        "name": name,
+        "title": schema["title"],
+        "summary": schema["description"],
+        "contentType": CONTENT_TYPE,
+        **(_CORRELATED if "request_id" in schema["properties"] else {}),
+        "headers": _schema(headers),
+        "payload": _schema(schema["title"]),
+        "examples": [example],
+    }
+
+
+def _schema(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _removal(example: Json) -> Json:
+    return {
+        "name": example["name"],
+        "title": "EventFiguresRemoved",
+        "summary": "A tombstone: there is no such event, and never was.",
+        "payload": {"type": "null"},
+        "examples": [example],
+    }
+
+
+def _row() -> Json:
+    topic = stats_changelog.TOPIC
+    return {
+        "name": topic.name,
+        "summary": topic.holds,
+        "contentType": CONTENT_TYPE,
+        "payload": {"type": "object", "description": topic.holds},
+    }
+
+
+def _command_dead_letter(example: Json) -> Json:
+    return {
+        "name": example["name"],
+        "title": "Dead letter of a command",
+        "summary": "A record that could not be read as a command.",
+        "contentType": "application/octet-stream",
+        "headers": _schema("commandDeadLetterHeaders"),
+        "payload": {"description": dead_letters.TOPIC.value},
+        "examples": [example],
+    }
+
+
+def _document_dead_letter(example: Json) -> Json:
+    return {
+        "name": example["name"],
+        "title": "Dead letter of a document",
+        "summary": "A sale of which one ticket's document could not be drawn.",
+        "contentType": CONTENT_TYPE,
+        **_CORRELATED,
+        "headers": _schema("documentDeadLetterHeaders"),
+        "payload": _schema(json_schemas()["purchase_confirmed"]["title"]),
+        "examples": [example],
+    }
+
+
+# Channels and operations
+
+
+def _channel(topic: TopicDefinition, messages: Sequence[Json]) -> Json:
+    return {
+        "address": topic.name,
+        "title": topic.name,
+        "summary": topic.holds[0].upper() + topic.holds[1:] + ".",
+        "description": f"Key: {topic.key}. Value: {_value(topic)}. BOXOFFICE_TOPIC_PREFIX goes before the name. "
+        "Partitions: BOXOFFICE_PARTITIONS, the same number for every topic.",
+        "messages": {message["name"]: {"$ref": f"#/components/messages/{message['name']}"} for message in messages},
+        "bindings": {
+            "kafka": {
+                "topic": topic.name,
+                "topicConfiguration": {name: _configured(name, value) for name, value in topic.config.items()},
+                "bindingVersion": "0.5.0",
+            }
+        },
+    }
+
+
+def _value(topic: TopicDefinition) -> str:
+    # Where the definition lies matters to who reads the code.
+    return topic.value.partition(", models/")[0]
+
+
+def _configured(name: str, value: str) -> Any:
+    """A topic's setting as AsyncAPI's binding for Kafka has it."""
+    if name == "cleanup.policy":
+        return value.split(",")
+    return int(value) if value.lstrip("-").isdigit() else value
+
+
+def _operations(messages: dict[str, list[Json]]) -> Json:
+    def operation(action: str, topic: TopicDefinition, summary: str) -> Json:
+        return {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{topic.name}"},
+            "summary": summary,
+            "messages": [
+                {"$ref": f"#/channels/{topic.name}/messages/{message['name']}"} for message in messages[topic.name]
+            ],
+        }
+
+    requests, results = purchase_requests.TOPIC, purchase_results.TOPIC
+    return {
+        "decideCommands": operation("receive", requests, "The box office decides what clients ask for."),
+        "forwardCommands": operation("send", requests, "What was found away from home is sent there."),
+        "publishFacts": operation("send", results, "Every command is answered with a fact."),
+        "followFacts": operation("receive", results, "Documents and statistics are made from facts."),
+        **{
+            f"publish{''.join(word.title() for word in topic.name.split('-'))}": operation(
+                "send", topic, f"The box office says {topic.holds}."
+            )
+            for topic in TOPICS
+            if topic not in (requests, results)
+        },
+    }

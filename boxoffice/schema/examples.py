@@ -1,0 +1,196 @@
+"""An example of each message: decided by the rules themselves, and written by what writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from aiokafka import ConsumerRecord
+
+from boxoffice.batches import Outgoing, Removal
+from boxoffice.deciding import Answer
+from boxoffice.documents.announcing import announcement_record
+from boxoffice.kafka import header
+from boxoffice.publishing import ledger_record
+from boxoffice.side_records import SideRecord, dead_letter
+from boxoffice.statistics.figures import event_figures, stats_record
+from models.commands import UnreadableCommandError, read_command
+from models.documents import document_name, made, removed
+from models.facts import Fact, Source, at_text
+from models.inventory import Inventory, Position, decide, fold
+from models.statistics import EventStatistics, PartitionStatistics, Statistics
+from topics import purchase_requests, purchase_results
+from topics.purchase_results import READ_HEADER
+
+Json = dict[str, Any]
+
+COMMANDS: Final[dict[str, Json]] = {
+    "create_event": {
+        "type": "create_event",
+        "request_id": "c-1",
+        "event_id": "42",
+        "name": "Night at the Opera",
+        "venue": "Main Hall",
+        "starts_at": "2027-03-01T19:30:00Z",
+        "capacity": 10000,
+        "max_per_order": 8,
+        "price": {"amount": 4500, "currency": "EUR"},
+    },
+    "purchase": {"type": "purchase", "request_id": "r-1", "event_id": "42", "buyer": "b-77", "quantity": 2},
+    "cancel_purchase": {"type": "cancel_purchase", "request_id": "x-1", "event_id": "42", "purchase": "r-1"},
+    "add_tickets": {"type": "add_tickets", "request_id": "a-1", "event_id": "42", "count": 500},
+    "close_event": {"type": "close_event", "request_id": "z-1", "event_id": "42"},
+}
+_REFUSED: Final[tuple[Json, ...]] = (
+    {"type": "purchase", "request_id": "r-2", "event_id": "42", "buyer": "b-78", "quantity": 9},
+    {"type": "cancel_purchase", "request_id": "x-2", "event_id": "42", "purchase": "r-1"},
+)
+_UNREADABLE: Final[Json] = {"type": "purchase", "request_id": "r-3", "event_id": "42", "buyer": "b-79", "quantity": 200}
+
+_HOME: Final = 4
+_OFFSET: Final = 1233
+_LEDGER_OFFSET: Final = 1307
+_ELSEWHERE: Final[Source] = {"partition": 5, "offset": 99}
+_TIMESTAMP_MS: Final = 1_795_341_600_123
+_STORE: Final = "s3://tickets"
+# Of a PDF that was drawn for this ticket.
+_SIZE_BYTES: Final = 14_744
+_SHA256: Final = "1a1c2cc297f8ede976b0c2ddb8e5ca2d8c9fe68235cee484bc0f521151c483cf"
+_NOT_DRAWN: Final = "Ticket 42-000001 could not be drawn: it took longer than 10 s"
+
+
+class Example(NamedTuple):
+    """A record as others find it on its topic; ``payload`` is its value, read as JSON."""
+
+    key: str
+    payload: Any
+    headers: dict[str, str]
+
+
+def facts() -> dict[str, Fact]:
+    """A fact of each type: what the example commands are answered with, one after the other."""
+    inventory = Inventory(_HOME)
+    found: list[Fact] = []
+    asked = [*COMMANDS.values()]
+    for offset, members in enumerate([*asked[:2], _REFUSED[0], asked[2], _REFUSED[1], *asked[3:]], _OFFSET):
+        position = Position(offset, _TIMESTAMP_MS, {"partition": _HOME, "offset": offset})
+        fact = decide(inventory, read_command(_value(members)), position)
+        fold(inventory, fact, offset)
+        found.append(fact)
+    found.append(
+        {
+            "type": "command_forwarded",
+            "event_id": "42",
+            "seq": 0,
+            "request_id": "r-1",
+            "home": _HOME,
+            "source": _ELSEWHERE,
+            "at": at_text(_TIMESTAMP_MS),
+        }
+    )
+    found.append(
+        {
+            "type": "command_unreadable",
+            "event_id": None,
+            "seq": 0,
+            "request_id": None,
+            "reason": _why_unreadable(),
+            "source": _ELSEWHERE,
+            "at": at_text(_TIMESTAMP_MS),
+        }
+    )
+    return {fact["type"]: fact for fact in found}
+
+
+def _why_unreadable() -> str:
+    try:
+        read_command(_value(_UNREADABLE))
+    except UnreadableCommandError as error:
+        return str(error)
+    raise AssertionError("it can be read")
+
+
+def examples() -> dict[str, Example]:
+    """The records of all messages but commands, by the messages' names."""
+    decided = facts()
+    on_ledger = {name: ledger_record(_answer(fact)) for name, fact in decided.items()}
+    return {
+        name: _published(record)
+        for name, record in {
+            **on_ledger,
+            **_announcements(decided, on_ledger),
+            "event_stats": stats_record("42", event_figures(_counted([*on_ledger.values()][:3]), _HOME)),
+            "event_stats_removed": stats_record("43", None),
+            "command_dead_letter": _command_dead_letter(),
+            "document_dead_letter": dead_letter(_found(on_ledger["purchase_confirmed"]), _NOT_DRAWN),
+        }.items()
+    }
+
+
+def _announcements(decided: dict[str, Fact], on_ledger: dict[str, Outgoing]) -> dict[str, Outgoing]:
+    sale, cancellation = decided["purchase_confirmed"], decided["purchase_cancelled"]
+    assert sale["type"] == "purchase_confirmed"
+    assert cancellation["type"] == "purchase_cancelled"
+    ticket = sale["tickets"][0]
+    location = f"{_STORE}/{document_name(sale['event_id'], ticket, sale['request_id'])}"
+    return {
+        "document_made": announcement_record(
+            made(sale, ticket, location, _SIZE_BYTES, _SHA256), _found(on_ledger["purchase_confirmed"])
+        ),
+        "document_removed": announcement_record(
+            removed(cancellation, ticket, location), _found(on_ledger["purchase_cancelled"])
+        ),
+    }
+
+
+def _counted(records: Sequence[Outgoing]) -> EventStatistics:
+    """The statistics of the only event that ledger records are about."""
+    statistics = Statistics(PartitionStatistics(_HOME, bookmark=_OFFSET - 1))
+    for offset, (_, value, headers) in enumerate(records, _LEDGER_OFFSET):
+        statistics.read(offset, value, header(headers, READ_HEADER))
+    [event] = statistics.events.values()
+    return event
+
+
+def _command_dead_letter() -> SideRecord:
+    position = (purchase_requests.TOPIC.name, _ELSEWHERE["partition"], _ELSEWHERE["offset"])
+    return dead_letter(_consumed(*position, (b"42", _value(_UNREADABLE), [])), _why_unreadable())
+
+
+def _answer(fact: Fact) -> Answer:
+    offset = fact["source"]["offset"]
+    return Answer(fact, offset, offset)
+
+
+def _found(record: Outgoing) -> ConsumerRecord[bytes, bytes]:
+    """A ledger record as the documents process reads it."""
+    return _consumed(purchase_results.TOPIC.name, _HOME, _LEDGER_OFFSET, record)
+
+
+def _consumed(topic: str, partition: int, offset: int, record: Outgoing) -> ConsumerRecord[bytes, bytes]:
+    key, value, headers = record
+    return ConsumerRecord(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        timestamp=_TIMESTAMP_MS,
+        timestamp_type=1,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=len(key or b""),
+        serialized_value_size=len(value),
+        headers=tuple(headers),
+    )
+
+
+def _value(members: Json) -> bytes:
+    return json.dumps(members).encode()
+
+
+def _published(record: Outgoing | Removal | SideRecord) -> Example:
+    key, value, headers = record
+    payload = None if value is None else json.loads(value)
+    # Their order means nothing.
+    return Example((key or b"").decode(), payload, {name: text.decode() for name, text in sorted(headers)})

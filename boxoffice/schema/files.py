@@ -1,0 +1,31 @@
+"""The files that are made from the definitions, and checked in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from boxoffice.schema.asyncapi import asyncapi
+from boxoffice.schema.payloads import json_schemas
+
+
+def documents() -> dict[str, str]:
+    """The text of every file, by its path in ``docs/``."""
+    schemas = {f"schemas/{name}.json": schema for name, schema in json_schemas().items()}
+    return {path: _text(document) for path, document in {**schemas, "asyncapi.json": asyncapi()}.items()}
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_docs(folder: Path) -> list[Path]:
+    """Write every file; their paths."""
+    written = []
+    for name, text in documents().items():
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
