@@ -12,16 +12,24 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
 from boxoffice.audit.report import number_of
-from boxoffice.audit.servers import NO_COORDINATOR_YET, committed_offsets, redis_client
+from boxoffice.audit.servers import committed_offsets, member_count, redis_client
 from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.settings import Settings, masked
 from boxoffice.topic_admin import TopicReport, describe_topics
-from topics import TopicDefinition, purchase_requests
+from topics import TopicDefinition, purchase_requests, purchase_results
 
-READ_BY: Final[Mapping[str, TopicDefinition]] = {"purchases": purchase_requests.TOPIC}
+READ_BY: Final[Mapping[str, TopicDefinition]] = {
+    "purchases": purchase_requests.TOPIC,
+    DOCUMENTS.process: purchase_results.TOPIC,
+    STATISTICS.process: purchase_results.TOPIC,
+}
 """Each process, and the topic that its consumer group reads."""
+
+_OPTIONAL: Final = {one.process: one for one in (DOCUMENTS, STATISTICS)}
+"""What a box office can do without: who has never run it may not want it."""
 
 _POLL_INTERVAL_S: Final = 0.5
 
@@ -51,7 +59,7 @@ class Lag:
     """How far a group is behind on one partition, and whether it went on while it was watched."""
 
     partition: int
-    commands: int
+    records: int
     moves: bool
 
 
@@ -192,15 +200,25 @@ async def _examine_groups(
             name = topic.full_name(settings.topic_prefix)
             read = topic_partitions(name, partitions[name])
             group = group_id(settings, process)
+            members = await member_count(client, group)
             async with reader(settings, read) as consumer:
-                lags = await _Watch(client, consumer, group, read).lags(watch_s)
+                # Without a worker there is nothing to be seen.
+                lags = await _Watch(client, consumer, group, read).lags(watch_s if members else 0)
             diagnosis.lags[group] = lags
-            diagnosis.findings.append(_judge(group, process, await _members(client, group), lags))
+            if not members and process in _OPTIONAL and not await has_run(settings, _OPTIONAL[process]):
+                diagnosis.findings.append(_never_ran(group, process))
+            else:
+                diagnosis.findings.append(_judge(group, process, members, lags))
+
+
+def _never_ran(group_id: str, process: str) -> Finding:
+    advice = f"If you want what it does, start one with 'boxoffice run {process}'."
+    return Finding(group_id, State.WARNING, "No worker has ever run.", advice)
 
 
 def _judge(group_id: str, process: str, members: int, lags: Sequence[Lag]) -> Finding:
-    behind = sum(lag.commands for lag in lags)
-    stuck = [str(lag.partition) for lag in lags if lag.commands and not lag.moves]
+    behind = sum(lag.records for lag in lags)
+    stuck = [str(lag.partition) for lag in lags if lag.records and not lag.moves]
     if not members:
         sentence = f"No worker runs; {number_of(behind, 'record')} waiting."
         return Finding(group_id, State.PROBLEM, sentence, f"Start one with 'boxoffice run {process}'.")
@@ -214,14 +232,6 @@ def _judge(group_id: str, process: str, members: int, lags: Sequence[Lag]) -> Fi
         )
     waiting = f"{number_of(behind, 'record')} waiting, and getting on" if behind else "nothing waiting"
     return Finding(group_id, State.OK, f"{number_of(members, 'worker')}; {waiting}.")
-
-
-async def _members(client: AIOKafkaAdminClient, group_id: str) -> int:
-    try:
-        [response] = await client.describe_consumer_groups([group_id])
-    except NO_COORDINATOR_YET:
-        return 0
-    return sum(len(group["members"]) for group in response.to_object()["groups"])
 
 
 class _Watch:

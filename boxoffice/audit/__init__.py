@@ -1,4 +1,4 @@
-"""Audit: whether the commands, the ledger and Redis agree."""
+"""Audit: whether the commands, the ledger, Redis, the statistics and the documents agree."""
 
 from boxoffice.audit.comparing import Audit
 from boxoffice.audit.event_view import EventView, UnknownEventError, view_event

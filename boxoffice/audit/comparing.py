@@ -1,25 +1,30 @@
-"""Audit: whether the commands, the ledger and Redis agree.
+"""Audit: whether the commands, the ledger, Redis, the statistics and the documents agree.
 
 Everything is read again and judged by the rules: each command's answer is decided anew and compared with
-the ledger's, the ledger is folded, and Redis is compared with the fold. One partition at a time, so that
+the ledger's, the ledger is folded, and all else is compared with the fold. One partition at a time, so that
 it takes no more memory than a worker does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.exceptions import ResponseError
 
+from boxoffice.audit.documents_check import DocumentsCheck
+from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, Downstream, has_run
 from boxoffice.audit.event_view import UnknownEventError, fold_event
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck, OriginSum
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, number_of, report_event
-from boxoffice.audit.servers import committed_offsets, redis_client
+from boxoffice.audit.report import AuditReport, EventReport, number_of, report_event
+from boxoffice.audit.servers import committed_offsets, redis_client, unhurried
+from boxoffice.audit.statistics_check import StatisticsCheck
+from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.kafka import admin, group_id, header, home_partition, reader, topic_partitions
 from boxoffice.redis_store import (
     EventCopy,
@@ -30,19 +35,31 @@ from boxoffice.redis_store import (
     expected_copy,
 )
 from boxoffice.settings import Settings
-from boxoffice.topic_admin import check_topics
-from lua.keys import event_keys
+from boxoffice.topic_admin import check_partitions, check_topics
+from lua.keys import event_keys, event_statistics_key
 from models.facts import read_range
 from models.inventory import Event
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
 
-_POLL_INTERVAL_S: Final = 0.2
 _TAIL_RECORDS: Final = 50
 
 
+class Check(Protocol):
+    """Compares with the ledger what a process downstream has made of it, one partition after the other."""
+
+    async def look(self, audit: PartitionAudit, event_ids: Sequence[str]) -> None:
+        """See the ledger, and these of its events, as they were when the audit began: so far all is to be done."""
+
+    async def compare(self, reports: Sequence[EventReport]) -> None:
+        """Put what differs into the reports of the partition's events, now that it was read to its end."""
+
+
 class Audit:
-    """Compares commands, ledger and Redis; all of it, or the given events and their partitions."""
+    """Compares everything with the ledger; all of it, or the given events and their partitions.
+
+    Statistics and documents are compared if anybody has ever run their processes.
+    """
 
     def __init__(
         self,
@@ -51,23 +68,25 @@ class Audit:
         event_ids: Sequence[str] = (),
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._settings = settings
+        self._settings = unhurried(settings)
         self._wait_s = wait_s
         self._event_ids = event_ids
         self._progress = progress
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._results = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._report = AuditReport()
+        self._documents: DocumentsCheck | None = None
 
     async def run(self) -> AuditReport:
         """Wait until all is decided that was asked for until now, then compare.
 
         Raises:
             UnreachableError: Kafka or Redis did not answer.
+            StoreError: the document store cannot be read.
             TopicsError: the topics cannot be used.
         """
         begun_s = monotonic()
-        self._deadline_s = begun_s + self._wait_s
+        self._patience = Patience(self._wait_s)
         self._partitions = await check_topics(self._settings)
         self._numbers = sorted({home_partition(event_id, self._partitions) for event_id in self._event_ids})
         self._numbers = self._numbers or list(range(self._partitions))
@@ -108,7 +127,7 @@ class Audit:
         waiting = {number for number in self._numbers if ends[number]}
         partitions = [TopicPartition(self._results, number) for number in waiting]
         async with reader(self._settings, partitions) as consumer, admin(self._settings) as client:
-            while waiting and monotonic() < self._deadline_s:
+            while waiting and not self._patience.is_over:
                 committed = await committed_offsets(client, group_id(self._settings, "purchases"))
                 for number in sorted(waiting):
                     offset = committed.get(TopicPartition(self._requests, number))
@@ -117,7 +136,7 @@ class Audit:
                     if reached or await self._answered(consumer, number, ends[number]):
                         waiting.discard(number)
                 if waiting:
-                    await asyncio.sleep(_POLL_INTERVAL_S)
+                    await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _answered(self, consumer: AIOKafkaConsumer, number: int, end: int) -> bool:
         tp = TopicPartition(self._results, number)
@@ -141,6 +160,8 @@ class Audit:
             reader(self._settings, ledgers + requests) as offsets,
         ):
             starts = await offsets.beginning_offsets(ledgers + requests)
+            begun_at = await offsets.end_offsets(ledgers)
+            downstream = await self._downstream(offsets)
             found = []
             for ledger, request in zip(ledgers, requests, strict=True):
                 self._progress(f"partition {ledger.partition} of {self._partitions}")
@@ -150,19 +171,32 @@ class Audit:
                     Tape(facts, ledger, starts[ledger], offsets),
                     Tape(commands, request, starts[request], offsets),
                 )
-                await self._compare_partition(audit, ends[ledger.partition])
+                await self._compare_partition(audit, begun_at[ledger], ends[ledger.partition], downstream)
                 found.append(_Found(check))
         return found
 
-    async def _compare_partition(self, audit: PartitionAudit, end: int) -> None:
-        check, begins_at = audit.check, audit.ledger_position
+    async def _compare_partition(
+        self, audit: PartitionAudit, begun_at: int, end: int, downstream: Sequence[Check]
+    ) -> None:
+        check, begins_at = audit.check, audit.judged_until
+        await audit.read_to_offset(begun_at)
+        for one in downstream:
+            await one.look(audit, [event_id for event_id in check.ledger.inventory.events if self._asks_for(event_id)])
         await audit.read_to_end(end)
-        while check.needs_answer(end) and monotonic() < self._deadline_s:
-            await asyncio.sleep(_POLL_INTERVAL_S)
+        while check.needs_answer(end) and not self._patience.is_over:
+            await asyncio.sleep(POLL_INTERVAL_S)
             await audit.read_to_end(end)
         check.finish(end)
-        await self._compare_redis(audit)
+        events = check.ledger.inventory.events.values()
+        reports = [report_event(event, check.number) for event in events if self._asks_for(event.event_id)]
+        await self._compare_redis(audit, reports)
+        for one in downstream:
+            await one.compare(reports)
+        self._report.events += reports
         self._add(check, begins_at)
+
+    def _asks_for(self, event_id: str) -> bool:
+        return not self._event_ids or event_id in self._event_ids
 
     def _add(self, check: LedgerCheck, ledger_start: int) -> None:
         report = self._report
@@ -200,22 +234,10 @@ class Audit:
 
     # Redis
 
-    async def _compare_redis(self, audit: PartitionAudit) -> None:
-        ledger = audit.check.ledger
-        for event in list(ledger.inventory.events.values()):
-            if not self._event_ids or event.event_id in self._event_ids:
-                found = await self._redis_differences(audit, event)
-                report = report_event(event, ledger.partition)
-                report.differences += found
-                self._report.events.append(report)
-
-    async def _redis_differences(self, audit: PartitionAudit, event: Event) -> list[str]:
-        """How the event's copy differs, once it had time to catch up."""
-        while found := await self._differences_now(audit, event):
-            if monotonic() > self._deadline_s:
-                break
-            await asyncio.sleep(_POLL_INTERVAL_S)
-        return found
+    async def _compare_redis(self, audit: PartitionAudit, reports: Sequence[EventReport]) -> None:
+        for report in reports:
+            event = audit.ledger.inventory.events[report.event_id]
+            report.differences += await self._patience.until_nothing(partial(self._differences_now, audit, event))
 
     async def _differences_now(self, audit: PartitionAudit, event: Event) -> list[str]:
         try:
@@ -226,16 +248,48 @@ class Audit:
             return ["not in Redis."]
         # Sales go on: the fold must stand where Redis stood when it was read.
         await audit.read_to_seq(event, _seq(copy))
-        expected = expected_copy(Snapshot.of(event, audit.check.ledger.partition))
+        expected = expected_copy(Snapshot.of(event, audit.ledger.partition))
         return [f"in Redis: {sentence}." for sentence in differences(copy, expected, MAX_DIFFERENCES)]
 
+    # Downstream
+
+    async def _downstream(self, offsets: AIOKafkaConsumer) -> list[Check]:
+        """What compares statistics and documents, as far as there are any."""
+        checks: list[Check] = []
+        if await self._has_run(DOCUMENTS, "documents"):
+            self._documents = DocumentsCheck(self._settings, offsets, self._patience, self._report)
+            checks.append(self._documents)
+        # These come last, since they read on.
+        if await self._has_run(STATISTICS, "statistics"):
+            checks.append(StatisticsCheck(self._settings, self._redis, offsets, self._patience, self._report))
+        return checks
+
+    async def _has_run(self, downstream: Downstream, what: str) -> bool:
+        if await has_run(self._settings, downstream):
+            await check_partitions(self._settings, self._partitions, [downstream.writes])
+            return True
+        self._report.notes.append(f"No {what} were compared: 'boxoffice run {downstream.process}' never ran here.")
+        return False
+
+    # What there is no event of
+
     async def _report_foreign(self, known: set[str]) -> None:
-        """Events that only Redis has; one that was created meanwhile is in the ledger by now."""
-        before, after = event_keys(self._settings.topic_prefix, "*").meta.split("*")
-        async for key in self._redis.scan_iter(match=f"{before}*{after}", count=1_000):
-            event_id = key.decode().removeprefix(before).removesuffix(after)
+        """Events that are not in the ledger; one that was created meanwhile is there by now."""
+        prefix = self._settings.topic_prefix
+        await self._report_unknown(known, "in Redis", self._in_redis(event_keys(prefix, "*").meta))
+        await self._report_unknown(known, "in Redis' statistics", self._in_redis(event_statistics_key(prefix, "*")))
+        if self._documents:
+            await self._report_unknown(known, "in the document store", self._documents.events())
+
+    async def _report_unknown(self, known: set[str], where: str, found: AsyncIterator[str]) -> None:
+        async for event_id in found:
             if event_id not in known and await fold_event(self._settings, event_id, self._partitions) is None:
-                self._report.differences.append(f"Event {event_id} is in Redis, and not in the ledger.")
+                self._report.differences.append(f"Event {event_id} is {where}, and not in the ledger.")
+
+    async def _in_redis(self, pattern: str) -> AsyncIterator[str]:
+        before, after = pattern.split("*")
+        async for key in self._redis.scan_iter(match=pattern, count=1_000):
+            yield key.decode().removeprefix(before).removesuffix(after)
 
 
 class _Found:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from boxoffice.audit.reading import Tape
-from boxoffice.audit.servers import redis_client
+from boxoffice.audit.servers import redis_client, unhurried
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.kafka import header, home_partition, reader
 from boxoffice.redis_store import (
@@ -62,7 +62,7 @@ async def view_event(settings: Settings, event_id: str) -> EventView:
         raise UnknownEventError(event_id)
     expected = expected_copy(snapshot)
     async with redis_client(settings) as client:
-        copy = await RedisStore(client, settings).read_event(event_id)
+        copy = await RedisStore(client, unhurried(settings)).read_event(event_id)
     if copy is None:
         return EventView(_members(expected), None, [f"Redis has no event {event_id}."])
     return EventView(_members(expected), _members(copy), differences(copy, expected))

@@ -27,6 +27,7 @@ from models.facts import (
 )
 from models.inventory import Position, decide, is_second_copy
 from models.ledger import Ledger, Taken
+from models.statistics import Statistics
 from topics.purchase_results import READ_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
@@ -42,7 +43,8 @@ class LedgerCheck:
 
     ``commands`` holds the records of ``purchase-requests`` that are not accounted for yet; those before
     ``first_kept`` have expired, and their answers are taken as they are. Forwarded commands are counted
-    up to ``ends``, by the partition on which they were found.
+    up to ``ends``, by the partition on which they were found. ``ledger`` and ``statistics`` are folded
+    together.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class LedgerCheck:
     ) -> None:
         self.number = number
         self.ledger = Ledger(number)
+        self.statistics = Statistics.by_the_rules(self.ledger)
         self.commands: deque[Record] = deque()
         self.differences: list[str] = []
         self.checked = self.facts = self.repeated = self.damaged = 0
@@ -92,7 +95,7 @@ class LedgerCheck:
     def _take_next(self, record: Record, last: int) -> None:
         accounted_for = self._commands_through(last)
         expected = self._expected(accounted_for, record.offset, last)
-        if self.ledger.read(record.value, header(record.headers, READ_HEADER)) is not Taken.TAKEN:
+        if self._fold(record) is not Taken.TAKEN:
             self.damaged += 1
             return
         fact = self.ledger.last
@@ -105,6 +108,9 @@ class LedgerCheck:
         self._remember(fact, last, record.offset)
         while self.commands and self.commands[0].offset <= last:
             self.commands.popleft()
+
+    def _fold(self, record: Record) -> Taken:
+        return self.statistics.read(record.offset, record.value, header(record.headers, READ_HEADER))
 
     def _commands_through(self, last: int) -> list[Record]:
         through = []

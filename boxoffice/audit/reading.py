@@ -11,6 +11,7 @@ from boxoffice.audit.ledger_check import LedgerCheck
 from boxoffice.kafka import header, read_between
 from models.facts import read_range
 from models.inventory import Event
+from models.ledger import Ledger
 from topics.purchase_results import READ_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
@@ -62,29 +63,47 @@ class Tape:
 
 
 class PartitionAudit:
-    """One partition: its ledger and its commands, read and judged as far as is needed."""
+    """One partition: its ledger and its commands, read and judged as far as is needed.
+
+    The ledger's records before ``judged_until`` are judged.
+    """
 
     def __init__(self, check: LedgerCheck, ledger: Tape, commands: Tape) -> None:
         self.check = check
         self._ledger = ledger
         self._commands = commands
         self._records: deque[Record] = deque()
+        self.judged_until = ledger.position
 
     @property
-    def ledger_position(self) -> int:
-        """The offset of the ledger's record that comes next."""
-        return self._ledger.position
+    def ledger(self) -> Ledger:
+        """The ledger's fold, as far as it was judged."""
+        return self.check.ledger
 
     async def read_to_end(self, end: int) -> None:
         """Judge all that the ledger holds now, and read the commands before ``end``."""
-        while self._records or await self._read_on():
-            self.check.take(self._records.popleft())
+        await self.read_ledger()
         self.check.commands.extend(await self._commands.through(end - 1))
+
+    async def read_ledger(self) -> None:
+        """Judge all that the ledger holds now."""
+        while self._records or await self._read_on():
+            self._judge_next()
+
+    async def read_to_offset(self, offset: int) -> None:
+        """Judge the ledger's records before ``offset``, and not one more."""
+        while (self._records or await self._read_on()) and self._records[0].offset < offset:
+            self._judge_next()
 
     async def read_to_seq(self, event: Event, seq: int) -> None:
         """Judge records until the event has reached ``seq``, and not one more."""
         while event.seq < seq and (self._records or await self._read_on()):
-            self.check.take(self._records.popleft())
+            self._judge_next()
+
+    def _judge_next(self) -> None:
+        record = self._records.popleft()
+        self.check.take(record)
+        self.judged_until = record.offset + 1
 
     async def _read_on(self) -> bool:
         run = await self._ledger.next_run()

@@ -10,8 +10,20 @@ from models.inventory import Event
 
 
 @dataclass
+class DocumentCounts:
+    """Tickets that are sold: how many have their document, could not be drawn, or had the age to be removed."""
+
+    made: int = 0
+    failed: int = 0
+    expired: int = 0
+
+
+@dataclass
 class EventReport:
-    """What was found of one event."""
+    """What was found of one event.
+
+    ``statistics`` says whether they are those of the ledger. What was not compared is None.
+    """
 
     event_id: str
     partition: int
@@ -21,6 +33,8 @@ class EventReport:
     left: int
     purchases: int
     closed: bool
+    statistics: bool | None = None
+    documents: DocumentCounts | None = None
     differences: list[str] = field(default_factory=list)
 
 
@@ -57,8 +71,14 @@ class AuditReport:
             f"Audit: {number_of(found, 'difference') if found else 'all agree'}. "
             f"{number_of(self.commands, 'command')}, {number_of(self.facts, 'fact')} ({self.repeated} repeated), "
             f"{number_of(len(self.events), 'event')}, {number_of(sold, 'ticket')} sold, "
+            f"{self._documents}"
             f"{number_of(self.partitions, 'partition')}, {self.seconds:.1f} s."
         )
+
+    @property
+    def _documents(self) -> str:
+        made = [event.documents.made for event in self.events if event.documents]
+        return f"{number_of(sum(made), 'document')}, " if made else ""
 
 
 def number_of(count: int, noun: str) -> str:

@@ -19,7 +19,7 @@ from boxoffice.errors import UnreachableError
 from boxoffice.redis_connection import RedisClient, connect
 from boxoffice.settings import Settings, masked
 
-NO_COORDINATOR_YET: Final = (
+_NO_COORDINATOR_YET: Final = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
@@ -27,13 +27,30 @@ NO_COORDINATOR_YET: Final = (
 """A broker that was just started looks for its groups when somebody asks for one."""
 
 
+_REDIS_TIMEOUT_MS: Final = 2_000
+
+
+def unhurried(settings: Settings) -> Settings:
+    """Settings with which a call to Redis may take longer than one that a sale waits for: here nobody waits."""
+    return settings.model_copy(update={"redis_timeout_ms": max(settings.redis_timeout_ms, _REDIS_TIMEOUT_MS)})
+
+
 async def committed_offsets(client: AIOKafkaAdminClient, group_id: str) -> dict[TopicPartition, int]:
     """What a consumer group has committed; nothing, too, as long as the broker knows of no group at all."""
     try:
         found = await client.list_consumer_group_offsets(group_id)
-    except NO_COORDINATOR_YET:
+    except _NO_COORDINATOR_YET:
         return {}
     return {partition: committed.offset for partition, committed in found.items()}
+
+
+async def member_count(client: AIOKafkaAdminClient, group_id: str) -> int:
+    """How many workers a consumer group has; none, too, as long as the broker knows of no group at all."""
+    try:
+        [response] = await client.describe_consumer_groups([group_id])
+    except _NO_COORDINATOR_YET:
+        return 0
+    return sum(len(group["members"]) for group in response.to_object()["groups"])
 
 
 @asynccontextmanager
@@ -43,7 +60,7 @@ async def redis_client(settings: Settings) -> AsyncIterator[RedisClient]:
     Raises:
         UnreachableError: inside, Redis did not answer.
     """
-    client = connect(settings)
+    client = connect(unhurried(settings))
     try:
         yield client
     except RedisError as error:

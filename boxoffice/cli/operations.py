@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 _MOST_ROWS = 50
 """Events shown one by one; of more than this, only those that differ."""
 
+_HEADINGS = (
+    "event",
+    "partition#",
+    "seq#",
+    "issued#",
+    "sold#",
+    "left#",
+    "purchases#",
+    "PDFs#",
+    "state",
+    "stats",
+    "agrees",
+)
+
 
 def audit(
     event: Annotated[
@@ -29,11 +43,18 @@ def audit(
     ] = None,
     wait_s: Annotated[
         float,
-        typer.Option("--wait", min=0, metavar="SECONDS", help="How long the processes may take to reach the end."),
+        typer.Option("--wait", min=0, metavar="SECONDS", help="How long the processes may take to catch up."),
     ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Compare commands, ledger and Redis: exit 0 all agree, 1 something differs, 5 a server is unreachable."""
+    """Compare commands, ledger, Redis, statistics and documents.
+
+    Exit 0: all agree; 1: something differs; 5: Kafka, Redis or the document store cannot be reached.
+
+    Statistics and documents are compared if their process ever ran here; if
+    not, a line says so. Documents of tickets on dead-letters are not missed,
+    nor those older than BOXOFFICE_DOCUMENTS_MAX_AGE_DAYS. Sales may go on.
+    """
     from boxoffice.audit import Audit
     from boxoffice.settings import load_settings
 
@@ -70,9 +91,8 @@ def doctor(
 def print_report(report: AuditReport) -> None:
     """Print what an audit found; its last line is the summary."""
     shown = [event for event in report.events if event.differences or len(report.events) <= _MOST_ROWS]
-    headings = ("event", "partition#", "seq#", "issued#", "sold#", "left#", "purchases#", "state", "agrees")
     if shown:
-        print_table(headings, [_event_row(event) for event in shown])
+        print_table(_HEADINGS, [_event_row(event) for event in shown])
     for sentence in (*report.all_differences, *report.notes):
         say(sentence)
     say(report.summary)
@@ -87,7 +107,9 @@ def _event_row(event: EventReport) -> tuple[object, ...]:
         event.sold,
         event.left,
         event.purchases,
+        event.documents.made if event.documents else None,
         "closed" if event.closed else "on sale" if event.left else "sold out",
+        None if event.statistics is None else "equal" if event.statistics else "differ",
         "no" if event.differences else "yes",
     )
 
@@ -100,9 +122,9 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
     rows = [(finding.state, finding.subject, finding.sentence, finding.advice) for finding in diagnosis.findings]
     print_table(("state", "what", "found", "to do"), rows)
     for group_id, lags in diagnosis.lags.items():
-        behind = [lag for lag in lags if lag.commands]
+        behind = [lag for lag in lags if lag.records]
         if behind:
-            rows_of_group = [(lag.partition, lag.commands, "yes" if lag.moves else "no") for lag in behind]
+            rows_of_group = [(lag.partition, lag.records, "yes" if lag.moves else "no") for lag in behind]
             print_table(("partition#", "records waiting#", "gets on"), rows_of_group, title=group_id)
 
 

@@ -13,7 +13,7 @@ from boxoffice.cli.tables import say
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from boxoffice.demo import Show
+    from boxoffice.demo import Reached, Show
 
 _LINE_INTERVAL_S = 1.0
 
@@ -38,10 +38,13 @@ class _Lines:
     def step(self, what: str) -> None:
         say(f"{what} …")
 
-    def count(self, published: int, answered: int, left: int) -> None:
+    def count(self, reached: Reached) -> None:
         if monotonic() - self._said_s > _LINE_INTERVAL_S:
             self._said_s = monotonic()
-            say(f"published {published}, answered {answered}, tickets left {left}")
+            say(
+                f"published {reached.published}, answered {reached.answered}, tickets sold {reached.sold}, "
+                f"with a document {reached.documents}, counted {reached.counted}"
+            )
 
 
 class _Bars:
@@ -53,12 +56,18 @@ class _Bars:
         self._published = progress.add_task("published", total=commands, visible=False)
         self._answered = progress.add_task("answered", total=commands + MISPLACED, visible=False)
         self._sold = progress.add_task("tickets sold", total=CAPACITY, visible=False)
-        self._capacity = CAPACITY
+        self._documents = progress.add_task("with a document", total=CAPACITY, visible=False)
+        self._counted = progress.add_task("in the statistics", total=CAPACITY, visible=False)
 
     def step(self, what: str) -> None:
         self._progress.console.print(f"{what} …", highlight=False)
 
-    def count(self, published: int, answered: int, left: int) -> None:
-        self._progress.update(self._published, completed=published, visible=True)
-        self._progress.update(self._answered, completed=answered, visible=True)
-        self._progress.update(self._sold, completed=self._capacity - left, visible=True)
+    def count(self, reached: Reached) -> None:
+        for task, completed in (
+            (self._published, reached.published),
+            (self._answered, reached.answered),
+            (self._sold, reached.sold),
+            (self._documents, reached.documents),
+            (self._counted, reached.counted),
+        ):
+            self._progress.update(task, completed=completed, visible=True)

@@ -82,10 +82,15 @@ def demo(
         int | None, typer.Option(help="The same seed offers the same commands; random unless given.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where Kafka and Redis keep their data meanwhile; a temporary one unless given.")
+        Path | None, typer.Option(help="Where all data lies meanwhile; a temporary one unless given.")
     ] = None,
 ) -> None:
-    """Sell a thousand tickets on a stack of its own, check every outcome, and audit: exit 0 if all is right."""
+    """Sell a thousand tickets on a stack of its own, check every outcome, and audit: exit 0 if all is right.
+
+    Documents and statistics are made beside the sale, and checked too. The
+    last line is the path of one ticket's PDF: it lies in the user's cache
+    until the next demo replaces it. Nothing else stays.
+    """
     from boxoffice.cli.show import show_progress
     from boxoffice.cli.signals import until_told_to_stop
     from boxoffice.demo import run_demo
@@ -134,6 +139,8 @@ def _print_demo(report: DemoReport) -> None:
     for mismatch in report.mismatches:
         say(mismatch)
     print_report(report.audit)
+    if report.ticket_path:
+        say(str(report.ticket_path))
 
 
 COMMANDS = (run, up, demo)

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from boxoffice.cli.tables import say
-from boxoffice.demo.environment import documents_variables, kafka_variables, redis_variables, settings_from
+from boxoffice.demo.environment import (
+    DOCUMENTS_URL,
+    documents_variables,
+    kafka_variables,
+    redis_variables,
+    settings_from,
+)
 from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
@@ -50,7 +56,7 @@ class Up:
         """
         async with AsyncExitStack() as owned:
             environment = await self._start_servers(owned)
-            if "documents" in self.processes:
+            if "documents" in self.processes and DOCUMENTS_URL not in os.environ:
                 environment |= documents_variables(self._documents_folder(owned))
             if "kafka" in self.parts:
                 await create_topics(settings_from(environment))

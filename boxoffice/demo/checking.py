@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from boxoffice.audit import AuditReport
@@ -13,6 +14,7 @@ from boxoffice.demo.script import (
     BURST,
     CAPACITY,
     COMMANDS,
+    EVENT_ID,
     PACE_PER_S,
     Kind,
     Offered,
@@ -22,7 +24,10 @@ from boxoffice.demo.watching import Answered, Watcher
 
 @dataclass
 class DemoReport:
-    """What was offered and what came of it. ``mismatches`` says what should have been otherwise."""
+    """What was offered and what came of it.
+
+    ``mismatches`` says what should have been otherwise; ``ticket_path`` is where one ticket's PDF was put.
+    """
 
     seed: int
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -31,6 +36,7 @@ class DemoReport:
     latencies_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
     mismatches: list[str] = field(default_factory=list)
     audit: AuditReport = field(default_factory=AuditReport)
+    ticket_path: Path | None = None
     seconds: float = 0.0
 
     @property
@@ -58,6 +64,8 @@ class Check:
         self._report.outcomes = self._outcomes(facts)
         self._measure()
         self._check_counts(facts, rejected)
+        self._check_documents(facts)
+        self._check_statistics(facts)
         for offered in self._commands:
             self._check_one(offered)
 
@@ -84,7 +92,18 @@ class Check:
             "forwarded to their home": types["command_forwarded"],
             "dead-lettered": self._watcher.dead_letters,
             "tickets left": self._watcher.left,
+            "documents announced": self._announced("document_made"),
+            "documents removed": self._announced("document_removed"),
+            "tickets with a document": len(self._watcher.documents),
+            "tickets sold by statistics": self._figures.get("sold", 0),
         }
+
+    def _announced(self, kind: str) -> int:
+        return sum(announcement["type"] == kind for announcement in self._watcher.announced.values())
+
+    @property
+    def _figures(self) -> Mapping[str, Any]:
+        return self._watcher.figures.get(EVENT_ID, {})
 
     def _of(self, kind: Kind) -> list[Offered]:
         return [offered for offered in self._commands if offered.kind is kind]
@@ -123,6 +142,32 @@ class Check:
             self._expect(f"rejections for {reason}", rejected[reason], COMMANDS[kind])
         self._expect("live tickets with one owner", len(_live_tickets(facts)), CAPACITY)
 
+    def _check_documents(self, facts: Sequence[Any]) -> None:
+        sold, cancelled = (_tickets(facts, f"purchase_{what}") for what in ("confirmed", "cancelled"))
+        self._expect("documents announced", self._report.outcomes["documents announced"], sold)
+        self._expect("documents removed", self._report.outcomes["documents removed"], cancelled)
+        self._expect("tickets with a document", len(self._watcher.documents), CAPACITY)
+
+    def _check_statistics(self, facts: Sequence[Any]) -> None:
+        """The statistics process must have counted what a consumer has seen."""
+        of_event = _distinct(facts, EVENT_ID)
+        wanted = {
+            "seq": len(of_event),
+            "issued": CAPACITY,
+            "sold": CAPACITY,
+            "remaining": 0,
+            "cancelled": _tickets(facts, "purchase_cancelled"),
+            "purchases": sum(fact["type"] == "purchase_confirmed" for fact in of_event),
+            "cancellations": COMMANDS[Kind.CANCEL],
+            "rejected": Counter(fact["reason"] for fact in of_event if fact["type"] == "purchase_rejected"),
+            "refused": Counter(fact["reason"] for fact in of_event if fact["type"] == "command_rejected"),
+        }
+        for name, value in wanted.items():
+            if self._figures.get(name) != value:
+                self._report.mismatches.append(
+                    f"The statistics say {name} {self._figures.get(name)}, and should say {value}."
+                )
+
     def _check_one(self, offered: Offered) -> None:
         answer = self._answer(offered)
         wanted = _WANTED[offered.kind]
@@ -158,10 +203,19 @@ _WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 
 
+def _distinct(facts: Sequence[Any], event_id: str) -> list[Any]:
+    """The facts that count for an event, each once."""
+    return list({fact["seq"]: fact for fact in facts if fact["seq"] and fact["event_id"] == event_id}.values())
+
+
+def _tickets(facts: Sequence[Any], kind: str) -> int:
+    return sum(len(fact["tickets"]) for fact in _distinct(facts, EVENT_ID) if fact["type"] == kind)
+
+
 def _live_tickets(facts: Sequence[Any]) -> set[str]:
     """Tickets whose last fact gave them to one buyer; one that two have at a time is not among them."""
     owners: Counter[str] = Counter()
-    for fact in {(fact["event_id"], fact["seq"]): fact for fact in facts if fact["seq"]}.values():
+    for fact in _distinct(facts, EVENT_ID):
         if fact["type"] == "purchase_confirmed":
             owners.update(fact["tickets"])
         elif fact["type"] == "purchase_cancelled":

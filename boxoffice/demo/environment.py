@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from boxoffice.settings import ENV_PREFIX, Settings, load_settings
 
-_DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
+DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
 
 
 def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
@@ -26,8 +25,8 @@ def redis_variables(url: str) -> dict[str, str]:
 
 
 def documents_variables(folder: Path) -> dict[str, str]:
-    """The setting with which a process keeps its documents in a folder, unless the environment names a store."""
-    return {} if _DOCUMENTS_URL in os.environ else {_DOCUMENTS_URL: folder.absolute().as_uri()}
+    """The setting with which a process keeps its documents in a folder."""
+    return {DOCUMENTS_URL: folder.absolute().as_uri()}
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:

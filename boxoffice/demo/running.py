@@ -7,13 +7,17 @@ office. What must come of them is known beforehand, by the way they are made.
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
+from platformdirs import user_cache_path
 
 from boxoffice.audit import Audit
 from boxoffice.client import ask, command_from
@@ -32,6 +36,7 @@ from boxoffice.demo.script import (
     Script,
 )
 from boxoffice.demo.watching import Watcher
+from boxoffice.documents.status import document_of
 from boxoffice.errors import RESTARTABLE, BoxOfficeError
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import create_topics
@@ -50,14 +55,25 @@ _POLL_MS: Final = 50
 _LOG_LINES: Final = 40
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far the demo is: commands published and answered; tickets sold, with a document, and counted as sold."""
+
+    published: int
+    answered: int
+    sold: int
+    documents: int
+    counted: int
+
+
 class Show(Protocol):
     """Where the demo tells how far it is."""
 
     def step(self, what: str) -> None:
         """The next step begins."""
 
-    def count(self, published: int, answered: int, left: int) -> None:
-        """So many commands are published and answered, so many tickets are left."""
+    def count(self, reached: Reached) -> None:
+        """It has come so far."""
 
 
 class DemoError(BoxOfficeError):
@@ -86,13 +102,16 @@ class Demo:
         watching = asyncio.create_task(self._watcher.watch())
         try:
             await self._offer()
-            await self._wait_for_answers(watching)
+            await self._wait_until(self._is_answered, watching)
+            self._show.step("Waiting for documents and statistics")
+            await self._wait_until(self._is_followed, watching)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         Check(self._script.commands, self._watcher, self._report).run()
         self._show.step("Auditing")
         self._report.audit = await Audit(self._settings, _AUDIT_WAIT_S).run()
+        self._report.ticket_path = await self._keep_a_ticket()
         self._report.seconds = perf_counter() - begun_s
         return self._report
 
@@ -127,22 +146,56 @@ class Demo:
             self._tell()
             await asyncio.sleep(rest_s)
 
-    async def _wait_for_answers(self, watching: asyncio.Task[None]) -> None:
-        forwards = sum(offered.misplaced for offered in self._script.commands)
-        wanted = self._before + len(self._script.commands) + forwards
+    async def _wait_until(self, condition: Callable[[], bool], watching: asyncio.Task[None]) -> None:
+        """Nothing is concluded from waiting in vain: what follows judges for itself."""
         deadline_s = perf_counter() + ANSWER_DEADLINE_S
         while perf_counter() < deadline_s:
             self._tell()
-            letters = self._watcher.dead_letters
-            if len(self._watcher.by_position) >= wanted and letters >= COMMANDS[Kind.MALFORMED]:
+            if condition():
                 return
             if watching.done():
                 watching.result()
             await asyncio.sleep(_POLL_MS / 1000)
 
+    def _is_answered(self) -> bool:
+        forwards = sum(offered.misplaced for offered in self._script.commands)
+        wanted = self._before + len(self._script.commands) + forwards
+        letters = self._watcher.dead_letters
+        return len(self._watcher.by_position) >= wanted and letters >= COMMANDS[Kind.MALFORMED]
+
+    def _is_followed(self) -> bool:
+        counted = self._watcher.figures.get(EVENT_ID, {}).get("seq") == self._watcher.taken.get(EVENT_ID)
+        return counted and len(self._watcher.documents) >= self._watcher.sold
+
     def _tell(self) -> None:
         answered = len(self._watcher.by_position) - self._before
-        self._show.count(self._published, max(answered, 0), self._watcher.left)
+        counted = self._watcher.figures.get(EVENT_ID, {}).get("sold", 0)
+        documents = len(self._watcher.documents)
+        self._show.count(Reached(self._published, max(answered, 0), self._watcher.sold, documents, counted))
+
+    async def _keep_a_ticket(self) -> Path | None:
+        """Put one ticket's PDF where it stays: all others go with the stack."""
+        for ticket in sorted(self._watcher.documents)[:1]:
+            return _keep(ticket, await document_of(self._settings, ticket))
+        return None
+
+
+def kept_folder() -> Path:
+    """Where a demo leaves a ticket's PDF, in the place of the one that was left before."""
+    return user_cache_path("boxoffice") / "demo"
+
+
+def _keep(ticket: str, pdf: bytes) -> Path:
+    path = kept_folder() / f"{ticket}.pdf"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all, whoever else runs a demo or looks at the last one's.
+        written = path.with_name(f"{path.name}-{os.getpid()}")
+        written.write_bytes(pdf)
+        written.replace(path)
+    except OSError as error:
+        raise BoxOfficeError(f"A ticket cannot be put into {path.parent}: {error.strerror}.") from None
+    return path.absolute()
 
 
 def _create_event() -> Any:
@@ -170,29 +223,41 @@ async def run_demo(
         EmbeddedError: the stack could not be started.
         DemoError: the sale did not come to its end.
     """
-    from boxoffice.embedded import EmbeddedStack, Supervisor
+    from boxoffice.embedded import EmbeddedStack
 
-    log_lines: deque[str] = deque(maxlen=_LOG_LINES)
     show.step("Starting Kafka and Redis")
     async with EmbeddedStack(folder, keep=False, progress=_telling(show)) as stack:
-        environment = {
-            **kafka_variables(stack.kafka_bootstrap_servers),
-            **redis_variables(stack.redis_url),
-            **documents_variables(stack.data_folder / "documents"),
-            **_OWN_SETTINGS,
-        }
-        settings = settings_from(environment)
-        await create_topics(settings)
-        show.step("Starting the processes")
-        started = workers(environment)
-        async with Supervisor(
-            started, restart_statuses=RESTARTABLE, write=lambda line: log_lines.append(line.rstrip()), color=False
-        ) as supervisor:
-            try:
-                report = await _unless_ended(Demo(settings, seed, show).run(), supervisor)
-            except BoxOfficeError as error:
-                raise DemoError(str(error), log_lines) from error
-            show.step("Stopping")
+        # Nobody else's folder is in the way of one that has a name of its own.
+        with tempfile.TemporaryDirectory(prefix="documents-", dir=stack.data_folder) as documents:
+            environment = {
+                **kafka_variables(stack.kafka_bootstrap_servers),
+                **redis_variables(stack.redis_url),
+                **documents_variables(Path(documents)),
+                **_OWN_SETTINGS,
+            }
+            return await _run_on_stack(environment, seed, show, workers)
+
+
+async def _run_on_stack(
+    environment: Mapping[str, str], seed: int, show: Show, workers: Callable[[Mapping[str, str]], Sequence[Worker]]
+) -> DemoReport:
+    from boxoffice.embedded import Supervisor
+
+    log_lines: deque[str] = deque(maxlen=_LOG_LINES)
+    settings = settings_from(environment)
+    await create_topics(settings)
+    show.step("Starting the processes")
+    async with Supervisor(
+        workers(environment),
+        restart_statuses=RESTARTABLE,
+        write=lambda line: log_lines.append(line.rstrip()),
+        color=False,
+    ) as supervisor:
+        try:
+            report = await _unless_ended(Demo(settings, seed, show).run(), supervisor)
+        except BoxOfficeError as error:
+            raise DemoError(str(error), log_lines) from error
+        show.step("Stopping")
     return report
 
 

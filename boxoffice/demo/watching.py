@@ -1,18 +1,20 @@
-"""What an outside consumer sees of the ledger and the dead letters."""
+"""What an outside consumer sees of the ledger, the dead letters, the documents and the statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
+from pydantic_core import from_json
 
 from boxoffice.kafka import header, reader, topic_partitions
 from boxoffice.settings import Settings
+from models.documents import DocumentAnnouncement, read_announcement
 from models.facts import Fact, read_fact, read_range
-from topics import dead_letters, purchase_results
+from topics import dead_letters, event_stats, purchase_results, ticket_documents
 from topics.purchase_results import READ_HEADER
 
 _POLL_MS: Final = 50
@@ -27,20 +29,37 @@ class Answered:
 
 
 class Watcher:
-    """An outside consumer of the ledger and the dead letters."""
+    """An outside consumer of the ledger, the dead letters, and what follows from the ledger.
+
+    ``announced`` are all announcements of documents by ticket and seq, ``documents`` the tickets that have one
+    now; ``figures`` the newest statistics of each event.
+    """
 
     def __init__(self, settings: Settings, partitions: int) -> None:
         self.by_position: dict[tuple[int, int], Answered] = {}
         self.dead_letters = 0
-        self.left = 0
+        self.issued = self.sold = 0
+        self.taken: dict[str, int] = {}
+        self.announced: dict[tuple[str, int], DocumentAnnouncement] = {}
+        self.documents: set[str] = set()
+        self.figures: dict[str, Mapping[str, Any]] = {}
+        self._newest_seqs: dict[str, int] = {}
         self._settings = settings
-        self._results = purchase_results.TOPIC.full_name(settings.topic_prefix)
-        self._dead_letters = dead_letters.TOPIC.full_name(settings.topic_prefix)
-        self._read = [
-            *topic_partitions(self._results, partitions),
-            *topic_partitions(self._dead_letters, partitions),
-        ]
-        self._taken: dict[str, int] = {}
+        self._take = {
+            topic.full_name(settings.topic_prefix): take
+            for topic, take in (
+                (purchase_results.TOPIC, self._take_fact),
+                (dead_letters.TOPIC, self._take_dead_letter),
+                (ticket_documents.TOPIC, self._take_announcement),
+                (event_stats.TOPIC, self._take_figures),
+            )
+        }
+        self._read = [partition for name in self._take for partition in topic_partitions(name, partitions)]
+
+    @property
+    def left(self) -> int:
+        """Tickets that are not sold."""
+        return self.issued - self.sold
 
     async def watch(self) -> None:
         """Read until cancelled."""
@@ -53,13 +72,25 @@ class Watcher:
     def _see(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
         seen_s = perf_counter()
         for partition, records in found.items():
-            if partition.topic == self._dead_letters:
-                self.dead_letters += len(records)
-                continue
             for record in records:
-                self._take(record, seen_s)
+                self._take[partition.topic](record, seen_s)
 
-    def _take(self, record: ConsumerRecord[bytes, bytes], seen_s: float) -> None:
+    def _take_dead_letter(self, _: ConsumerRecord[bytes, bytes], __: float) -> None:
+        self.dead_letters += 1
+
+    def _take_announcement(self, record: ConsumerRecord[bytes, bytes], _: float) -> None:
+        announcement = read_announcement(record.value)
+        ticket, seq = announcement["ticket"], announcement["seq"]
+        self.announced[ticket, seq] = announcement
+        # Of several about one ticket the one with the highest seq holds.
+        if seq > self._newest_seqs.get(ticket, 0):
+            self._newest_seqs[ticket] = seq
+            (self.documents.add if announcement["type"] == "document_made" else self.documents.discard)(ticket)
+
+    def _take_figures(self, record: ConsumerRecord[bytes, bytes], _: float) -> None:
+        self.figures[(record.key or b"").decode()] = from_json(record.value or b"{}")
+
+    def _take_fact(self, record: ConsumerRecord[bytes, bytes], seen_s: float) -> None:
         accounted = read_range(header(record.headers, READ_HEADER))
         if accounted is None or (record.partition, accounted[1]) in self.by_position:
             return
@@ -67,19 +98,15 @@ class Watcher:
         self.by_position[record.partition, accounted[1]] = Answered(fact, seen_s)
         event_id = fact["event_id"]
         # The rule for every consumer: exactly the next seq, and all repeats are harmless.
-        if event_id and fact["seq"] == self._taken.get(event_id, 0) + 1:
-            self._taken[event_id] = fact["seq"]
-            self.left += _change(fact)
+        if event_id and fact["seq"] == self.taken.get(event_id, 0) + 1:
+            self.taken[event_id] = fact["seq"]
+            self._count(fact)
 
-
-def _change(fact: Fact) -> int:
-    """By how much a fact changes the tickets that are left."""
-    match fact["type"]:
-        case "event_created":
-            return fact["capacity"]
-        case "purchase_confirmed":
-            return -len(fact["tickets"])
-        case "purchase_cancelled":
-            return len(fact["tickets"])
-        case _:
-            return 0
+    def _count(self, fact: Fact) -> None:
+        match fact["type"]:
+            case "event_created":
+                self.issued += fact["capacity"]
+            case "purchase_confirmed":
+                self.sold += len(fact["tickets"])
+            case "purchase_cancelled":
+                self.sold -= len(fact["tickets"])

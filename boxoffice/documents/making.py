@@ -28,7 +28,7 @@ from boxoffice.errors import UnreachableError
 from boxoffice.kafka import admin, group_id, read_between, reader
 from boxoffice.rendering import TicketPage
 from boxoffice.settings import Settings
-from models.documents import DocumentAnnouncement, document_name, made, removed
+from models.documents import DocumentAnnouncement, document_name, made, not_drawn, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from topics import purchase_results
 
@@ -238,7 +238,7 @@ class Making:
     async def _bury(self, job: Job, why: str) -> None:
         """Give a ticket up: the fact goes to ``dead-letters``, and others go on."""
         log.error("a ticket has no document", event_id=job.event_id, ticket=job.ticket, reason=why)
-        await self._announcer.bury(job.order.record, f"Ticket {job.ticket} could not be drawn: {why}")
+        await self._announcer.bury(job.order.record, not_drawn(job.ticket, why))
         metrics.DOCUMENTS_FAILED.inc()
 
     # Cleaning and ending

@@ -16,7 +16,7 @@ from boxoffice.documents.store import DocumentStore
 from boxoffice.kafka import admin, group_id, header, read_between, reader, topic_partitions
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
-from models.documents import name_stem, purchase_in
+from models.documents import name_stem, purchase_in, ticket_not_drawn
 from topics import dead_letters, purchase_results
 from topics.dead_letters import POSITION_HEADER, REASON_HEADER
 
@@ -69,15 +69,13 @@ async def _waiting(settings: Settings, partitions: int) -> int:
 
 async def _failed(settings: Settings, partitions: int) -> int:
     """Tickets among the dead letters; one that was given up again after a crash counts once."""
-    ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
     letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
-    failed: set[tuple[bytes, bytes]] = set()
+    failed: set[tuple[bytes, str]] = set()
     async with reader(settings, letters) as consumer:
         async for record in _all_records(consumer, letters):
-            position = header(record.headers, POSITION_HEADER) or b""
-            ticket = (header(record.headers, REASON_HEADER) or b"").partition(b":")[0]
-            if position.startswith(f"{ledger}:".encode()):
-                failed.add((position, ticket))
+            ticket = ticket_not_drawn((header(record.headers, REASON_HEADER) or b"").decode())
+            if ticket is not None:
+                failed.add((header(record.headers, POSITION_HEADER) or b"", ticket))
     return len(failed)
 
 

@@ -185,6 +185,16 @@ class DocumentStore:
                 if some:
                     yield some
 
+    async def folders(self) -> list[str]:
+        """The folders that documents lie in: an event's id is the name of its own.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        async with self._reading() as store:
+            found = await self._in_time(store.list_with_delimiter_async())
+            return [str(folder) for folder in found["common_prefixes"]]
+
     async def discard(self, names: Sequence[str]) -> None:
         """Remove documents, of which some may be gone.
 

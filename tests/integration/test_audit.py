@@ -209,7 +209,7 @@ async def test_a_damaged_record_whose_command_was_answered_again_is_only_noted(s
     await sale.copy_to_redis()
     report = await sale.audit()
     assert report.all_differences == []
-    assert report.notes == ["purchase-results 0: 2 damaged records, which the chain passes over."]
+    assert report.notes[-1] == "purchase-results 0: 2 damaged records, which the chain passes over."
 
 
 async def test_commands_that_have_expired_need_no_proof(sale: Sale) -> None:

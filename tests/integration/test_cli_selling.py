@@ -157,7 +157,29 @@ async def test_doctor_finds_nothing_to_do(office: Office) -> None:
     assert [finding["sentence"] for finding in found["findings"] if finding["subject"] == group] == [
         "1 worker; nothing waiting."
     ]
-    assert [lag["commands"] for lag in found["lag"][group]] == [0, 0, 0]
+    assert [lag["records"] for lag in found["lag"][group]] == [0, 0, 0]
+
+
+async def test_doctor_knows_who_is_gone_from_who_never_ran(office: Office) -> None:
+    _create(office)
+    running = [office.start(process, BOXOFFICE_HEALTH_PORT="0") for process in ("documents", "stats")]
+    for process in running:
+        await office.ready(process)
+    groups = [f"{office.settings.topic_prefix}boxoffice-{process}" for process in ("documents", "stats")]
+
+    def findings() -> list[tuple[str, str]]:
+        found = json.loads(office.boxoffice("doctor", "--json").stdout)["findings"]
+        return [(one["state"], one["sentence"]) for group in groups for one in found if one["subject"] == group]
+
+    await until(lambda: findings() == [("ok", "1 worker; nothing waiting.")] * 2, FOLLOW_DEADLINE_S, "both to be done")
+    for process in running:
+        await process.stop()
+    _create(office, "43")
+    await until(
+        lambda: findings() == [("problem", "No worker runs; 1 record waiting.")] * 2,
+        FOLLOW_DEADLINE_S,
+        "both to be missed",
+    )
 
 
 async def test_a_worker_logs_json_where_no_terminal_is(office: Office) -> None:

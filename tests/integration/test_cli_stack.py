@@ -189,14 +189,35 @@ def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., 
         "forwarded to their home": 100,
         "dead-lettered": 25,
         "tickets left": 0,
+        "tickets with a document": 1000,
+        "tickets sold by statistics": 1000,
         "rejected: over_order_limit": 50,
         "rejected: unknown_event": 25,
         "rejected: request_id_reused": 10,
     }
     assert {name: int(counted[name]) for name in wanted} == wanted
     assert len(re.findall(r"p50 [\d.]+ ms, p99 [\d.]+ ms", told)) == 2
-    assert "1000 tickets sold" in told.splitlines()[-1]
-    assert told.splitlines()[-1].startswith("Audit: all agree. ")
+    assert int(counted["documents announced"]) - int(counted["documents removed"]) == 1000
+    *_, summary, path = told.splitlines()
+    assert summary.startswith("Audit: all agree. ")
+    assert "1000 tickets sold, 1000 documents" in summary
+    assert Path(path).is_absolute()
+    assert Path(path).read_bytes().startswith(b"%PDF-")
+
+
+def test_a_demo_keeps_to_its_own_folders(
+    start: Callable[..., Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever store the settings name, and whatever lies in the folder that it is given."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    others = tmp_path / "stack" / "documents" / "42" / "42-000001.r-1.pdf"
+    others.parent.mkdir(parents=True)
+    others.write_bytes(b"mine")
+    demo = start("demo", "--folder", str(tmp_path / "stack"))
+    assert demo.wait() == ExitStatus.OK, demo.log_text()
+    assert demo.log_text().splitlines()[-1].startswith(str(tmp_path / "cache"))
+    assert others.read_bytes() == b"mine"
+    assert {path.name for path in (tmp_path / "stack").iterdir()} == {"documents", "lock"}
 
 
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(start: Callable[..., Running]) -> None:

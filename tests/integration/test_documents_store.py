@@ -111,6 +111,7 @@ async def test_what_was_put_is_read_listed_and_removed(store: DocumentStore) -> 
     await store.put("43/43-000001.r-1.pdf", b"three")
     assert await store.read("42/42-000001.r:1.pdf") == b"two"
     assert await names(store) == ["42/42-000001.r:1.pdf", "43/43-000001.r-1.pdf"]
+    assert sorted(await store.folders()) == ["42", "43"]
     for _ in range(2):
         await store.remove("42/42-000001.r:1.pdf")
     assert await store.read("42/42-000001.r:1.pdf") is None

@@ -1,0 +1,43 @@
+"""The processes downstream of the ledger: whether anybody has ever run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from boxoffice.audit.servers import committed_offsets, member_count
+from boxoffice.kafka import admin, group_id, reader, topic_partitions
+from boxoffice.settings import Settings
+from boxoffice.topic_admin import describe_topics
+from topics import TopicDefinition, event_stats, ticket_documents
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A process that reads the ledger, and the topic that it writes to on the ledger's partitions."""
+
+    process: str
+    writes: TopicDefinition
+
+
+STATISTICS = Downstream("stats", event_stats.TOPIC)
+DOCUMENTS = Downstream("documents", ticket_documents.TOPIC)
+
+
+async def has_run(settings: Settings, downstream: Downstream) -> bool:
+    """Whether a process has ever run here.
+
+    Its consumer group says so, or its topic: Kafka forgets a group that was empty for days.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    group = group_id(settings, downstream.process)
+    async with admin(settings) as client:
+        if await committed_offsets(client, group) or await member_count(client, group):
+            return True
+    [topic] = [report for report in await describe_topics(settings) if report.definition is downstream.writes]
+    if topic.existing is None:
+        return False
+    partitions = topic_partitions(topic.name, topic.existing.partitions)
+    async with reader(settings, partitions) as consumer:
+        return any((await consumer.end_offsets(partitions)).values())
