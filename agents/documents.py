@@ -55,7 +55,10 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
         await making.stop()
 
     def details() -> dict[str, Any]:
-        return {"documents": {"waiting": making.progress.tickets, "store_failing": making.store.failing}}
+        return {
+            "documents": {"waiting": making.progress.tickets},
+            "waits_for": ["document store"] if making.store.failing else [],
+        }
 
     return app, worker.make_health(app, settings, "documents", details)
 

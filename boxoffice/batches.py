@@ -370,6 +370,14 @@ class BatchConsumer(driver.Consumer):
         if tp in self._behind_acked:
             self._behind_acked[tp] = offset
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it has begun, and is connected to no broker now."""
+        consumer = self._thread._consumer
+        return consumer is not None and not any(
+            connection.connected() for connection in list(consumer._client._conns.values())
+        )
+
     def positions(self) -> dict[TP, tuple[int, int]]:
         """Of each batch partition: the offset behind what was dealt with, and the partition's end."""
         dealt_with = {tp: self._dealt_with(tp) for tp in self._next}

@@ -1,9 +1,12 @@
 """A process' own small web server: metrics, and whether it is alive, ready and well.
 
 * ``/metrics`` for Prometheus.
-* ``/health/live``: 200 while the process gets on: where commands wait, some were dealt with lately.
+* ``/health/live``: 200 while the process gets on: where records wait, some were dealt with lately, or it waits
+  for an outside server, which a new start would not help.
 * ``/health/ready``: 200 once its partitions are taken over and no rebalance is going on.
 * ``/health``: the whole picture as JSON.
+
+How the process is it also says in Redis (:mod:`boxoffice.presence`).
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 import structlog
@@ -23,7 +27,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from boxoffice import metrics
 from boxoffice.batches import BatchConsumer
+from boxoffice.presence import Presence, ProcessState
 from boxoffice.settings import Settings
+from models.facts import at_text
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +53,10 @@ class Progress:
             self.stuck_since_s.setdefault(tp, now_s)
         self.position[tp] = position
 
+    def excuse(self, now_s: float) -> None:
+        """What stands still has a good reason: count from now on."""
+        self.stuck_since_s = dict.fromkeys(self.stuck_since_s, now_s)
+
     def forget(self, kept: set[TP]) -> None:
         """Drop partitions that are not assigned any more."""
         for tp in set(self.lag) - kept:
@@ -60,8 +70,23 @@ class Progress:
         return max((now_s - since_s for since_s in self.stuck_since_s.values()), default=0.0)
 
 
+@dataclass
+class Outages:
+    """The outside servers that a process waits for, and since when."""
+
+    since_s: dict[str, float] = field(default_factory=dict)
+
+    def observe(self, servers: Iterable[str], now_s: float) -> None:
+        """Note which do not serve now."""
+        self.since_s = {server: self.since_s.get(server, now_s) for server in servers}
+
+
 class Health:
-    """Watches a process' progress and serves it. ``details`` are what the process itself knows."""
+    """Watches a process' progress and serves it, also to Redis.
+
+    ``details`` are what the process itself knows. Two of its members are understood here: ``waits_for``, the
+    names of outside servers without which it cannot get on now, and ``fallback``, whether that is ``active``.
+    """
 
     def __init__(
         self,
@@ -77,9 +102,12 @@ class Health:
         self._is_ready = is_ready
         self._details = details
         self._started_s = monotonic()
+        self._started_at = at_text(int(time() * 1000))
         self._progress = Progress()
+        self._outages = Outages()
+        self._presence = Presence(settings, process)
         self._runner: web.AppRunner | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -95,7 +123,7 @@ class Health:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await self._listen(self._settings.health_port)
-        self._watching = asyncio.create_task(self._watch())
+        self._running = [asyncio.create_task(self._watch()), asyncio.create_task(self._say())]
         log.info("health and metrics", host=self._settings.health_host, port=self.port)
 
     async def _listen(self, port: int) -> None:
@@ -111,10 +139,11 @@ class Health:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Stop listening."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        """Stop listening, and be there no more."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._presence.take_back()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -123,61 +152,96 @@ class Health:
             self.observe()
             await asyncio.sleep(WATCH_INTERVAL_S)
 
+    async def _say(self) -> None:
+        while True:
+            await self._presence.say(self.state())
+            await asyncio.sleep(self._settings.presence_interval_s)
+
     def observe(self) -> None:
-        """Look how far the partitions are."""
-        positions = self._consumer().positions()
+        """Look how far the partitions are, and what the process waits for."""
+        now_s = monotonic()
+        consumer = self._consumer()
+        positions = consumer.positions()
         self._progress.forget(set(positions))
         for tp, (position, end) in positions.items():
-            self._progress.observe(tp, position, end, monotonic())
+            self._progress.observe(tp, position, end, now_s)
             metrics.LAG.labels(str(tp.partition)).set(self._progress.lag[tp])
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        self.observe()
-        text = await asyncio.to_thread(generate_latest, metrics.REGISTRY)
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        servers = [*self._details().get("waits_for", ()), *(["Kafka"] if consumer.is_cut_off else [])]
+        self._outages.observe(servers, now_s)
+        if self._outages.since_s:
+            self._progress.excuse(now_s)
 
     @property
     def is_live(self) -> bool:
-        """Whether it gets on."""
+        """Whether it gets on, or would but for an outside server."""
         return self._progress.longest_stuck_s(monotonic()) < self._settings.health_stuck_after_s
+
+    def state(self) -> ProcessState:
+        """How the process is now."""
+        self.observe()
+        fallback = self._details().get("fallback")
+        return ProcessState(
+            process=self._process,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            health=f"{self._settings.health_host}:{self.port}",
+            started_at=self._started_at,
+            uptime_s=round(monotonic() - self._started_s, 1),
+            memory_bytes=_memory_bytes(),
+            cpu_s=_cpu_s(),
+            live=self.is_live,
+            ready=self._is_ready(),
+            waits_for=list(self._outages.since_s),
+            using_fallback=fallback["active"] if fallback is not None else None,
+        )
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self.observe()
+        text = await asyncio.to_thread(generate_latest, metrics.REGISTRIES[self._process])
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, _: web.Request) -> web.Response:
         self.observe()
-        return _state("live", self.is_live)
+        return _answer("live", self.is_live)
 
     async def _ready(self, _: web.Request) -> web.Response:
-        return _state("ready", self._is_ready())
+        return _answer("ready", self._is_ready())
 
     async def _health(self, _: web.Request) -> web.Response:
-        self.observe()
-        well = self.is_live and self._is_ready()
+        state = self.state()
+        well = state.live and state.ready and not state.waits_for
+        now_s = monotonic()
         return web.json_response(
             {
-                "process": self._process,
+                "process": state.process,
                 "status": "ok" if well else "unwell",
-                "live": self.is_live,
-                "ready": self._is_ready(),
-                "uptime_s": round(monotonic() - self._started_s, 1),
+                "live": state.live,
+                "ready": state.ready,
+                "uptime_s": state.uptime_s,
                 "lag": {str(tp.partition): lag for tp, lag in sorted(self._progress.lag.items())},
-                "stuck_s": round(self._progress.longest_stuck_s(monotonic()), 1),
-                "resources": _resources(),
+                "stuck_s": round(self._progress.longest_stuck_s(now_s), 1),
+                "resources": {"memory_bytes": state.memory_bytes, "cpu_s": state.cpu_s},
                 **self._details(),
+                "waits_for": [
+                    {"server": server, "for_s": round(now_s - since_s, 1)}
+                    for server, since_s in self._outages.since_s.items()
+                ],
             },
             status=200 if well else 503,
         )
 
 
-def _state(name: str, holds: bool) -> web.Response:
+def _answer(name: str, holds: bool) -> web.Response:
     return web.json_response({name: holds}, status=200 if holds else 503)
 
 
-def _resources() -> dict[str, float]:
-    """What the process has used: memory now where the system tells, else its peak; CPU seconds."""
+def _cpu_s() -> float:
     times = os.times()
-    return {"memory_bytes": _memory_bytes(), "cpu_s": round(times.user + times.system, 2)}
+    return round(times.user + times.system, 2)
 
 
 def _memory_bytes() -> int:
+    """What the process holds now where the system tells, else its peak."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123  # read at once, each time
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

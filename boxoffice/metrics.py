@@ -1,5 +1,6 @@
 """What the processes count and measure, for Prometheus. Every metric is defined here and nowhere else.
 
+A process serves the metrics that it sets and no other: each metric stands in the registry of its process.
 The hot path pays once a batch, not once a ticket: it counts a batch's outcomes and adds each sum.
 """
 
@@ -9,12 +10,19 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
 from models.facts import Fact
 
-REGISTRY: Final = CollectorRegistry()
+PURCHASES: Final = CollectorRegistry()
+DOCUMENTS: Final = CollectorRegistry()
+STATS: Final = CollectorRegistry()
+REGISTRIES: Final = {"purchases": PURCHASES, "documents": DOCUMENTS, "stats": STATS}
+"""What each process serves."""
+
+# Each counter and histogram would bring a metric of its own that says when it was made.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _FAST_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SLOW_S: Final = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -25,89 +33,93 @@ DECISIONS: Final = Counter(
     "boxoffice_decisions",
     "Commands answered, by the fact's type, the reason of a refusal, and who decided.",
     ["outcome", "reason", "decided_by"],
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 BATCH_COMMANDS: Final = Histogram(
-    "boxoffice_batch_commands", "Commands decided at once.", buckets=_SIZES, registry=REGISTRY
+    "boxoffice_batch_commands", "Commands decided at once.", buckets=_SIZES, registry=PURCHASES
 )
 BATCH_DURATION: Final = Histogram(
     "boxoffice_batch_duration_seconds",
     "From taking a batch to its publishing: deciding, and Redis.",
     buckets=_FAST_S,
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 PUBLISH_DURATION: Final = Histogram(
     "boxoffice_publish_duration_seconds",
     "Until the broker acknowledged a batch's records.",
     buckets=_FAST_S,
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 FORWARDED: Final = Counter(
-    "boxoffice_forwarded_commands", "Commands found away from home and sent there.", registry=REGISTRY
-)
-DEAD_LETTERS: Final = Counter(
-    "boxoffice_dead_letters", "Records that went to dead-letters.", ["process"], registry=REGISTRY
+    "boxoffice_forwarded_commands", "Commands found away from home and sent there.", registry=PURCHASES
 )
 REDIS_DURATION: Final = Histogram(
     "boxoffice_redis_call_duration_seconds",
     "One round trip to Redis for a batch.",
     buckets=_FAST_S,
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 REDIS_ERRORS: Final = Counter(
-    "boxoffice_redis_errors", "Calls that Redis did not serve, by the error's class.", ["error"], registry=REGISTRY
+    "boxoffice_redis_errors", "Calls that Redis did not serve, by the error's class.", ["error"], registry=PURCHASES
 )
 FALLBACK_ACTIVE: Final = Gauge(
-    "boxoffice_fallback_active", "1 while Redis is down and the table decides alone.", registry=REGISTRY
+    "boxoffice_fallback_active", "1 while Redis is down and the table decides alone.", registry=PURCHASES
 )
-FALLBACKS: Final = Counter("boxoffice_fallbacks", "Times that Redis was found down.", registry=REGISTRY)
-BACKLOG: Final = Gauge("boxoffice_backlog_facts", "Facts that Redis has not yet applied.", registry=REGISTRY)
+FALLBACKS: Final = Counter("boxoffice_fallbacks", "Times that Redis was found down.", registry=PURCHASES)
+BACKLOG: Final = Gauge("boxoffice_backlog_facts", "Facts that Redis has not yet applied.", registry=PURCHASES)
 COPIES: Final = Gauge(
     "boxoffice_event_copies",
     "Events of this worker, by the state of their copy in Redis.",
     ["state"],
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 DIVERGENCES: Final = Counter(
-    "boxoffice_redis_divergences", "Times that Redis decided otherwise than the ledger.", registry=REGISTRY
+    "boxoffice_redis_divergences", "Times that Redis decided otherwise than the ledger.", registry=PURCHASES
 )
-REBUILDS: Final = Counter("boxoffice_event_rebuilds", "Events loaded into Redis from the table.", registry=REGISTRY)
+REBUILDS: Final = Counter("boxoffice_event_rebuilds", "Events loaded into Redis from the table.", registry=PURCHASES)
 LEDGER_RECORDS: Final = Gauge(
-    "boxoffice_ledger_records", "Records on a ledger partition.", ["partition"], registry=REGISTRY
+    "boxoffice_ledger_records", "Records on a ledger partition.", ["partition"], registry=PURCHASES
 )
-RECOVERIES: Final = Counter("boxoffice_recoveries", "Times that partitions were taken over.", registry=REGISTRY)
+RECOVERIES: Final = Counter("boxoffice_recoveries", "Times that partitions were taken over.", registry=PURCHASES)
 RECOVERY_DURATION: Final = Histogram(
     "boxoffice_recovery_duration_seconds",
     "Taking partitions over, until they are ready.",
     buckets=_SLOW_S,
-    registry=REGISTRY,
+    registry=PURCHASES,
 )
 DAMAGED_RECORDS: Final = Counter(
-    "boxoffice_damaged_ledger_records", "Ledger records that could not be read.", registry=REGISTRY
+    "boxoffice_damaged_ledger_records", "Ledger records that could not be read.", registry=PURCHASES
 )
 PARTITIONS: Final = Gauge(
-    "boxoffice_partitions", "Partitions of this worker: ready, or refused.", ["state"], registry=REGISTRY
+    "boxoffice_partitions", "Partitions of this worker: ready, or refused.", ["state"], registry=PURCHASES
 )
-# All processes
+# Several processes
+DEAD_LETTERS: Final = Counter(
+    "boxoffice_dead_letters", "Records that went to dead-letters.", ["process"], registry=None
+)
 LAG: Final = Gauge(
-    "boxoffice_lag_records", "Records of a partition that are not yet dealt with.", ["partition"], registry=REGISTRY
+    "boxoffice_lag_records", "Records of a partition that are not yet dealt with.", ["partition"], registry=None
 )
+for _registry in (PURCHASES, DOCUMENTS):
+    _registry.register(DEAD_LETTERS)
+for _registry in REGISTRIES.values():
+    _registry.register(LAG)
 # Documents
-DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=REGISTRY)
+DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
 DOCUMENTS_FAILED: Final = Counter(
-    "boxoffice_documents_failed", "Documents that could not be made and went to dead-letters.", registry=REGISTRY
+    "boxoffice_documents_failed", "Documents that could not be made and went to dead-letters.", registry=DOCUMENTS
 )
 DOCUMENTS_REMOVED: Final = Counter(
-    "boxoffice_documents_removed", "Documents removed, by why.", ["why"], registry=REGISTRY
+    "boxoffice_documents_removed", "Documents removed, by why.", ["why"], registry=DOCUMENTS
 )
-DOCUMENTS_WAITING: Final = Gauge("boxoffice_documents_waiting", "Documents to be made.", registry=REGISTRY)
-DOCUMENT_BYTES: Final = Counter("boxoffice_document_bytes", "Size of the documents made.", registry=REGISTRY)
+DOCUMENTS_WAITING: Final = Gauge("boxoffice_documents_waiting", "Documents to be made.", registry=DOCUMENTS)
+DOCUMENT_BYTES: Final = Counter("boxoffice_document_bytes", "Size of the documents made.", registry=DOCUMENTS)
 RENDER_DURATION: Final = Histogram(
-    "boxoffice_render_duration_seconds", "Rendering one document.", buckets=_FAST_S, registry=REGISTRY
+    "boxoffice_render_duration_seconds", "Rendering one document.", buckets=_FAST_S, registry=DOCUMENTS
 )
-CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", registry=REGISTRY)
+CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", registry=DOCUMENTS)
 # Statistics
-STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=REGISTRY)
+STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=STATS)
 
 
 def count_decisions(facts: Iterable[Fact]) -> None:

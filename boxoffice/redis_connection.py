@@ -11,11 +11,15 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
 
 from boxoffice.errors import SettingsError
 from boxoffice.settings import Settings
 
 RedisClient: TypeAlias = Redis | RedisCluster
+
+FAILURES: Final = (RedisError, RedisClusterException, TimeoutError, OSError)
+"""What a Redis that cannot serve makes redis-py raise."""
 
 _FOR_SENTINELS: Final = ("sentinel_username", "sentinel_password")
 _PORTS: Final = range(1, 65_536)

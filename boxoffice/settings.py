@@ -211,6 +211,9 @@ class Settings(BaseSettings):
     health_stuck_after_s: int = _setting(
         60, "A process that leaves waiting records alone for so long is not alive.", unit="s", ge=1, le=3_600
     )
+    presence_interval_s: float = _setting(
+        3.0, "How often each process says in Redis that it is there, and how it is.", unit="s", ge=0.1, le=600
+    )
     log_format: Literal["auto", "json", "console"] = _setting(
         "auto", "How log lines look; auto is console on a terminal, else json."
     )

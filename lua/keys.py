@@ -38,3 +38,8 @@ def event_statistics_key(prefix: str, event_id: str) -> str:
 def global_statistics_key(prefix: str) -> str:
     """Hash: partition → absolute figures of its events, as JSON; whoever reads it adds them up."""
     return f"{prefix}global:stats"
+
+
+def process_key(prefix: str, process: str, instance: str) -> str:
+    """String: what one running process says of itself, as JSON. It expires soon after the process ended."""
+    return f"{prefix}process:{process}:{instance}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,25 +19,18 @@ from boxoffice.cli.tables import print_json, say
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from boxoffice.presence import ProcessState
     from boxoffice.statistics.reading import Report
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _MOST_ROWS = 40
 """Events shown one by one: those that sold last."""
 
-_HEADINGS = (
-    "event",
-    "name",
-    "sold#",
-    "left#",
-    "issued#",
-    "rejected#",
-    "cancelled#",
-    "revenue#",
-    "last sale",
-    "tickets/s",
-)
-_CHART_WIDTH = 20
+_HEADINGS = ("event", "name", "sold#", "left#", "rejected#", "revenue#", "last sale", "tickets/s")
+_CHART_HEIGHT = 4
+_ROW_CHART_WIDTH = 12
+_CHART_STYLE = "green"
+_MB = 1_000_000
 
 
 def stats(
@@ -45,7 +40,11 @@ def stats(
     ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was sold of each event and how fast; from Redis, or where it is down from the topic."""
+    """Show what was sold of each event and how fast; from Redis, or where it is down from the topic.
+
+    Processes are those that say in Redis that they run. PDFs are counted by what ticket-documents announces of
+    the last 30 days, less those of cancelled tickets; what lies in the store, 'boxoffice documents status' shows.
+    """
     from boxoffice.cli.signals import until_told_to_stop
 
     work = _watch(interval_s, as_json=as_json) if watch else _show(as_json=as_json)
@@ -75,7 +74,7 @@ async def _watch(interval_s: float, *, as_json: bool) -> None:
     async with aclosing(Reader(load_settings())) as reader:
         with _screen(as_json=as_json) as show:
             while True:
-                show(await reader.read())
+                show(await reader.read(patience_s=interval_s))
                 await asyncio.sleep(interval_s)
 
 
@@ -113,42 +112,78 @@ def picture(report: Report) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in _HEADINGS:
-        table.add_column(heading.rstrip("#"), justify="right" if heading.endswith("#") else "left", no_wrap=True)
+        # Where there is no room, names are cut.
+        justify: Literal["left", "right"] = "right" if heading.endswith("#") else "left"
+        table.add_column(heading.rstrip("#"), justify=justify, no_wrap=heading != "name")
+    table.columns[-1].style = _CHART_STYLE
     for figures in _latest(report.events):
-        table.add_row(*(Text(str(cell)) for cell in _row(figures)))
-    lines = [*_summary(report)]
-    if len(report.events) > _MOST_ROWS:
-        lines.append(f"The {_MOST_ROWS} events that sold last:")
-    return Group(*(Text(line) for line in lines), table)
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _row(figures)))
+    sold = report.totals["sold_by_second"]["sold"]
+    return Group(
+        Text(_sales(report), style="bold"),
+        *map(Text, _system(report)),
+        Text(),
+        Text(f"tickets a second, the last minute in which any was sold: newest {sold[-1]:,}, most {max(sold):,}"),
+        *(Text(row, style=_CHART_STYLE) for row in chart(sold, _CHART_HEIGHT)),
+        *([Text(f"The {_MOST_ROWS} events that sold last:")] if len(report.events) > _MOST_ROWS else []),
+        table,
+    )
 
 
-def _summary(report: Report) -> list[str]:
-    totals, sold = report.totals, report.totals["sold_by_second"]["sold"]
-    source = "" if report.redis_connected else "   Redis is down: read from the topic"
+def _sales(report: Report) -> str:
+    totals = report.totals
     revenue = ", ".join(money(amount, currency) for currency, amount in totals["revenue"].items())
-    return [
-        f"{totals['events']} events   {totals['sold']:,} of {totals['issued']:,} tickets sold   "
-        f"{totals['remaining']:,} left   {revenue}{source}",
-        f"tickets a second, the last minute in which any was sold (most: {max(sold):,}; newest: {sold[-1]:,})",
-        chart(sold),
-    ]
+    return (
+        f"{totals['events']:,} events   {totals['sold']:,} of {totals['issued']:,} tickets sold   "
+        f"{totals['remaining']:,} left   {revenue}"
+    ).rstrip()
 
 
-def _row(figures: dict[str, Any]) -> tuple[object, ...]:
+def _system(report: Report) -> Iterator[str]:
+    documents = report.documents
+    pdfs = f"{documents.tickets:,} PDFs, {documents.size_bytes / _MB:,.1f} MB" if documents else "PDFs not counted"
+    if report.redis_connected:
+        yield f"{_processes(report)}   {pdfs}"
+    else:
+        yield f"Redis is down: tickets are sold without it, and this was read from the topic   {pdfs}"
+    if report.using_fallback and report.redis_connected:
+        yield "Some process decides without Redis."
+    for state in report.processes.states:
+        if complaint := _complaint(state):
+            yield f"{state.process} on {state.host} (process {state.pid}, {state.health}) {complaint}."
+    for key in report.processes.unreadable:
+        yield f"What lies under {key} in Redis is no process."
+
+
+def _processes(report: Report) -> str:
+    if report.uptime_s is None or report.memory_bytes is None:
+        return "no process says that it runs"
+    counts = Counter(state.process for state in report.processes.states)
+    running = ", ".join(f"{process} {count}" for process, count in counts.items())
+    return f"{running}   up {timedelta(seconds=int(report.uptime_s))}   {report.memory_bytes / _MB:,.0f} MB"
+
+
+def _complaint(state: ProcessState) -> str:
+    if state.waits_for:
+        return f"waits for {', '.join(state.waits_for)}"
+    if not state.live:
+        return "does not get on"
+    return "" if state.ready else "is not ready"
+
+
+def _row(figures: dict[str, Any]) -> tuple[str, ...]:
     revenue = figures["revenue"]
     return (
         figures["event_id"],
-        figures["name"][:40],
+        figures["name"],
         f"{figures['sold']:,}",
         f"{figures['remaining']:,}",
-        f"{figures['issued']:,}",
         f"{sum(figures['rejected'].values()):,}",
-        f"{figures['cancelled']:,}",
         money(revenue["amount"], revenue["currency"]),
-        figures["last_sale_at"] or "",
-        chart(figures["sold_by_second"]["sold"][-_CHART_WIDTH:]),
+        (figures["last_sale_at"] or "")[5:16].replace("T", " "),
+        *chart(figures["sold_by_second"]["sold"][-_ROW_CHART_WIDTH:]),
     )
 
 
@@ -158,10 +193,14 @@ def _latest(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(events, key=lambda figures: figures["last_sale_at"] or "", reverse=True)[:_MOST_ROWS]
 
 
-def chart(counts: Sequence[int]) -> str:
-    """A bar for each count, as high as it is beside the highest."""
+def chart(counts: Sequence[int], height: int = 1) -> list[str]:
+    """A bar for each count, as high as it is beside the highest; ``height`` lines, the highest first."""
     highest = max(counts, default=0) or 1
-    return "".join(_BARS[-(-count * (len(_BARS) - 1) // highest)] for count in counts)
+    parts = len(_BARS) - 1
+    heights = [-(-count * parts * height // highest) for count in counts]
+    return [
+        "".join(_BARS[min(max(of - parts * below, 0), parts)] for of in heights) for below in reversed(range(height))
+    ]
 
 
 def money(amount: int, currency: str) -> str:

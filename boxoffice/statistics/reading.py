@@ -1,49 +1,61 @@
-"""Read the newest figures: from Redis, or its replica, and from ``event-stats`` where Redis does not have them."""
+"""Read the newest figures: from Redis, or its replica, and from ``event-stats`` where Redis does not have them.
+
+What the processes say of themselves is read beside them, and documents are counted by their announcements.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 from pydantic_core import from_json
 
-from boxoffice.errors import SettingsError
+from boxoffice.documents.counting import Announced, DocumentCounter
+from boxoffice.errors import BoxOfficeError, SettingsError
 from boxoffice.kafka import read_between, reader, topic_partitions
+from boxoffice.presence import Presences, ProcessState, read_presences
+from boxoffice.redis_connection import FAILURES, RedisClient, connect
 from boxoffice.settings import Settings
 from boxoffice.statistics.figures import Figures, Totals, totals_of_events, totals_of_partitions
 from boxoffice.statistics.redis_figures import RedisFigures
-from boxoffice.statistics.redis_publishing import FAILURES
 from boxoffice.topic_admin import check_topics
 from topics import event_stats
 
 
 @dataclass(frozen=True)
-class Processes:
-    """What processes say of themselves; None where nobody was asked."""
-
-    using_fallback: bool | None = None
-    uptime_s: float | None = None
-    memory_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Documents:
-    """Tickets that were drawn."""
-
-    tickets: int = 0
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True)
 class Report:
-    """Statistics as they were read at one time."""
+    """Statistics as they were read at one time; ``documents`` are None where nothing counts them."""
 
     totals: Totals
     events: Sequence[Figures]
     redis_connected: bool
-    processes: Processes = Processes()
-    documents: Documents = Documents()
+    processes: Presences
+    documents: Announced | None
+
+    @property
+    def using_fallback(self) -> bool | None:
+        """Whether any process decides without Redis; None if nobody knows.
+
+        Of a Redis that is down nobody can hear so, but then none decides with it.
+        """
+        if not self.redis_connected:
+            return True
+        told = [of.using_fallback for of in self.processes.states if of.using_fallback is not None]
+        return any(told) if told else None
+
+    @property
+    def uptime_s(self) -> float | None:
+        """For how long the process runs that runs longest; None if nobody knows of any."""
+        return max((of.uptime_s for of in self.processes.states), default=None)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What all processes hold; None if nobody knows of any."""
+        return sum(of.memory_bytes for of in self.processes.states) if self.processes.states else None
 
 
 class Reader:
@@ -51,31 +63,58 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis = _figures_in_redis(settings)
+        self._figures, self._redis = _connected(settings)
+        self._counter = DocumentCounter(settings)
+        self._counting: asyncio.Task[Announced | None] | None = None
+        self._documents: Announced | None = None
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.gather(self._counting, return_exceptions=True)
+        await self._figures.aclose()
         await self._redis.aclose()
 
-    async def read(self) -> Report:
+    async def read(self, patience_s: float | None = None) -> Report:
         """The newest statistics.
+
+        Documents may take longer to be counted than ``patience_s``: then the report has the last count, and it
+        goes on meanwhile.
 
         Raises:
             UnreachableError: neither Redis nor Kafka answered.
             TopicsError: Redis has none, and there is no topic either.
         """
-        try:
-            partitions = await self._redis.read_totals()
-            events = await self._redis.read_events()
-        except FAILURES:
-            return await self._read_topic(redis_connected=False)
-        if not partitions:
-            return await self._read_topic(redis_connected=True)
-        return Report(totals_of_partitions(partitions), _in_order(events), redis_connected=True)
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._count())
+        in_redis = await self._read_redis()
+        partitions, events, processes = in_redis or ([], [], Presences())
+        if partitions:
+            totals = totals_of_partitions(partitions)
+        else:
+            events = list((await read_topic(self._settings)).values())
+            totals = totals_of_events(events)
+        if (await asyncio.wait([self._counting], timeout=patience_s))[0]:
+            self._documents = self._counting.result()
+        return Report(totals, _in_order(events), in_redis is not None, processes, self._documents)
 
-    async def _read_topic(self, *, redis_connected: bool) -> Report:
-        events = _in_order(list((await read_topic(self._settings)).values()))
-        return Report(totals_of_events(events), events, redis_connected)
+    async def _read_redis(self) -> tuple[list[Totals], list[Figures], Presences] | None:
+        """What lies in Redis; None if it is down."""
+        try:
+            return (
+                await self._figures.read_totals(),
+                await self._figures.read_events(),
+                await read_presences(self._redis, self._settings.topic_prefix),
+            )
+        except FAILURES:
+            return None
+
+    async def _count(self) -> Announced | None:
+        try:
+            return await self._counter.count()
+        except (BoxOfficeError, KafkaError, OSError):
+            return None
 
 
 async def read_topic(settings: Settings) -> dict[str, Figures]:
@@ -93,15 +132,17 @@ async def read_topic(settings: Settings) -> dict[str, Figures]:
         for tp in partitions:
             async for records in read_between(consumer, tp, starts[tp], ends[tp]):
                 for record in records:
-                    _take(found, (record.key or b"").decode(), record.value)
+                    take_record(found, record)
     return found
 
 
-def _take(found: dict[str, Figures], event_id: str, value: bytes | None) -> None:
-    if value is None:
+def take_record(found: dict[str, Figures], record: ConsumerRecord[bytes, bytes]) -> None:
+    """Put what a record of ``event-stats`` says among the newest figures of each event."""
+    event_id = (record.key or b"").decode()
+    if record.value is None:
         found.pop(event_id, None)
         return
-    figures: Figures = from_json(value)
+    figures: Figures = from_json(record.value)
     # A replaced worker's last words are older than what its successor said before.
     if event_id not in found or found[event_id]["seq"] <= figures["seq"]:
         found[event_id] = figures
@@ -111,19 +152,20 @@ def _in_order(events: list[Figures]) -> list[Figures]:
     return sorted(events, key=lambda figures: int(figures["event_id"]))
 
 
-def _figures_in_redis(settings: Settings) -> RedisFigures:
-    """Those of the replica, if there is one."""
+def _connected(settings: Settings) -> tuple[RedisFigures, RedisClient]:
+    """To Redis, or to its replica if there is one."""
     if not settings.redis_replica_url.get_secret_value():
-        return RedisFigures(settings)
+        return RedisFigures(settings), connect(settings)
+    to_replica = settings.model_copy(update={"redis_url": settings.redis_replica_url})
     try:
-        return RedisFigures(settings.model_copy(update={"redis_url": settings.redis_replica_url}))
+        return RedisFigures(to_replica), connect(to_replica)
     except SettingsError as error:
         raise SettingsError(str(error).replace("BOXOFFICE_REDIS_URL", "BOXOFFICE_REDIS_REPLICA_URL")) from None
 
 
 def members(report: Report) -> dict[str, Any]:
     """The report as JSON, for dashboards."""
-    totals, documents = report.totals, report.documents
+    totals = report.totals
     return {
         "global": {
             "totalEvents": totals["events"],
@@ -139,12 +181,38 @@ def members(report: Report) -> dict[str, Any]:
         },
         "events": [_event_members(figures) for figures in report.events],
         "system": {
-            "usingFallback": report.processes.using_fallback,
+            "usingFallback": report.using_fallback,
             "redisConnected": report.redis_connected,
-            "uptime": report.processes.uptime_s,
-            "memoryUsage": report.processes.memory_bytes,
+            "uptime": report.uptime_s,
+            "memoryUsage": report.memory_bytes,
+            "processes": [_process_members(state) for state in report.processes.states],
+            "unreadableKeys": report.processes.unreadable,
         },
-        "pdf": {"totalTickets": documents.tickets, "totalSizeMB": round(documents.size_bytes / 1_000_000, 3)},
+        "pdf": _document_members(report.documents),
+    }
+
+
+def _process_members(state: ProcessState) -> dict[str, Any]:
+    return {
+        "process": state.process,
+        "host": state.host,
+        "pid": state.pid,
+        "health": state.health,
+        "startedAt": state.started_at,
+        "uptime": state.uptime_s,
+        "memoryUsage": state.memory_bytes,
+        "cpuTime": state.cpu_s,
+        "live": state.live,
+        "ready": state.ready,
+        "waitsFor": state.waits_for,
+        "usingFallback": state.using_fallback,
+    }
+
+
+def _document_members(documents: Announced | None) -> dict[str, Any]:
+    return {
+        "totalTickets": documents.tickets if documents else None,
+        "totalSizeMB": round(documents.size_bytes / 1_000_000, 3) if documents else None,
     }
 
 

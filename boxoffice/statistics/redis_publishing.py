@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from time import monotonic
 
 import structlog
-from redis.exceptions import RedisClusterException, RedisError
 
+from boxoffice.redis_connection import FAILURES
 from boxoffice.settings import Settings
 from boxoffice.statistics.figures import Sums, partition_totals
 from boxoffice.statistics.publishing import EndingOnFailure, Publisher
@@ -15,9 +15,6 @@ from boxoffice.statistics.redis_figures import RedisFigures
 from models.statistics import Statistics
 
 log = structlog.get_logger(__name__)
-
-FAILURES = (RedisError, RedisClusterException, TimeoutError, OSError)
-"""What a Redis that cannot serve makes redis-py raise."""
 
 
 class _Given:
@@ -73,7 +70,9 @@ class RedisPublisher(Publisher):
             self._pause_s = self._first_pause_s
 
     async def _publish_partition(self, number: int) -> None:
-        ids, given, row = self._changed[number], self._given[number], self._owned[number].row
+        given, row = self._given[number], self._owned[number].row
+        # Also what the batch has folded that is being counted now: the totals say how far they go.
+        ids = self._changed[number] | self._owned[number].touched.keys()
         figures = {event_id: self._figures(number, event_id) for event_id in ids}
         # What is touched from here on is newer than what is sent.
         del self._changed[number]

@@ -13,20 +13,25 @@ import pytest
 from pydantic import SecretStr
 
 from boxoffice import kafka
+from boxoffice.documents.counting import DocumentCounter
 from boxoffice.errors import ExitStatus
+from boxoffice.presence import Presence
 from boxoffice.redis_connection import connect
 from boxoffice.settings import Settings
 from boxoffice.statistics.figures import Sums, event_figures, partition_totals, stats_record
 from boxoffice.statistics.reading import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.topic_admin import create_topics
-from lua.keys import event_statistics_key, global_statistics_key
+from lua.keys import event_statistics_key, global_statistics_key, process_key
 from models.commands import Command
+from models.documents import DocumentAnnouncement, write_announcement
 from models.ledger import Ledger
 from models.statistics import EventStatistics, Statistics
+from tests.integration.test_presence import state
 from tests.office import Office, boxoffice_path, until
 from tests.servers import KafkaAddress, NewRedis, RedisAddress
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, opening, purchase
+from tests.unit.test_documents_counting import cancelled, sold
 from tests.unit.test_ledger import decide_after
 from tests.unit.test_statistics import folded
 
@@ -121,6 +126,8 @@ async def test_redis_is_read_and_says_the_same_as_the_topic(office: Office) -> N
     assert_shown(from_topic)
     assert from_redis["events"] == from_topic["events"]
     assert (from_redis["system"]["redisConnected"], from_topic["system"]["redisConnected"]) == (True, False)
+    # Whoever cannot be asked cannot use it either.
+    assert from_topic["system"]["usingFallback"] is True
 
 
 async def test_the_topic_is_read_where_redis_is_empty(office: Office) -> None:
@@ -164,9 +171,85 @@ async def test_events_are_shown_with_a_chart_of_their_sales(office: Office) -> N
     await write_to_redis(office.settings, statistics())
     told = stats(office).stdout
     assert "2 events   6 of 13 tickets sold   7 left" in told
-    assert "▆█  ▃" in told
+    assert [line[-5:] for line in told.splitlines()[4:8]] == [" █   ", "▆█   ", "██  ▃", "██  █"]
     [row] = [line for line in told.splitlines() if line.split()[:1] == ["42"]]
-    assert row.split()[1:9] == ["Night", "at", "the", "Opera", "5", "5", "10", "1"]
+    assert row.split()[1:10] == ["Night", "at", "the", "Opera", "5", "5", "1", "22,500", "EUR"]
+    assert row.split()[-1] == "▆█"
+
+
+async def announce(office: Office, *announcements: DocumentAnnouncement) -> None:
+    topic = f"{office.settings.topic_prefix}ticket-documents"
+    async with kafka.producer(office.settings) as producer:
+        for one in announcements:
+            await producer.send_and_wait(topic, write_announcement(one), partition=one["seq"] % 4)
+        await producer.send_and_wait(topic, b"garbage", partition=1)
+
+
+async def test_documents_are_counted_by_their_announcements(office: Office) -> None:
+    await write_to_redis(office.settings, statistics())
+    await announce(office, sold(2, "42-000001", 10_000), sold(3, "42-000002", 20_000), cancelled(4, "42-000001", 2))
+    assert members(stats(office, "--json"))["pdf"] == {"totalTickets": 1, "totalSizeMB": 0.02}
+    assert "1 PDFs, 0.0 MB" in stats(office).stdout
+
+
+async def test_what_was_counted_is_not_read_again(office: Office) -> None:
+    counter = DocumentCounter(office.settings)
+    await announce(office, sold(2, "42-000001", 10_000))
+    assert (await counter.count()).tickets == 1
+    await announce(office, sold(3, "42-000002", 20_000), sold(2, "42-000001", 10_000))
+    counted = await counter.count()
+    assert (counted.tickets, counted.size_bytes) == (2, 30_000)
+
+
+async def test_figures_in_redis_are_shown_though_kafka_is_down(office: Office) -> None:
+    await write_to_redis(office.settings, statistics())
+    shown = members(stats(office, "--json", BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"))
+    assert shown["global"]["totalSold"] == 6
+    assert shown["pdf"] == {"totalTickets": None, "totalSizeMB": None}
+    assert "PDFs not counted" in stats(office, BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1").stdout
+
+
+async def test_the_system_is_what_its_processes_say(office: Office) -> None:
+    await write_to_redis(office.settings, statistics())
+    unknown = members(stats(office, "--json"))["system"]
+    assert unknown == {
+        "usingFallback": None,
+        "redisConnected": True,
+        "uptime": None,
+        "memoryUsage": None,
+        "processes": [],
+        "unreadableKeys": [],
+    }
+    said = [
+        state("documents", uptime_s=30.5, memory_bytes=2_000_000, waits_for=["document store"]),
+        state(uptime_s=20.0, memory_bytes=3_000_000, using_fallback=False),
+        state(uptime_s=10.0, memory_bytes=4_000_000, using_fallback=True),
+    ]
+    presences = [Presence(office.settings, one.process) for one in said]
+    client = connect(office.settings)
+    try:
+        for presence, one in zip(presences[:2], said[:2], strict=True):
+            await presence.say(one)
+        assert members(stats(office, "--json"))["system"]["usingFallback"] is False
+        await presences[2].say(said[2])
+        await client.execute_command("SET", process_key(office.settings.topic_prefix, "stats", "odd"), "garbage")
+        shown = members(stats(office, "--json"))["system"]
+        assert (shown["usingFallback"], shown["uptime"], shown["memoryUsage"]) == (True, 30.5, 9_000_000)
+        assert [(one["process"], one["waitsFor"]) for one in shown["processes"]] == [
+            ("documents", ["document store"]),
+            ("purchases", []),
+            ("purchases", []),
+        ]
+        assert shown["unreadableKeys"] == [f"{office.settings.topic_prefix}process:stats:odd"]
+        told = stats(office).stdout
+        assert "documents 1, purchases 2   up 0:00:30   9 MB" in told
+        assert "documents on box-1 (process 1, 127.0.0.1:9464) waits for document store." in told
+        assert "Some process decides without Redis." in told
+        assert "process:stats:odd in Redis is no process." in told
+    finally:
+        for presence in presences:
+            await presence.take_back()
+        await client.aclose()
 
 
 async def test_watching_goes_on_until_it_is_told_to_stop(office: Office, tmp_path: Path) -> None:

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from boxoffice import metrics
 from models.facts import Fact, Reason
 from tests.office import ROOT
 
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
+ALL = "purchases documents stats"
 
 
-def documented() -> set[tuple[str, str, str, str]]:
+class Metric(NamedTuple):
+    """A metric as it is exposed, and by which processes."""
+
+    name: str
+    kind: str
+    labels: frozenset[str]
+    processes: frozenset[str]
+    meaning: str
+
+
+def documented() -> set[Metric]:
+    """What docs/metrics.md names."""
     table = DOCUMENT.split("## Metrics")[1].split("## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", table, re.MULTILINE)
-    return {(name, kind, labels.replace("`", "").strip(), meaning) for name, kind, labels, meaning in rows}
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \| (.*) \|$", table, re.MULTILINE)
+    return {
+        Metric(name, kind, _names(labels.replace("`", "")), _names(processes.replace("all", ALL)), meaning)
+        for name, kind, labels, processes, meaning in rows
+    }
 
 
-def defined() -> set[tuple[str, str, str, str]]:
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.replace(",", " ").split())
+
+
+def defined() -> set[Metric]:
     found = set()
     for metric in metrics.defined():
         [described] = metric.describe()
         name = f"{described.name}_total" if described.type == "counter" else described.name
-        found.add((name, described.type, ", ".join(metric._labelnames), described.documentation))
+        processes = {
+            process
+            for process, registry in metrics.REGISTRIES.items()
+            if described.name in {collected.name for collected in registry.collect()}
+        }
+        labels = frozenset(metric._labelnames)
+        found.add(Metric(name, described.type, labels, frozenset(processes), described.documentation))
     return found
 
 
-def test_the_document_names_every_metric_and_no_other() -> None:
+def test_the_document_names_every_metric_and_no_other_and_who_serves_it() -> None:
     assert documented() == defined()
 
 
