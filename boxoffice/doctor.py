@@ -14,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
 from boxoffice.audit.report import number_of
-from boxoffice.audit.servers import committed_offsets, member_count, redis_client
 from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka import admin, group_id, read_between, reader, topic_partitions
+from boxoffice.servers import committed_offsets, member_count, redis_client
 from boxoffice.settings import Settings, masked
 from boxoffice.topic_admin import TopicReport, describe_topics
 from topics import TopicDefinition, purchase_requests, purchase_results

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from boxoffice.kafka import Headers, header
 from models.commands import MAX_HEADER_BYTES
 from models.facts import Source
-from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
+from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
@@ -45,8 +45,11 @@ def forward(record: Record, event_id: str) -> SideRecord:
     return event_id.encode(), record.value or b"", [*headers, (ORIGIN_HEADER, origin)]
 
 
-def dead_letter(record: Record, reason: str) -> SideRecord:
-    """The record whole, or as much of it as fits, with what is wrong and where it lies."""
+def dead_letter(record: Record, reason: str, ticket: str | None = None) -> SideRecord:
+    """The record whole, or as much of it as fits, with what is wrong and where it lies.
+
+    ``ticket`` is the one whose document could not be made of a fact.
+    """
     key, value = record.key, record.value or b""
     kept = _headers_that_fit(record.headers)
     whole_bytes = len(key or b"") + len(value) + headers_bytes(record.headers)
@@ -54,6 +57,8 @@ def dead_letter(record: Record, reason: str) -> SideRecord:
         (REASON_HEADER, reason.encode()),
         (POSITION_HEADER, f"{record.topic}:{record.partition}:{record.offset}".encode()),
     ]
+    if ticket is not None:
+        marks.append((TICKET_HEADER, ticket.encode()))
     if (
         len(key or b"") > MAX_DEAD_LETTER_KEY_BYTES
         or len(value) > MAX_DEAD_LETTER_BYTES

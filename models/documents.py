@@ -7,7 +7,6 @@ do not know.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -18,8 +17,6 @@ from models.commands import Buyer, EventIdText, RequestId
 from models.facts import At, PurchaseCancelled, PurchaseConfirmed
 
 SUFFIX: Final = ".pdf"
-
-_NOT_DRAWN: Final = re.compile(r"Ticket ([0-9]+-[0-9]+) could not be drawn: ")
 
 Ticket = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,17})-[0-9]{6,}$", description="EVENT-NNNNNN.")]
 Location = Annotated[str, Field(min_length=1, description="The document's URL in the store, without credentials.")]
@@ -128,17 +125,6 @@ def removed(fact: PurchaseCancelled, ticket: str, location: str) -> DocumentRemo
         "location": location,
         "at": fact["at"],
     }
-
-
-def not_drawn(ticket: str, why: str) -> str:
-    """The reason with which a fact becomes a dead letter, when one of its tickets could not be drawn."""
-    return f"Ticket {ticket} could not be drawn: {why}"
-
-
-def ticket_not_drawn(reason: str) -> str | None:
-    """The ticket in such a reason; None where a dead letter has another."""
-    found = _NOT_DRAWN.match(reason)
-    return found[1] if found else None
 
 
 def announcement_id(announcement: DocumentAnnouncement) -> str:

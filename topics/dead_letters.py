@@ -16,5 +16,8 @@ REASON_HEADER = "boxoffice-reason"
 POSITION_HEADER = "boxoffice-position"
 """TOPIC:PARTITION:OFFSET at which the original lies."""
 
+TICKET_HEADER = "boxoffice-ticket"
+"""Where a ticket's document could not be made of a fact: the ticket."""
+
 CUT_HEADER = "boxoffice-cut"
 """How many bytes the original had, when it was cut."""

@@ -22,7 +22,6 @@ from boxoffice.audit.event_view import UnknownEventError, fold_event
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck, OriginSum
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, EventReport, number_of, report_event
-from boxoffice.audit.servers import committed_offsets, redis_client, unhurried
 from boxoffice.audit.statistics_check import StatisticsCheck
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.kafka import admin, group_id, header, home_partition, reader, topic_partitions
@@ -34,6 +33,7 @@ from boxoffice.redis_store import (
     differences,
     expected_copy,
 )
+from boxoffice.servers import committed_offsets, redis_client, unhurried
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_partitions, check_topics
 from lua.keys import event_keys, event_statistics_key

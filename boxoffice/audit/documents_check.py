@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of
-from boxoffice.audit.servers import committed_offsets
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka import admin, group_id, header, reader
+from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
 from models.accepted import Accepted, Kind, unpack
 from models.documents import (
@@ -30,13 +30,12 @@ from models.documents import (
     document_name,
     purchase_in,
     read_announcement,
-    ticket_not_drawn,
     ticket_number,
 )
 from models.facts import UnreadableFactError, read_fact
 from models.inventory import Event
 from topics import dead_letters, purchase_results, ticket_documents
-from topics.dead_letters import REASON_HEADER
+from topics.dead_letters import TICKET_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -141,7 +140,7 @@ class DocumentsCheck:
     async def _read_dead_letters(self, number: int) -> None:
         tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.topic_prefix), number)
         async for record in self._records(tp):
-            ticket = ticket_not_drawn((header(record.headers, REASON_HEADER) or b"").decode(errors="replace"))
+            ticket = header(record.headers, TICKET_HEADER)
             if ticket is None:
                 continue
             try:
@@ -149,7 +148,7 @@ class DocumentsCheck:
             except UnreadableFactError:
                 continue
             if papers := self._papers.get(fact["event_id"] or ""):
-                papers.failed(ticket, fact["seq"])
+                papers.failed(ticket.decode(errors="replace"), fact["seq"])
 
     async def _records(self, tp: TopicPartition) -> AsyncIterator[Record]:
         start = (await self._offsets.beginning_offsets([tp]))[tp]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from boxoffice.audit.servers import committed_offsets, member_count
 from boxoffice.kafka import admin, group_id, reader, topic_partitions
+from boxoffice.servers import committed_offsets, member_count
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import describe_topics
 from topics import TopicDefinition, event_stats, ticket_documents

@@ -9,7 +9,6 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from boxoffice.audit.reading import Tape
-from boxoffice.audit.servers import redis_client, unhurried
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.kafka import header, home_partition, reader
 from boxoffice.redis_store import (
@@ -19,6 +18,7 @@ from boxoffice.redis_store import (
     differences,
     expected_copy,
 )
+from boxoffice.servers import redis_client, unhurried
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
 from models.ledger import Ledger

@@ -26,12 +26,15 @@ def ticket(
         typer.Option(metavar="FILE", help="Write it there, - is standard output; ./TICKET.pdf unless given."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Show it, in whatever shows PDFs here.")] = False,
+    wait_s: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long it may take to be made.")
+    ] = 0.0,
 ) -> None:
     """Fetch a ticket's PDF and print where it was written: exit 0, 3 there is none, 5 a server is unreachable."""
     from boxoffice.documents.status import document_of
     from boxoffice.settings import load_settings
 
-    pdf = asyncio.run(document_of(load_settings(), name))
+    pdf = asyncio.run(document_of(load_settings(), name, wait_s))
     if out == _STDOUT:
         sys.stdout.buffer.write(pdf)
         return

@@ -61,9 +61,10 @@ class Announcer:
         """Announce; returns when the broker has acknowledged it."""
         await self._publish(self._announcements, fact.partition, announcement_record(announcement, fact))
 
-    async def bury(self, fact: Record, reason: str) -> None:
-        """Publish a fact as a dead letter; returns when the broker has acknowledged it."""
-        await self._publish(self._dead_letters, fact.partition, dead_letter(fact, reason))
+    async def bury(self, fact: Record, ticket: str, why: str) -> None:
+        """Publish a fact as the dead letter of one of its tickets; returns when the broker has acknowledged it."""
+        reason = f"Ticket {ticket} could not be drawn: {why}"
+        await self._publish(self._dead_letters, fact.partition, dead_letter(fact, reason, ticket))
         metrics.DEAD_LETTERS.labels("documents").inc()
 
     async def stop(self) -> None:

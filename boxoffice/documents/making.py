@@ -13,7 +13,6 @@ from faust.types import TP
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from boxoffice import metrics
-from boxoffice.audit.servers import committed_offsets
 from boxoffice.batches import Batch, BatchConsumer, Run
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
@@ -27,8 +26,9 @@ from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
 from boxoffice.kafka import admin, group_id, read_between, reader
 from boxoffice.rendering import TicketPage
+from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
-from models.documents import DocumentAnnouncement, document_name, made, not_drawn, removed
+from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from topics import purchase_results
 
@@ -238,7 +238,7 @@ class Making:
     async def _bury(self, job: Job, why: str) -> None:
         """Give a ticket up: the fact goes to ``dead-letters``, and others go on."""
         log.error("a ticket has no document", event_id=job.event_id, ticket=job.ticket, reason=why)
-        await self._announcer.bury(job.order.record, not_drawn(job.ticket, why))
+        await self._announcer.bury(job.order.record, job.ticket, why)
         metrics.DOCUMENTS_FAILED.inc()
 
     # Cleaning and ending

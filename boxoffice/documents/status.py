@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from boxoffice.audit.servers import committed_offsets
 from boxoffice.client import ledger_records
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.store import DocumentStore
 from boxoffice.kafka import admin, group_id, header, read_between, reader, topic_partitions
+from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
-from models.documents import name_stem, purchase_in, ticket_not_drawn
+from models.documents import name_stem, purchase_in
 from topics import dead_letters, purchase_results
-from topics.dead_letters import POSITION_HEADER, REASON_HEADER
+from topics.dead_letters import POSITION_HEADER, TICKET_HEADER
 
 _TICKET: Final = re.compile(r"(0|[1-9][0-9]{0,17})-[0-9]{6,}")
+_POLL_INTERVAL_S: Final = 0.2
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -70,10 +73,10 @@ async def _waiting(settings: Settings, partitions: int) -> int:
 async def _failed(settings: Settings, partitions: int) -> int:
     """Tickets among the dead letters; one that was given up again after a crash counts once."""
     letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
-    failed: set[tuple[bytes, str]] = set()
+    failed: set[tuple[bytes, bytes]] = set()
     async with reader(settings, letters) as consumer:
         async for record in _all_records(consumer, letters):
-            ticket = ticket_not_drawn((header(record.headers, REASON_HEADER) or b"").decode())
+            ticket = header(record.headers, TICKET_HEADER)
             if ticket is not None:
                 failed.add((header(record.headers, POSITION_HEADER) or b"", ticket))
     return len(failed)
@@ -87,8 +90,8 @@ async def _all_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicP
                 yield record
 
 
-async def document_of(settings: Settings, ticket: str) -> bytes:
-    """The document that a ticket has now.
+async def document_of(settings: Settings, ticket: str, wait_s: float = 0.0) -> bytes:
+    """The document that a ticket has now, or within ``wait_s``.
 
     Raises:
         WrongTicketError: no ticket has such a name.
@@ -99,16 +102,22 @@ async def document_of(settings: Settings, ticket: str) -> bytes:
     if not _TICKET.fullmatch(ticket):
         raise WrongTicketError(ticket)
     store = DocumentStore(settings)
+    deadline_s = monotonic() + wait_s
+    while (pdf := await _find(settings, store, ticket)) is None:
+        if monotonic() >= deadline_s:
+            raise NoDocumentError(ticket)
+        await asyncio.sleep(_POLL_INTERVAL_S)
+    return pdf
+
+
+async def _find(settings: Settings, store: DocumentStore, ticket: str) -> bytes | None:
     event_id = ticket.partition("-")[0]
     names = [document.name for document in await store.beginning_with(name_stem(event_id, ticket))]
     if len(names) > 1:
         # It was sold again a moment ago, and the old buyer's is not removed yet.
         holder = await _holder(settings, event_id, ticket)
         names = [name for name in names if purchase_in(name) == holder]
-    pdf = await store.read(names[0]) if names else None
-    if pdf is None:
-        raise NoDocumentError(ticket)
-    return pdf
+    return await store.read(names[0]) if names else None
 
 
 async def _holder(settings: Settings, event_id: str, ticket: str) -> str | None:

@@ -57,7 +57,8 @@ _STORE: Final = "s3://tickets"
 # Of a PDF that was drawn for this ticket.
 _SIZE_BYTES: Final = 14_744
 _SHA256: Final = "1a1c2cc297f8ede976b0c2ddb8e5ca2d8c9fe68235cee484bc0f521151c483cf"
-_NOT_DRAWN: Final = "Ticket 42-000001 could not be drawn: it took longer than 10 s"
+_TICKET: Final = "42-000001"
+_NOT_DRAWN: Final = f"Ticket {_TICKET} could not be drawn: it took longer than 10 s"
 
 
 class Example(NamedTuple):
@@ -123,7 +124,7 @@ def examples() -> dict[str, Example]:
             "event_stats": stats_record("42", event_figures(_counted([*on_ledger.values()][:3]), _HOME)),
             "event_stats_removed": stats_record("43", None),
             "command_dead_letter": _command_dead_letter(),
-            "document_dead_letter": dead_letter(_found(on_ledger["purchase_confirmed"]), _NOT_DRAWN),
+            "document_dead_letter": dead_letter(_found(on_ledger["purchase_confirmed"]), _NOT_DRAWN, _TICKET),
         }.items()
     }
 

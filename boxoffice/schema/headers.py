@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from topics import purchase_requests, purchase_results
-from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
+from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
 from topics.purchase_results import READ_HEADER
 
@@ -71,10 +71,10 @@ def _of_dead_letter(topic: str, reason: str) -> Json:
 _OF_COMMAND_DEAD_LETTER: Final = _of_dead_letter(
     purchase_requests.TOPIC.name, "One sentence for people: what is wrong with it."
 )
-_OF_DOCUMENT_DEAD_LETTER: Final = _of_dead_letter(
-    purchase_results.TOPIC.name,
-    "One sentence for people: which ticket has no document, and why.",
-)
+_OF_DOCUMENT_DEAD_LETTER: Final = {
+    **_of_dead_letter(purchase_results.TOPIC.name, "One sentence for people: which ticket has no document, and why."),
+    TICKET_HEADER: _header("The ticket without a document.", pattern=rf"^{_NUMBER}-[0-9]{{6,}}$"),
+}
 
 
 def _object(properties: Json, required: Json, description: str = "") -> Json:

@@ -186,6 +186,7 @@ async def the_dead(desk: Desk) -> dict[str, str]:
         [ticket] = fact["tickets"]
         headers = dict(record.headers)
         found[ticket] = headers["boxoffice-reason"].decode()
+        assert headers["boxoffice-ticket"] == ticket.encode()
         assert headers["boxoffice-position"].startswith(f"{desk.office.ledger}:{record.partition}:".encode())
         assert headers["ce_type"] == b"boxoffice.purchase_confirmed.v1"
     return found

@@ -22,7 +22,7 @@ from boxoffice.side_records import dead_letter
 from boxoffice.statistics.figures import Figures, Sums, event_figures, partition_totals, stats_record
 from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_statistics_key, global_statistics_key
-from models.documents import DocumentAnnouncement, document_name, made, not_drawn, removed
+from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, read_fact
 from models.ledger import Ledger
 from models.statistics import Statistics
@@ -107,7 +107,7 @@ class Downstream(Sale):
         """Publish the fact that sold a ticket as the dead letter of one that could not be drawn."""
         for record in await self.office.read(self.office.ledger):
             if ticket.encode() in (record.value or b""):
-                letter = dead_letter(record, not_drawn(ticket, "it hung"))
+                letter = dead_letter(record, f"Ticket {ticket} could not be drawn: it hung", ticket)
                 await self._send(self.office.dead_letters, record.partition, letter)
 
     async def _send(self, topic: str, partition: int, record: Any) -> None:

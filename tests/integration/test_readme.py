@@ -28,7 +28,11 @@ class Tour:
     """A shell with a box office up beside it."""
 
     def __init__(self, folder: Path) -> None:
-        self._ports = {"19092": str(free_port()), "16379": str(free_port())}
+        self._own_places = {
+            "19092": str(free_port()),
+            "16379": str(free_port()),
+            "/tmp/boxoffice": str(folder / "stack"),  # noqa: S108 - where the README has its data
+        }
         self._folder = folder
         self._exports = "\n".join(line for line in FIRST.splitlines() if line.startswith("export"))
         bin_folder = Path(sys.executable).parent
@@ -36,7 +40,7 @@ class Tour:
 
     def start(self) -> subprocess.Popen[str]:
         """The README's first block, on ports and in a folder of the test's own."""
-        script = self._own(START).replace("boxoffice up", f"exec boxoffice up --wipe --folder {self._folder}/stack")
+        script = self._own(START).replace("boxoffice up", "exec boxoffice up --wipe")
         with (self._folder / "up.log").open("w") as log:
             return subprocess.Popen([BASH, "-ec", script], env=self._environment, stdout=log, stderr=log, text=True)
 
@@ -55,8 +59,8 @@ class Tour:
         return done.stdout
 
     def _own(self, script: str) -> str:
-        for port, own in self._ports.items():
-            script = script.replace(port, own)
+        for place, own in self._own_places.items():
+            script = script.replace(place, own)
         return "\n".join(line for line in script.splitlines() if not line.startswith("source"))
 
 

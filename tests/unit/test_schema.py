@@ -399,7 +399,8 @@ def test_a_sale_without_a_document_is_never_cut() -> None:
     on_ledger = replace(
         record(7, value, key=key, headers=tuple(headers)), topic=purchase_results.TOPIC.full_name("box-office-2.")
     )
-    letter = dead_letter(on_ledger, f"Ticket {largest['tickets'][0]} could not be drawn: it took longer than 10 s")
+    ticket = largest["tickets"][0]
+    letter = dead_letter(on_ledger, f"Ticket {ticket} could not be drawn: it took longer than 10 s", ticket)
     assert_published_fits("document_dead_letter", letter)
     assert letter[:2] == (key, value)
 
@@ -525,6 +526,7 @@ def test_the_guides_headers_are_the_definitions() -> None:
     assert [code(row[0]) for row in letters] == [
         dead_letters.REASON_HEADER,
         dead_letters.POSITION_HEADER,
+        dead_letters.TICKET_HEADER,
         dead_letters.CUT_HEADER,
     ]
 
