@@ -13,10 +13,10 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults lint types lock clean
+.PHONY: help demo test faults bench bench-quick lint types lock clean
 
 help: ## Show what can be made.
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
 
 demo: $(RUN) ## Sell a thousand tickets on a real Kafka and a real Redis, and audit it.
 	$(BIN)/boxoffice demo
@@ -27,6 +27,12 @@ test: lint types $(DEV) ## Lint, types, import rules and every test; what CI run
 
 faults: $(DEV) ## The long tests, of documents and statistics under faults.
 	$(BIN)/python -m pytest -m long tests/faults
+
+bench: $(DEV) ## Measure everything, half an hour, and write docs/performance.md.
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(DEV) ## Measure the decisions, in less than two minutes.
+	$(BIN)/python -m benchmarks --quick
 
 lint: $(DEV) ## Check the style.
 	$(BIN)/ruff check .

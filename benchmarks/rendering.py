@@ -1,15 +1,16 @@
-"""How many tickets one process renders in a second of its own CPU time: python -m benchmarks.rendering."""
+"""How many tickets one process draws in a second of its own CPU time."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
+from typing import Final
 
+from benchmarks.bench import Bench
+from benchmarks.results import Outcome
 from boxoffice.rendering import EventPage, TicketPage, prepare, render_ticket
 
-ROUNDS = 5
-EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
+EVENT: Final = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
 
 
 def ticket(number: int, buyer: str = "b-77") -> TicketPage:
@@ -33,27 +34,27 @@ def render_new_event(number: int) -> bytes:
     return render_ticket(ticket(number)).pdf
 
 
-def measure(name: str, render: Callable[[int], bytes], count: int) -> None:
-    """Print the median of some rounds, and how far they lay apart."""
+async def rendering(bench: Bench) -> Outcome:
+    """Tickets of one event, for a buyer in another script, and each of another event."""
+    render_plain(0)
+    outcome = Outcome()
+    for name, render, count in (
+        ("tickets of one event", render_plain, bench.size(5_000, 200)),
+        ("a buyer in another script", render_other_script, bench.size(200, 20)),
+        ("each of another event", render_new_event, bench.size(200, 20)),
+    ):
+        rates, most_bytes = _measure(render, count, bench.rounds)
+        outcome.add_rounds("pdfs_per_cpu_second", rates, "PDFs/CPU s", name)
+        outcome.add("pdf_size", most_bytes, "bytes", name)
+    return outcome
+
+
+def _measure(render: Callable[[int], bytes], count: int, rounds: int) -> tuple[list[float], int]:
+    """The rate of each round, and the size of the largest."""
     sizes: list[int] = []
     rates: list[float] = []
-    for first in range(0, ROUNDS * count, count):
+    for first in range(0, rounds * count, count):
         began_s = time.process_time()
         sizes += [len(render(number)) for number in range(first, first + count)]
         rates.append(count / (time.process_time() - began_s))
-    print(
-        f"{name:<28} {statistics.median(rates):7,.0f} PDFs/CPU second  "
-        f"({min(rates):,.0f} to {max(rates):,.0f} in {ROUNDS} rounds of {count:,})  {max(sizes):,} bytes"
-    )
-
-
-def main() -> None:
-    """Measure in one process."""
-    render_plain(0)
-    measure("tickets of one event", render_plain, 5_000)
-    measure("a buyer in another script", render_other_script, 200)
-    measure("each of another event", render_new_event, 200)
-
-
-if __name__ == "__main__":
-    main()
+    return rates, max(sizes)

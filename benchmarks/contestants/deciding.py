@@ -1,0 +1,59 @@
+"""What every contestant does between reading and publishing, by the product's own functions.
+
+The commands are validated, decided and folded, the facts written whole, with their headers, and the same
+script asked in one round trip a batch. So contestants differ only in how records get here and facts away.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from benchmarks.sale import patient_store
+from boxoffice.batches import Outgoing
+from boxoffice.deciding import Answer, Decided, OwnedPartition, Record
+from boxoffice.publishing import ledger_record
+from boxoffice.recovery import Recovery, new_partition
+from boxoffice.redis_store import DecideCall, DecideReply
+from boxoffice.settings import Settings
+from lua.calls import agrees
+from models.facts import Decider
+
+
+class Deciding:
+    """Decides batches of all partitions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = patient_store(settings)
+        self.owned: dict[int, OwnedPartition] = {}
+
+    async def take_over(self) -> None:
+        """Read the ledger to its end."""
+        partitions = self._settings.partitions
+        self.owned = {number: new_partition(number, partitions) for number in range(partitions)}
+        refusals = await Recovery(self._settings, partitions).recover(self.owned)
+        assert not refusals, refusals
+
+    async def decide(self, found: Mapping[int, list[Record]]) -> dict[int, list[Outgoing]]:
+        """The ledger records, by partition, that answer the commands found there."""
+        answers = {number: self.owned[number].answer(records) for number, records in found.items()}
+        await self._ask_redis(answers)
+        return {number: [ledger_record(one) for one in of_partition] for number, of_partition in answers.items()}
+
+    async def _ask_redis(self, answers: Mapping[int, list[Answer]]) -> None:
+        by_event: defaultdict[str, list[Decided]] = defaultdict(list)
+        for of_partition in answers.values():
+            for answer in of_partition:
+                if answer.decided is not None:
+                    by_event[answer.decided.command.event_id].append(answer.decided)
+        replies = await self._store.decide([_call(event_id, decided) for event_id, decided in by_event.items()])
+        for decided, reply in zip(by_event.values(), replies, strict=True):
+            assert isinstance(reply, DecideReply), reply
+            for one, told in zip(decided, reply.answers, strict=True):
+                assert agrees(one.fact, told), (one, told)
+                one.fact["decided_by"] = Decider.REDIS.value
+
+
+def _call(event_id: str, decided: list[Decided]) -> DecideCall:
+    return DecideCall(event_id, decided[0].seq_before, [(one.command, one.position) for one in decided])

@@ -1,0 +1,78 @@
+"""What the box office was built to reach on a small machine: two cores for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.results import Outcome, in_words
+
+PRODUCT: Final = "product"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound on one figure of a benchmark."""
+
+    what: str
+    benchmark: str
+    figure: str
+    bound: float
+    unit: str = ""
+    contestant: str = PRODUCT
+    at_most: bool = False
+
+    def row(self, outcomes: Mapping[str, Outcome]) -> str:
+        """A row of the table of goals."""
+        value = outcomes[self.benchmark].value(self.figure, self.contestant)
+        reached = value <= self.bound if self.at_most else value >= self.bound
+        bound = f"{'≤' if self.at_most else '≥'} {self.bound:,g} {self.unit}".strip()
+        return f"| {self.what} | {bound} | {in_words(value)} | {'yes' if reached else '**no**'} |"
+
+
+GOALS: Final = (
+    Goal("decisions a CPU second of a worker, 50 events", "decisions", "decisions_per_cpu_second", 40_000),
+    Goal("… by the bare loop's", "decisions", "decisions_per_cpu_second_ratio", 0.8, contestant="product/bare"),
+    Goal("… by stock Faust's", "decisions", "decisions_per_cpu_second_ratio", 5, contestant="product/stock"),
+    Goal(
+        "one hot event, by the bare loop's", "decisions", "decisions_per_cpu_second_hot_ratio", 0.8, "", "product/bare"
+    ),
+    Goal("one hot event, by stock Faust's", "decisions", "decisions_per_cpu_second_hot_ratio", 5, "", "product/stock"),
+    Goal("decisions a second end to end, one worker, hot event", "end_to_end", "end_to_end_per_second", 20_000),
+    Goal(
+        "each of two workers, by one worker's decisions a CPU second",
+        "workers",
+        "worker_decisions_per_cpu_second_ratio",
+        0.85,
+        contestant="two/one",
+    ),
+    Goal("publish to fact at 5,000/s, hot event, p50", "latency", "latency_p50_hot", 5, "ms", at_most=True),
+    Goal("publish to fact at 5,000/s, hot event, p99", "latency", "latency_p99_hot", 25, "ms", at_most=True),
+    Goal("ledger recovery, whole facts a second", "recovery", "recovery_facts_per_second", 150_000),
+    Goal(
+        "cost of a decision, worker and Redis, with 80 to 100% of 1,000,000 tickets sold, by that with 5 to 25%",
+        "growth",
+        "growth_late_to_early",
+        1.15,
+        contestant="product and redis",
+        at_most=True,
+    ),
+    Goal("memory of a sold ticket, worker", "growth", "memory_per_sold_ticket", 150, "bytes", at_most=True),
+    Goal("memory of a sold ticket, Redis", "growth", "memory_per_sold_ticket", 200, "bytes", "redis", at_most=True),
+    Goal("an event of 1,000,000 tickets, until Redis has it", "creation", "creation_seconds", 5, "s", at_most=True),
+    Goal(
+        "sales of other events meanwhile, by their rate before",
+        "creation",
+        "creation_others_rate_ratio",
+        0.7,
+        contestant="meanwhile/before",
+    ),
+    Goal("statistics, facts a CPU second", "counting", "statistics_facts_per_cpu_second", 50_000),
+    Goal("start of a worker to its first decision", "starting", "start_to_first_decision", 3, "s", at_most=True),
+)
+
+
+def table(outcomes: Mapping[str, Outcome]) -> str:
+    """All goals, and what was reached."""
+    return "\n".join(["| | goal | measured | reached |", "|---|---|---|---|", *(goal.row(outcomes) for goal in GOALS)])

@@ -1,0 +1,92 @@
+"""From publishing a command to reading its fact, by a consumer of its own, at 5,000 commands a second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Sequence
+from time import monotonic_ns
+from typing import Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.bench import Bench
+from benchmarks.processes import BenchmarkError, Program
+from benchmarks.results import Outcome
+from benchmarks.sale import PARTITIONS, Sale, event_ids
+
+RATE: Final = 5_000
+WARM_UP_S: Final = 8.0
+LEAST_SHARE: Final = 0.98
+_LAST_FACT_AFTER_S: Final = 2.0
+PERCENTILES: Final = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
+
+Arrival = tuple[int, bytes]
+"""When a fact was read, in ns, and what it says."""
+
+
+async def latency(bench: Bench) -> Outcome:
+    """Percentiles of 50 events and of one hot event."""
+    outcome = Outcome()
+    for suffix, events in (("", 50), ("_hot", 1)):
+        found: dict[str, list[float]] = {name: [] for name in PERCENTILES}
+        # Not counted: the broker's own compiler takes its time over what it has not done before.
+        await _run(bench, event_ids(events), 1)
+        for _ in range(bench.rounds):
+            latencies_ms = sorted(await _run(bench, event_ids(events), bench.size(10, 2)))
+            for name, share in PERCENTILES.items():
+                found[name].append(latencies_ms[int(share * len(latencies_ms))])
+            outcome.series[f"latency{suffix}"] = [
+                (100 * at / len(latencies_ms), latencies_ms[at]) for at in range(0, len(latencies_ms), 500)
+            ]
+        for name, rounds_ms in found.items():
+            outcome.add_rounds(f"latency_{name}{suffix}", rounds_ms, "ms")
+    return outcome
+
+
+async def _run(bench: Bench, ids: Sequence[str], duration_s: float) -> list[float]:
+    """The latency of each command, in ms, but for those of the warm-up."""
+    lasting_s = WARM_UP_S + duration_s
+    load = Program("load", ("-m", "benchmarks.load", str(RATE), str(lasting_s), *ids))
+    async with bench.sale(ids, capacity=1_000_000 // len(ids)) as sale, bench.ready_workers(1, sale):
+        published = threading.Event()
+        reading = asyncio.create_task(asyncio.to_thread(_read, sale, published))
+        try:
+            async with bench.worker(load, sale) as publishing:
+                await publishing.ended()
+            await asyncio.sleep(_LAST_FACT_AFTER_S)
+        finally:
+            published.set()
+        arrivals = await reading
+    return _latencies_ms(arrivals, duration_s)
+
+
+def _read(sale: Sale, published: threading.Event) -> list[Arrival]:
+    """What comes on the ledger until all is published and answered."""
+    consumer = Consumer(
+        {"bootstrap.servers": sale.settings.kafka_bootstrap_servers, "group.id": "none", "enable.auto.commit": False}
+    )
+    consumer.assign([TopicPartition(sale.ledger, number, 0) for number in range(PARTITIONS)])
+    arrivals: list[Arrival] = []
+    while not published.is_set():
+        message = consumer.poll(0.1)
+        if message is not None:
+            arrivals.append((monotonic_ns(), message.value() or b""))
+    consumer.close()
+    return arrivals
+
+
+def _latencies_ms(arrivals: Sequence[Arrival], duration_s: float) -> list[float]:
+    """From each order's publishing to its fact's arrival; the first seconds are left out.
+
+    Raises:
+        BenchmarkError: fewer came than were to be published.
+    """
+    facts = ((at_ns, json.loads(value)) for at_ns, value in arrivals)
+    times = [(int(fact["buyer"]), at_ns) for at_ns, fact in facts if fact["type"] == "purchase_confirmed"]
+    begun_ns = min(published_ns for published_ns, _ in times) + WARM_UP_S * 1e9
+    found = [(at_ns - published_ns) / 1e6 for published_ns, at_ns in times if published_ns >= begun_ns]
+    if len(found) < LEAST_SHARE * RATE * duration_s:
+        raise BenchmarkError(f"{len(found)} facts in {duration_s:g} s: the load was not {RATE} a second.")
+    return found
