@@ -26,7 +26,7 @@ _NEVER_S: Final = 365 * 24 * 60 * 60
 
 def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
     """The app of the documents process, on topics of so many partitions, and its health."""
-    app = worker.make_app(settings, "documents")
+    app = worker.make_app(settings, "documents", fetch_min_bytes=worker.GATHERED_BYTES)
     # While the store is down nothing is fetched: that is no reason to leave the group.
     app.conf.broker_max_poll_interval = _NEVER_S
     BatchConsumer.buffer_size = settings.documents_queue_size

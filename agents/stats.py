@@ -25,7 +25,7 @@ WRITTEN = (event_stats.TOPIC, stats_changelog.TOPIC)
 
 def make_app(settings: Settings) -> tuple[faust.App, Health]:
     """The app of the statistics process, and its health."""
-    app = worker.make_app(settings, "stats")
+    app = worker.make_app(settings, "stats", fetch_min_bytes=worker.GATHERED_BYTES)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(settings.topic_prefix)])
     table = make_table(app, stats_changelog.TOPIC.full_name(settings.topic_prefix))
     on_topic = TopicPublisher(settings, lambda: cast(BatchProducer, app.producer), worker.ending_on_failure)

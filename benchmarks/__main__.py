@@ -20,6 +20,7 @@ from benchmarks.end_to_end import end_to_end
 from benchmarks.growth import growth
 from benchmarks.latency import latency
 from benchmarks.machine import describe
+from benchmarks.neighbours import neighbours
 from benchmarks.processes import BenchmarkError
 from benchmarks.recovery import recovery
 from benchmarks.rendering import rendering
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         end_to_end,
         workers,
         latency,
+        neighbours,
         recovery,
         growth,
         spreading,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from time import monotonic_ns
 from typing import Final
 
@@ -32,11 +33,11 @@ async def latency(bench: Bench) -> Outcome:
     for suffix, events in (("", 50), ("_hot", 1)):
         found: dict[str, list[float]] = {name: [] for name in PERCENTILES}
         # Not counted: the broker's own compiler takes its time over what it has not done before.
-        await _run(bench, event_ids(events), 1)
+        await measure(bench, event_ids(events), RATE, 1)
         for _ in range(bench.rounds):
-            latencies_ms = sorted(await _run(bench, event_ids(events), bench.size(10, 2)))
+            latencies_ms = await measure(bench, event_ids(events), RATE, bench.size(10, 2))
             for name, share in PERCENTILES.items():
-                found[name].append(latencies_ms[int(share * len(latencies_ms))])
+                found[name].append(percentile(latencies_ms, share))
             outcome.series[f"latency{suffix}"] = [
                 (100 * at / len(latencies_ms), latencies_ms[at]) for at in range(0, len(latencies_ms), 500)
             ]
@@ -45,11 +46,26 @@ async def latency(bench: Bench) -> Outcome:
     return outcome
 
 
-async def _run(bench: Bench, ids: Sequence[str], duration_s: float) -> list[float]:
-    """The latency of each command, in ms, but for those of the warm-up."""
+def percentile(sorted_ms: Sequence[float], share: float) -> float:
+    """What this share of the commands stayed below."""
+    return sorted_ms[int(share * len(sorted_ms))]
+
+
+Beside = Callable[[Sale], AbstractAsyncContextManager[object]]
+"""What runs beside a sale, as long as it is measured."""
+
+
+async def measure(
+    bench: Bench, ids: Sequence[str], rate: int, duration_s: float, beside: Beside = lambda _: nullcontext()
+) -> list[float]:
+    """The latency of each command, in ms, but for those of the warm-up; the shortest first."""
     lasting_s = WARM_UP_S + duration_s
-    load = Program("load", ("-m", "benchmarks.load", str(RATE), str(lasting_s), *ids))
-    async with bench.sale(ids, capacity=1_000_000 // len(ids)) as sale, bench.ready_workers(1, sale):
+    load = Program("load", ("-m", "benchmarks.load", str(rate), str(lasting_s), *ids))
+    async with (
+        bench.sale(ids, capacity=1_000_000 // len(ids)) as sale,
+        bench.ready_workers(1, sale),
+        beside(sale),
+    ):
         published = threading.Event()
         reading = asyncio.create_task(asyncio.to_thread(_read, sale, published))
         try:
@@ -59,7 +75,7 @@ async def _run(bench: Bench, ids: Sequence[str], duration_s: float) -> list[floa
         finally:
             published.set()
         arrivals = await reading
-    return _latencies_ms(arrivals, duration_s)
+    return sorted(_latencies_ms(arrivals, rate, duration_s))
 
 
 def _read(sale: Sale, published: threading.Event) -> list[Arrival]:
@@ -77,7 +93,7 @@ def _read(sale: Sale, published: threading.Event) -> list[Arrival]:
     return arrivals
 
 
-def _latencies_ms(arrivals: Sequence[Arrival], duration_s: float) -> list[float]:
+def _latencies_ms(arrivals: Sequence[Arrival], rate: int, duration_s: float) -> list[float]:
     """From each order's publishing to its fact's arrival; the first seconds are left out.
 
     Raises:
@@ -87,6 +103,6 @@ def _latencies_ms(arrivals: Sequence[Arrival], duration_s: float) -> list[float]
     times = [(int(fact["buyer"]), at_ns) for at_ns, fact in facts if fact["type"] == "purchase_confirmed"]
     begun_ns = min(published_ns for published_ns, _ in times) + WARM_UP_S * 1e9
     found = [(at_ns - published_ns) / 1e6 for published_ns, at_ns in times if published_ns >= begun_ns]
-    if len(found) < LEAST_SHARE * RATE * duration_s:
-        raise BenchmarkError(f"{len(found)} facts in {duration_s:g} s: the load was not {RATE} a second.")
+    if len(found) < LEAST_SHARE * rate * duration_s:
+        raise BenchmarkError(f"{len(found)} facts in {duration_s:g} s: the load was not {rate} a second.")
     return found

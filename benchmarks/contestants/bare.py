@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from benchmarks.contestants.collector import collect_rarely
 from benchmarks.contestants.deciding import Deciding
 from benchmarks.sale import publish_batches
 from boxoffice import kafka
 from boxoffice.batches import FETCH_MAX_WAIT_MS, BatchProducer, Outgoing
 from boxoffice.settings import Settings, load_settings
+from boxoffice.worker import collect_garbage_rarely
 from topics import purchase_requests, purchase_results
 
 
@@ -51,5 +51,5 @@ async def _publish(producer: AIOKafkaProducer, ledger: str, outgoing: Mapping[in
 
 
 if __name__ == "__main__":
-    collect_rarely()
+    collect_garbage_rarely()
     asyncio.run(run(load_settings()))

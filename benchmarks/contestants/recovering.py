@@ -10,10 +10,10 @@ import json
 import sys
 from time import monotonic, process_time
 
-from benchmarks.contestants.collector import collect_rarely
 from boxoffice import kafka
 from boxoffice.recovery import Recovery, new_partition
 from boxoffice.settings import Settings, load_settings
+from boxoffice.worker import collect_garbage_rarely
 from topics import purchase_results
 
 
@@ -39,7 +39,7 @@ async def read(settings: Settings) -> int:
 
 def main(contestant: str) -> None:
     """Print facts, and seconds of wall and CPU time, as one line of JSON."""
-    collect_rarely()
+    collect_garbage_rarely()
     begun_s, used_s = monotonic(), process_time()
     facts = asyncio.run({"product": recover, "reading": read}[contestant](load_settings()))
     used = {"facts": facts, "wall_s": monotonic() - begun_s, "cpu_s": process_time() - used_s}

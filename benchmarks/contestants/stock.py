@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -31,6 +33,8 @@ def make_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         web_enabled=False,
         store="memory://",
+        # Where Faust makes a folder also for an app without tables.
+        datadir=Path(tempfile.gettempdir()) / "boxoffice-benchmarks",
     )
     raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
     commands = app.topic(purchase_requests.TOPIC.full_name(settings.topic_prefix), **raw)
