@@ -11,8 +11,9 @@ other topic of the same app goes Faust's ordinary way. Nothing here knows what t
     @app.agent(BatchTopic(app, topics=["orders"]))
     async def take_orders(stream):
         async for batch in stream.batches(1_000):
-            ...
-            batch.ack()
+            with ending_on_failure():
+                ...
+                batch.ack()
 
 What it promises:
 
@@ -27,8 +28,11 @@ What it promises:
 * A run says which offset it was expected to begin at, so that whoever takes it can tell whether
   records are missing.
 
-Back-pressure is by records that wait for a partition. An exception that leaves the agent's body must
-end the process (Faust would restart the agent and lose its place): pass ``on_error`` to the agent.
+Back-pressure is by records that wait for a partition; a fetch more may wait than ``buffer_size`` says.
+
+What it asks for: a failure in the body must end the process there, without committing, as
+``ending_on_failure`` stands for above. Faust would restart the agent, past what was not done, and takes no
+``on_error`` from who declares an agent. And publishing needs a deadline of the application's.
 """
 
 from __future__ import annotations
@@ -51,10 +55,10 @@ from faust.types import TP
 from mode.utils.futures import notify
 
 Record = ConsumerRecord[bytes, bytes]
-Outgoing = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
-"""Key, value and headers of a record to publish."""
+Outgoing = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
+"""Key, value and headers of a record to publish; aiokafka takes headers in a list alone."""
 
-Removal = tuple[bytes, None, Sequence[tuple[str, bytes]]]
+Removal = tuple[bytes, None, list[tuple[str, bytes]]]
 """A record that removes its key from a compacted topic."""
 
 FETCH_MAX_WAIT_MS = 50
@@ -145,9 +149,14 @@ class BatchStream(Stream):  # type: ignore[type-arg]
         return batch
 
     def settle(self, batch: Batch) -> None:
-        """Acknowledge the batch that was taken first."""
-        if self._unsettled.popleft() is not batch:
+        """Acknowledge the batch that was taken first.
+
+        Raises:
+            RuntimeError: it is another one, or was acknowledged or handed over before; nothing has changed.
+        """
+        if not self._unsettled or self._unsettled[0] is not batch:
             raise RuntimeError("batches must be acknowledged in the order in which they were taken")
+        self._unsettled.popleft()
         batch.acked = True
         cast(BatchConsumer, self.app.consumer).on_batch_acked(batch)
 
@@ -179,7 +188,28 @@ class CommittedReads(driver.AIOKafkaConsumerThread):
         consumer: Any = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_min_bytes = cast(BatchConsumer, self.consumer).fetch_min_bytes
         return cast(AIOKafkaConsumer, consumer)
+
+    async def fetch(self, active: set[TP], epoch: int) -> dict[TP, list[Record]]:
+        """What is there of the active partitions; nothing if the flow was stopped since ``epoch``."""
+        return cast("dict[TP, list[Record]]", await self.call_thread(self._fetch, active, epoch))
+
+    async def _fetch(self, active: set[TP], epoch: int) -> dict[TP, list[Record]]:
+        """Fetch in this thread, and put back what a stop of the flow overtook.
+
+        A fetch that waits goes on through a rebalance, and takes what it finds at the new positions. Seeks are
+        made in this thread as well: none comes between the taking and the putting back.
+        """
+        consumer: Any = self._ensure_consumer()
+        batches = cast(BatchConsumer, self.consumer)
+        fetched = await self._fetch_records(consumer, active, timeout=1.0, max_records=consumer._max_poll_records)
+        if epoch == batches.epoch:
+            # Faust insists on its own kind of tuple where it meets a partition again.
+            return {ensure_TP(tp): list(records) for tp, records in fetched.items()}
+        for tp, records in fetched.items():
+            consumer._fetcher.seek_to(tp, records[0].offset)
+        return {}
 
 
 class BatchConsumer(driver.Consumer):
@@ -188,9 +218,12 @@ class BatchConsumer(driver.Consumer):
     buffer_size: int = 20_000
     """Records that wait for a partition before its fetching pauses."""
 
+    fetch_min_bytes: int = 1
+    """The broker answers a fetch when it has so much, or after ``FETCH_MAX_WAIT_MS``."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Counts the times that the flow was stopped: a fetch that began before belongs to the past.
-        self._epoch = 0
+        self.epoch = 0
         self._starts: dict[TP, int] = {}
         self._withheld: set[TP] = set()
         self._next: dict[TP, int] = {}
@@ -212,7 +245,7 @@ class BatchConsumer(driver.Consumer):
         self._behind_acked[tp] = offset
 
     def withhold(self, tp: TP) -> None:
-        """Do not read an assigned partition."""
+        """Do not read an assigned partition, as long as it stays assigned; to be called before its flow resumes."""
         self._withheld.add(tp)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -236,6 +269,8 @@ class BatchConsumer(driver.Consumer):
         start = self._starts.get(tp)
         if start is None:
             start = await self.position(tp) or 0
+            if tp not in self._withheld:
+                self._behind_acked[tp] = start
         else:
             # The group's offset may have been set by anyone: let the next commit correct it.
             self._committed_offset[tp] = None
@@ -250,7 +285,7 @@ class BatchConsumer(driver.Consumer):
 
     def stop_flow(self) -> None:
         """Stop, and let what is being fetched be thrown away."""
-        self._epoch += 1
+        self.epoch += 1
         super().stop_flow()
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -264,18 +299,15 @@ class BatchConsumer(driver.Consumer):
     async def _drain_once(self) -> None:
         if not self.flow_active:
             await self.wait(cast(Any, self.can_resume_flow))
-        epoch = self._epoch
+        epoch = self.epoch
         active = set(self._get_active_partitions())
         if not active:
             await self._wait_for_room()
             return
-        # Faust insists on its own kind of tuple where it meets a partition again.
-        fetched = {ensure_TP(tp): list(records) for tp, records in (await self._getmany(active, timeout=1.0)).items()}
+        fetched = await cast(CommittedReads, self._thread).fetch(active, epoch)
         if self.should_stop:
             await asyncio.sleep(0)
-        elif epoch != self._epoch:
-            await self._go_back(fetched)
-        else:
+        elif epoch == self.epoch:
             await self._deliver(fetched)
             self._note_read_to()
 
@@ -283,16 +315,6 @@ class BatchConsumer(driver.Consumer):
         self._room.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), timeout=0.1)
-
-    async def _go_back(self, fetched: dict[TP, list[Record]]) -> None:
-        """What was fetched while the flow was stopped is thrown away: read it again.
-
-        While the flow is still stopped there is nothing to do: it resumes with a seek.
-        """
-        assignment = self.assignment()
-        for tp in fetched:
-            if self.flow_active and tp in assignment and tp in self._next:
-                await self.seek(tp, self._next[tp])
 
     async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
         ordinary: dict[TP, list[Record]] = {}
@@ -326,9 +348,9 @@ class BatchConsumer(driver.Consumer):
 
     async def _deliver_messages(self, fetched: dict[TP, list[Record]]) -> None:
         """Faust's ordinary way, for the app's other topics."""
-        epoch = self._epoch
+        epoch = self.epoch
         for tp, record in self.scheduler.iterate(cast(Any, fetched)):
-            if epoch != self._epoch:
+            if epoch != self.epoch:
                 return
             message = self._to_message(tp, record)
             expected = self._read_offset[tp]
@@ -410,6 +432,12 @@ class BatchConsumer(driver.Consumer):
 
     # Rebalances
 
+    async def commit_and_end_transactions(self) -> None:
+        """Commit what is acknowledged by now: Faust would be content with a commit that began before."""
+        while await self.maybe_wait_for_commit_to_finish():
+            pass
+        await super().commit_and_end_transactions()
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Settle and commit what was taken before Faust forgets what was acknowledged."""
         self.stop_flow()
@@ -420,6 +448,7 @@ class BatchConsumer(driver.Consumer):
         for tp in revoked:
             self._behind_acked.pop(tp, None)
             self._starts.pop(tp, None)
+            self._withheld.discard(tp)
             self._next.pop(tp, None)
             self._read_to.pop(tp, None)
         await super().on_partitions_revoked(revoked)
@@ -441,6 +470,8 @@ class BatchProducer(driver.Producer):
 
     async def publish(self, topic: str, partition: int, records: Sequence[Outgoing | Removal]) -> list[tuple[int, int]]:
         """Publish in order, one record batch in flight; returns (base offset, count) of each.
+
+        It waits for a broker as long as it takes: bound it, and end the process at the first failure.
 
         Raises:
             KafkaError: the broker did not acknowledge a batch; those before it stand.

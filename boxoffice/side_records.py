@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 
@@ -14,7 +13,7 @@ from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICK
 from topics.purchase_requests import ORIGIN_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
-SideRecord = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
+SideRecord = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 
 MAX_DEAD_LETTER_BYTES = 64 * 1024
 MAX_DEAD_LETTER_KEY_BYTES = 1024
