@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Final, Generic, TypeVar
 
 _Item = TypeVar("_Item")
@@ -16,7 +17,7 @@ class Stage(Generic[_Item]):
     wait. What ``work`` raises must not be survived: it has to end the process itself.
     """
 
-    def __init__(self, work: Callable[[Sequence[_Item]], Awaitable[None]], most_waiting: int) -> None:
+    def __init__(self, work: Callable[[Sequence[_Item]], Awaitable[None]], most_waiting: float = inf) -> None:
         self._work: Final = work
         self._most_waiting: Final = most_waiting
         self._waiting: list[_Item] = []
@@ -31,6 +32,12 @@ class Stage(Generic[_Item]):
         self._waiting.append(item)
         if self._working is None:
             self._working = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Give up what is being worked on, and what waits."""
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
 
     async def _run(self) -> None:
         while self._waiting:

@@ -18,6 +18,7 @@ from tests.servers import kafka_for_session, redis_for_session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from tests.batching import Batching
     from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
 pytest_plugins = ("tests.ci_skips",)
@@ -49,6 +50,18 @@ def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
         _delete_from_kafka(request.getfixturevalue("kafka"), own)
     if "redis_server" in used:
         _delete_from_redis(request.getfixturevalue("redis_server"), own)
+
+
+@pytest.fixture
+async def batching(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> AsyncIterator[Batching]:
+    """Topics of the batch path's own app, and workers to start on them."""
+    # Faust takes its time to import, and no other test needs it here.
+    from tests.batching import Batching
+
+    opened = Batching(kafka.bootstrap_servers, prefix, tmp_path)
+    await opened.open()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ class NewRedis(Protocol):
     async def __call__(self, **parameters: object) -> EmbeddedRedis: ...
 
 
+async def kill_and_pause(server: ServerProcess) -> None:
+    """A server dies and comes back, then hangs and goes on; each for a second."""
+    server.kill()
+    await asyncio.sleep(1)
+    await server.launch()
+    await asyncio.sleep(1)
+    server.pause()
+    await asyncio.sleep(1)
+    server.resume()
+
+
 @contextmanager
 def kafka_for_session() -> Iterator[KafkaAddress]:
     """The broker that all tests share."""

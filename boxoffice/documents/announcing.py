@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from aiokafka.errors import KafkaError
 
@@ -15,6 +16,7 @@ from boxoffice.errors import PublishError
 from boxoffice.kafka import header
 from boxoffice.settings import Settings
 from boxoffice.side_records import dead_letter
+from boxoffice.stages import Stage
 from models.documents import DocumentAnnouncement, announcement_id, write_announcement
 from models.facts import ce_type
 from topics import dead_letters, ticket_documents
@@ -39,6 +41,15 @@ def announcement_record(announcement: DocumentAnnouncement, fact: Record) -> Out
     return announcement["event_id"].encode(), write_announcement(announcement), headers
 
 
+class _Gathered(NamedTuple):
+    """A record that waits for those under way; whoever gave it waits until it is ``published``."""
+
+    topic: str
+    partition: int
+    record: Outgoing
+    published: asyncio.Event
+
+
 class Announcer:
     """Publishes on the partition of the fact. While records are under way, further ones gather."""
 
@@ -53,9 +64,7 @@ class Announcer:
         self._timeout_s = settings.publish_timeout_ms / 1000
         self._announcements = ticket_documents.TOPIC.full_name(settings.topic_prefix)
         self._dead_letters = dead_letters.TOPIC.full_name(settings.topic_prefix)
-        self._gathered: list[tuple[str, int, Outgoing]] = []
-        self._published = asyncio.Event()
-        self._publishing: asyncio.Task[None] | None = None
+        self._publishing = Stage(self._publish_gathered)
 
     async def announce(self, announcement: DocumentAnnouncement, fact: Record) -> None:
         """Announce; returns when the broker has acknowledged it."""
@@ -69,30 +78,23 @@ class Announcer:
 
     async def stop(self) -> None:
         """Give up what is not acknowledged."""
-        if self._publishing is not None:
-            self._publishing.cancel()
-            await asyncio.gather(self._publishing, return_exceptions=True)
+        await self._publishing.stop()
 
     async def _publish(self, topic: str, partition: int, record: Outgoing) -> None:
-        published = self._published
-        self._gathered.append((topic, partition, record))
-        if self._publishing is None:
-            self._publishing = asyncio.create_task(self._publish_gathered())
-        await published.wait()
+        gathered = _Gathered(topic, partition, record, asyncio.Event())
+        await self._publishing.put(gathered)
+        await gathered.published.wait()
 
-    async def _publish_gathered(self) -> None:
+    async def _publish_gathered(self, gathered: Sequence[_Gathered]) -> None:
         with self._ending_on_failure():
-            while self._gathered:
-                gathered, self._gathered = self._gathered, []
-                published, self._published = self._published, asyncio.Event()
-                await self._send(gathered)
-                published.set()
-            self._publishing = None
+            await self._send(gathered)
+            for one in gathered:
+                one.published.set()
 
-    async def _send(self, gathered: list[tuple[str, int, Outgoing]]) -> None:
+    async def _send(self, gathered: Sequence[_Gathered]) -> None:
         records: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        for topic, partition, record in gathered:
-            records[topic, partition].append(record)
+        for one in gathered:
+            records[one.topic, one.partition].append(one.record)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.gather(

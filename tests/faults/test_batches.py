@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,9 @@ import pytest
 from tests.batch_app import PUBLISH_REFUSED, PUBLISH_TIMED_OUT, TOLD_TO_FAIL
 from tests.batching import Batching
 from tests.office import Process, until
-from tests.servers import KafkaAddress, NewKafka
+from tests.servers import NewKafka
 
 SEED = 20261124
-
-
-@pytest.fixture
-async def batching(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> AsyncIterator[Batching]:
-    """Topics, and workers to start on them."""
-    opened = Batching(kafka.bootstrap_servers, prefix, tmp_path)
-    await opened.open()
-    yield opened
-    opened.close()
 
 
 async def test_a_failing_body_and_a_refused_publish_end_the_process_and_the_next_goes_on_without_loss(

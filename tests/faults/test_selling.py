@@ -14,7 +14,7 @@ from boxoffice import kafka
 from tests.faults.conftest import NewOffice
 from tests.faults.groups import delete_group, reset_group
 from tests.office import Office
-from tests.servers import NewRedis
+from tests.servers import NewRedis, kill_and_pause
 from tests.workload import Sent, commands, creations, event_ids
 
 SEED = 20261122
@@ -151,13 +151,7 @@ async def test_redis_killed_emptied_and_hung_under_load(new_office: NewOffice, n
     await office.ready(worker)
     sending = asyncio.create_task(send_slowly(office, records))
     await asyncio.sleep(1)
-    redis.kill()
-    await asyncio.sleep(1)
-    await redis.launch()
-    await asyncio.sleep(1)
-    redis.pause()
-    await asyncio.sleep(1)
-    redis.resume()
+    await kill_and_pause(redis)
     await sending
     await office.answered()
     await agree(office)

@@ -20,7 +20,7 @@ from models.ledger import Ledger
 from tests.faults.conftest import NewOffice
 from tests.faults.test_selling import send_slowly, workload
 from tests.office import POLL_S, Office, Process
-from tests.servers import NewRedis
+from tests.servers import NewRedis, kill_and_pause
 from tests.unit.test_statistics import figures_by_the_rules
 from topics import stats_changelog
 from topics.purchase_results import READ_HEADER
@@ -289,13 +289,7 @@ async def test_redis_killed_and_emptied_gets_its_figures_back(new_office: NewOff
     await office.ready(stats)
     sending = asyncio.create_task(send_slowly(office, workload(SEED + 600, 20_000)))
     await asyncio.sleep(1)
-    redis.kill()
-    await asyncio.sleep(1)
-    await redis.launch()
-    await asyncio.sleep(1)
-    redis.pause()
-    await asyncio.sleep(1)
-    redis.resume()
+    await kill_and_pause(redis)
     await sending
     await office.answered()
     await exact(office)

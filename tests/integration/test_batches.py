@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from tests.batch_app import PARTITIONS
 from tests.batching import Batching
-from tests.servers import KafkaAddress
-
-
-@pytest.fixture
-async def batching(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> AsyncIterator[Batching]:
-    """Topics, and workers to start on them."""
-    opened = Batching(kafka.bootstrap_servers, prefix, tmp_path)
-    await opened.open()
-    yield opened
-    opened.close()
 
 
 async def test_gaps_of_transactions_belong_to_the_run_behind_them_and_markers_at_the_end_are_committed(

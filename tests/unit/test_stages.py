@@ -75,3 +75,15 @@ async def test_it_begins_again_after_it_had_nothing_to_do() -> None:
 async def _put_all(stage: Stage[int], items: Sequence[int]) -> None:
     for item in items:
         await stage.put(item)
+
+
+async def test_a_stop_gives_up_what_is_worked_on_and_what_waits() -> None:
+    work = Work()
+    stage = Stage(work)
+    for item in range(2):
+        await stage.put(item)
+        await _settle()
+    await stage.stop()
+    work.let_go.release()
+    await _settle()
+    assert work.calls == [[0]]
