@@ -24,7 +24,7 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
     """The app of the purchases process, on topics of so many partitions, and its health."""
     app = worker.make_app(settings, "purchases")
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(settings.topic_prefix)])
-    copies = Copies(settings, RedisStore(connect(settings), settings))
+    copies = Copies(settings, RedisStore(connect(settings, time_each_reply=False), settings))
     publisher = Publisher(settings, cast(BatchProducer, app.producer))
     selling = Selling(settings, Recovery(settings, partitions), copies, publisher, worker.ending_on_failure)
 

@@ -7,13 +7,15 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from itertools import product
 from time import monotonic_ns
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.bench import Bench
-from benchmarks.processes import BenchmarkError, Program
+from benchmarks.decisions import BARE
+from benchmarks.processes import PURCHASES, BenchmarkError, Process, Program
 from benchmarks.results import Outcome
 from benchmarks.sale import PARTITIONS, Sale, event_ids
 
@@ -28,21 +30,22 @@ Arrival = tuple[int, bytes]
 
 
 async def latency(bench: Bench) -> Outcome:
-    """Percentiles of 50 events and of one hot event."""
+    """Percentiles of 50 events and of one hot event; the product and a bare loop take turns."""
     outcome = Outcome()
     for suffix, events in (("", 50), ("_hot", 1)):
-        found: dict[str, list[float]] = {name: [] for name in PERCENTILES}
+        ids = event_ids(events)
+        found: dict[tuple[str, str], list[float]] = {}
         # Not counted: the broker's own compiler takes its time over what it has not done before.
-        await measure(bench, event_ids(events), RATE, 1)
-        for _ in range(bench.rounds):
-            latencies_ms = await measure(bench, event_ids(events), RATE, bench.size(10, 2))
+        await measure(bench, ids, RATE, 1)
+        for _, program in product(range(bench.rounds), (PURCHASES, BARE)):
+            latencies_ms = await measure(bench, ids, RATE, bench.size(10, 2), program=program)
             for name, share in PERCENTILES.items():
-                found[name].append(percentile(latencies_ms, share))
-            outcome.series[f"latency{suffix}"] = [
+                found.setdefault((name, program.name), []).append(percentile(latencies_ms, share))
+            outcome.series[f"latency{suffix}_{program.name}"] = [
                 (100 * at / len(latencies_ms), latencies_ms[at]) for at in range(0, len(latencies_ms), 500)
             ]
-        for name, rounds_ms in found.items():
-            outcome.add_rounds(f"latency_{name}{suffix}", rounds_ms, "ms")
+        for (name, contestant), rounds_ms in found.items():
+            outcome.add_rounds(f"latency_{name}{suffix}", rounds_ms, "ms", contestant)
     return outcome
 
 
@@ -55,15 +58,25 @@ Beside = Callable[[Sale], AbstractAsyncContextManager[object]]
 """What runs beside a sale, as long as it is measured."""
 
 
+def alone(_: Sale) -> AbstractAsyncContextManager[None]:
+    """Nothing runs beside it."""
+    return nullcontext()
+
+
 async def measure(
-    bench: Bench, ids: Sequence[str], rate: int, duration_s: float, beside: Beside = lambda _: nullcontext()
+    bench: Bench,
+    ids: Sequence[str],
+    rate: int,
+    duration_s: float,
+    beside: Beside = alone,
+    program: Program = PURCHASES,
 ) -> list[float]:
     """The latency of each command, in ms, but for those of the warm-up; the shortest first."""
     lasting_s = WARM_UP_S + duration_s
     load = Program("load", ("-m", "benchmarks.load", str(rate), str(lasting_s), *ids))
     async with (
         bench.sale(ids, capacity=1_000_000 // len(ids)) as sale,
-        bench.ready_workers(1, sale),
+        _at_work(bench, sale, program),
         beside(sale),
     ):
         published = threading.Event()
@@ -76,6 +89,13 @@ async def measure(
             published.set()
         arrivals = await reading
     return sorted(_latencies_ms(arrivals, rate, duration_s))
+
+
+def _at_work(
+    bench: Bench, sale: Sale, program: Program
+) -> AbstractAsyncContextManager[Process] | AbstractAsyncContextManager[list[Process]]:
+    """A worker that decides the sale; a bare one becomes ready while the load warms up."""
+    return bench.ready_workers(1, sale) if program is PURCHASES else bench.worker(program, sale)
 
 
 def _read(sale: Sale, published: threading.Event) -> list[Arrival]:

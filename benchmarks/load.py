@@ -18,7 +18,8 @@ from boxoffice.settings import Settings, load_settings
 from topics import purchase_requests
 
 TICK_S = 0.001
-LINGER_MS = 1
+LINGER_MS = 5
+"""As Java's producer has it by default since Kafka 4.0."""
 
 
 def publish(settings: Settings, rate: float, duration_s: float, events: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.bench import Bench
-from benchmarks.latency import PERCENTILES, Beside, measure, percentile
+from benchmarks.latency import PERCENTILES, Beside, alone, measure, percentile
 from benchmarks.processes import DOCUMENTS
 from benchmarks.results import Outcome
 from benchmarks.sale import Sale, event_ids
@@ -20,17 +20,17 @@ EVENTS: Final = 10
 
 async def neighbours(bench: Bench) -> Outcome:
     """A sale alone, beside a busy documents process, and beside one whose store fails; they take turns."""
-    situations: dict[str, tuple[Beside, ...]] = {
-        "alone": (),
-        "documents": (lambda sale: _documents(bench, sale, works=True),),
-        "documents, store down": (lambda sale: _documents(bench, sale, works=False),),
+    situations: dict[str, Beside] = {
+        "alone": alone,
+        "documents": lambda sale: _documents(bench, sale, works=True),
+        "documents, store down": lambda sale: _documents(bench, sale, works=False),
     }
     ids, duration_s = event_ids(EVENTS), bench.size(10, 2)
     await measure(bench, ids, RATE, 1)
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(bench.rounds):
         for situation, beside in situations.items():
-            latencies_ms = await measure(bench, ids, RATE, duration_s, *beside)
+            latencies_ms = await measure(bench, ids, RATE, duration_s, beside)
             for name, share in PERCENTILES.items():
                 found.setdefault((name, situation), []).append(percentile(latencies_ms, share))
     outcome = Outcome()

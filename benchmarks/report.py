@@ -80,7 +80,11 @@ def pictures(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
             "From publishing a command to reading its fact, 5,000 a second",
             "share of the commands, %",
             "ms",
-            [Line("50 events", latency["latency"]), Line("one hot event", latency["latency_hot"])],
+            [
+                Line(f"{name}, {events}", latency[f"latency{suffix}_{name}"])
+                for suffix, events in (("", "50 events"), ("_hot", "one hot event"))
+                for name in (goals.PRODUCT, "bare")
+            ],
         ),
         "growth": line_chart(
             "CPU time of a decision while one event sells a million tickets",

@@ -212,7 +212,7 @@ class Sale:
 def patient_store(settings: Settings) -> RedisStore:
     """The events in Redis, for who has nothing else to do than wait for it."""
     patient = settings.model_copy(update={"redis_timeout_ms": _PATIENCE_MS})
-    return RedisStore(connect(patient), patient)
+    return RedisStore(connect(patient, time_each_reply=False), patient)
 
 
 @dataclass(frozen=True)

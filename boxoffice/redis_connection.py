@@ -25,8 +25,11 @@ _FOR_SENTINELS: Final = ("sentinel_username", "sentinel_password")
 _PORTS: Final = range(1, 65_536)
 
 
-def connect(settings: Settings) -> RedisClient:
+def connect(settings: Settings, *, time_each_reply: bool = True) -> RedisClient:
     """A client that connects when it is first used, and fails at the first failure.
+
+    Who bounds its calls itself does without a timer for each reply: they cost as much as all else that a
+    pipeline does here.
 
     ``redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/NUMBER`` asks the Sentinels for the
     service; their own user and password are ``?sentinel_username=…&sentinel_password=…``.
@@ -38,15 +41,15 @@ def connect(settings: Settings) -> RedisClient:
     scheme, _, rest = url.partition("://")
     base, _, topology = scheme.partition("+")
     try:
-        return _CONNECT[topology](urlsplit(f"{base}://{rest}"), _options(settings))
+        return _CONNECT[topology](urlsplit(f"{base}://{rest}"), _options(settings, time_each_reply))
     except ValueError as error:
         raise SettingsError(f"BOXOFFICE_REDIS_URL cannot be used: {error}.") from None
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _options(settings: Settings, time_each_reply: bool) -> dict[str, Any]:
     timeout_s = settings.redis_timeout_ms / 1000
     return {
-        "socket_timeout": timeout_s,
+        "socket_timeout": timeout_s if time_each_reply else None,
         "socket_connect_timeout": timeout_s,
         "max_connections": settings.redis_pool_size,
         # By itself redis-py tries ten times more; here the circuit breaker decides about trying again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from time import monotonic
 from typing import NamedTuple
@@ -141,12 +141,13 @@ class Selling:
         return sold
 
     async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
-        """One batch at a time: a script that decides several would keep everybody else waiting."""
+        """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
         with self._ending_on_failure():
-            for taken in waiting:
-                await self._copies.decide(taken.sold)
-                metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
-                await self._publishing.put(taken)
+            for together in portions(waiting, self._settings.batch_size):
+                await self._copies.decide(_together(together))
+                for taken in together:
+                    metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
+                    await self._publishing.put(taken)
 
     async def _publish(self, waiting: Sequence[Taken]) -> None:
         with self._ending_on_failure():
@@ -174,6 +175,20 @@ class Selling:
                 offset=unreadable[0]["source"]["offset"],
                 reason=unreadable[0]["reason"],
             )
+
+
+def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Taken]]:
+    """Batches in order, as many together as hold at most so many commands; one that holds more goes alone."""
+    portion: list[Taken] = []
+    commands = 0
+    for taken in waiting:
+        if portion and commands + len(taken.batch) > most_commands:
+            yield portion
+            portion, commands = [], 0
+        portion.append(taken)
+        commands += len(taken.batch)
+    if portion:
+        yield portion
 
 
 def _together(waiting: Sequence[Taken]) -> Sold:

@@ -231,7 +231,10 @@ MODELS: Final = (
     CommandUnreadable,
 )
 
-_FACTS: Final[TypeAdapter[Fact]] = TypeAdapter(Annotated[Fact, Field(discriminator="type")])
+# Of the strings in a fact only the members' names come again and again.
+_FACTS: Final[TypeAdapter[Fact]] = TypeAdapter(
+    Annotated[Fact, Field(discriminator="type")], config=ConfigDict(cache_strings="keys")
+)
 _validate = _FACTS.validator.validate_json
 
 
