@@ -124,14 +124,11 @@ STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken int
 
 def count_decisions(facts: Iterable[Fact]) -> None:
     """Count a batch's answers."""
-    outcomes = Count((fact["type"], _reason(fact), str(fact.get("decided_by", ""))) for fact in facts)
-    for (outcome, reason, decided_by), number in outcomes.items():
-        DECISIONS.labels(outcome, reason, decided_by).inc(number)
-
-
-def _reason(fact: Fact) -> str:
-    """A refusal's reason; never a reader's complaint, of which there are as many as there are mistakes."""
-    return str(fact["reason"]) if fact["type"] in ("purchase_rejected", "command_rejected") else ""
+    kinds = Count((fact["type"], fact.get("reason"), fact.get("decided_by")) for fact in facts)
+    for (outcome, reason, decided_by), number in kinds.items():
+        # Of a reader's complaints there are as many as there are mistakes.
+        known = str(reason or "") if outcome in ("purchase_rejected", "command_rejected") else ""
+        DECISIONS.labels(outcome, known, str(decided_by or "")).inc(number)
 
 
 def defined() -> list[MetricWrapperBase]:

@@ -84,7 +84,8 @@ class Snapshot:
 
 
 def _names(event_id: str, runs: Iterable[Run]) -> Iterator[str]:
-    return (f"{event_id}-{number:06d}" for first, last in runs for number in range(first, last + 1))
+    prefix = f"{event_id}-"
+    return (prefix + str(number).zfill(6) for first, last in runs for number in range(first, last + 1))
 
 
 @dataclass(frozen=True, slots=True)
