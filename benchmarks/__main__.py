@@ -21,6 +21,7 @@ from benchmarks.growth import growth
 from benchmarks.latency import latency
 from benchmarks.machine import describe
 from benchmarks.neighbours import neighbours
+from benchmarks.outage import outage
 from benchmarks.processes import BenchmarkError
 from benchmarks.recovery import recovery
 from benchmarks.rendering import rendering
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         workers,
         latency,
         neighbours,
+        outage,
         recovery,
         growth,
         spreading,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from time import monotonic
 from typing import Final
 
@@ -13,8 +11,8 @@ from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from benchmarks.bench import Bench
-from benchmarks.measuring import Sample, undisturbed, watch
-from benchmarks.processes import PURCHASES, BenchmarkError
+from benchmarks.measuring import facts_per_second, undisturbed, watch
+from benchmarks.processes import PURCHASES
 from benchmarks.results import Outcome
 from benchmarks.sale import Sale, create_event, event_ids, purchases, tickets_each
 from boxoffice import kafka
@@ -53,8 +51,8 @@ async def _run(bench: Bench, orders: int, capacity: int) -> tuple[float, float]:
             samples = await watch(sale, [worker], {}, orders + 1)
             decided_s, loaded_s = await timing
     began = samples[0].at_s
-    before = _rate(samples, began + (decided_s - began) / 4, decided_s)
-    return loaded_s - decided_s, _rate(samples, decided_s, loaded_s) / before
+    before = facts_per_second(samples, began + (decided_s - began) / 4, decided_s)
+    return loaded_s - decided_s, facts_per_second(samples, decided_s, loaded_s) / before
 
 
 async def _time_creation(sale: Sale, home: TopicPartition, offset: int) -> tuple[float, float]:
@@ -71,17 +69,3 @@ async def _time_creation(sale: Sale, home: TopicPartition, offset: int) -> tuple
         while not await client.exists(meta):
             await asyncio.sleep(_POLL_S)
     return decided_s, monotonic()
-
-
-def _rate(samples: Sequence[Sample], first_s: float, last_s: float) -> float:
-    """Facts a second between two moments."""
-    return (_facts_at(samples, last_s) - _facts_at(samples, first_s)) / (last_s - first_s)
-
-
-def _facts_at(samples: Sequence[Sample], at_s: float) -> float:
-    """How many facts there were at a moment between two samples."""
-    for before, after in pairwise(samples):
-        if before.at_s <= at_s <= after.at_s:
-            share = (at_s - before.at_s) / (after.at_s - before.at_s)
-            return before.facts + share * (after.facts - before.facts)
-    raise BenchmarkError("the others' sales ended before the new event was there")

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -78,11 +79,19 @@ class Span:
 
 
 async def watch(
-    sale: Sale, workers: Sequence[Process], servers: Mapping[str, int], until: int, poll_s: float = POLL_S
+    sale: Sale,
+    workers: Sequence[Process],
+    servers: Mapping[str, int],
+    until: int,
+    poll_s: float = POLL_S,
+    *,
+    without_redis: bool = False,
+    look: Callable[[int], None] = lambda _: None,
 ) -> list[Sample]:
     """Sample a sale until its ledger holds so many facts; the first sample is of the first facts that were seen.
 
-    CPU seconds are by the worker's name, and by those of the ``servers``, whose process ids are given.
+    CPU seconds are by the worker's name, and by those of the ``servers``, whose process ids are given. ``look``
+    is told how many facts there are. ``without_redis``: that it is down is what is measured.
 
     Raises:
         DisturbedError: Redis was not there for a worker all the time, which is another thing to measure.
@@ -96,12 +105,13 @@ async def watch(
             if facts:
                 pids = {**{worker.name: worker.pid for worker in workers}, **servers}
                 samples.append(Sample(monotonic(), facts, {name: cpu_s(pid) for name, pid in pids.items()}))
+                look(facts)
             for worker in workers:
                 worker.check()
             if monotonic() > deadline_s:
                 raise BenchmarkError(f"{facts} of {until} facts after {DEADLINE_S:g} s: {workers[0].log_text()[-500:]}")
             await asyncio.sleep(poll_s)
-    if any(REDIS_IS_DOWN in worker.log_text() for worker in workers):
+    if not without_redis and any(REDIS_IS_DOWN in worker.log_text() for worker in workers):
         raise DisturbedError("Redis took longer than a worker waits for it.")
     return samples
 
@@ -111,3 +121,17 @@ def steady(samples: Sequence[Sample], after: float = 0.1) -> Span:
     begin = samples[-1].facts * after
     first = next(sample for sample in samples if sample.facts >= begin)
     return Span.between(first, samples[-1])
+
+
+def facts_per_second(samples: Sequence[Sample], first_s: float, last_s: float) -> float:
+    """Facts a second between two moments."""
+    return (_facts_at(samples, last_s) - _facts_at(samples, first_s)) / (last_s - first_s)
+
+
+def _facts_at(samples: Sequence[Sample], at_s: float) -> float:
+    """How many facts there were at a moment between two samples."""
+    for before, after in pairwise(samples):
+        if before.at_s <= at_s <= after.at_s:
+            share = (at_s - before.at_s) / (after.at_s - before.at_s)
+            return before.facts + share * (after.facts - before.facts)
+    raise BenchmarkError("The sale was not sampled at the moments that were to be compared.")

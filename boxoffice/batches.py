@@ -191,6 +191,13 @@ class CommittedReads(driver.AIOKafkaConsumerThread):
         consumer._fetch_min_bytes = cast(BatchConsumer, self.consumer).fetch_min_bytes
         return cast(AIOKafkaConsumer, consumer)
 
+    async def seek_there(self, tp: TP, offset: int) -> None:
+        """Seek in this thread, between two steps of a fetch."""
+        await self.call_thread(self._seek_there, tp, offset)
+
+    async def _seek_there(self, tp: TP, offset: int) -> None:
+        self.seek(tp, offset)
+
     async def fetch(self, active: set[TP], epoch: int) -> dict[TP, list[Record]]:
         """What is there of the active partitions; nothing if the flow was stopped since ``epoch``."""
         return cast("dict[TP, list[Record]]", await self.call_thread(self._fetch, active, epoch))
@@ -277,6 +284,10 @@ class BatchConsumer(driver.Consumer):
         await self.seek(tp, start)
         self._next[tp] = start
         self._read_to.pop(tp, None)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        """In the thread of the fetches, one of which may be at work on these very records; Faust does it here."""
+        await cast(CommittedReads, self._thread).seek_there(partition, offset)
 
     def _is_batch_topic(self, tp: TP) -> bool:
         return cast(BatchConductor, self.app.topics).is_batch_topic(tp.topic)

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         le=60_000,
     )
     breaker_longest_probe_ms: int = _setting(
-        5_000, "Redis is down: no two probes are further apart.", unit="ms", ge=10, le=600_000
+        1_000, "Redis is down: no two probes are further apart.", unit="ms", ge=10, le=600_000
     )
     backlog_limit: int = _setting(
         200_000, "Facts kept for a Redis that is down; an event that has more is rebuilt.", ge=0, le=10_000_000

@@ -1,0 +1,126 @@
+"""Redis hangs while tickets are sold, and comes back: what sales lose, and how soon it has caught up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from time import monotonic
+from typing import Any, Final
+from urllib.request import urlopen
+
+from benchmarks.bench import Bench, give_backlog
+from benchmarks.measuring import DEADLINE_S, REDIS, Sample, facts_per_second, watch
+from benchmarks.processes import PURCHASES, BenchmarkError, Process
+from benchmarks.results import Outcome
+from benchmarks.sale import Sale, event_ids, purchases, tickets_each
+from boxoffice.embedded.ports import HOST, free_port
+
+EVENTS_EACH: Final = 25
+_POLL_S: Final = 0.02
+
+
+async def outage(bench: Bench) -> Outcome:
+    """Rates during the outage and while the backlog is settled, by the rate before; and how long that took.
+
+    Half of the events sell during the outage, and have a backlog then; the others sell before and after it.
+    """
+    backlog = bench.size(100_000, 10_000)
+    found: dict[str, list[float]] = {}
+    for _ in range(bench.rounds):
+        for name, value in (await _run(bench, backlog)).items():
+            found.setdefault(name, []).append(value)
+    outcome = Outcome()
+    outcome.add_rounds("outage_rate_ratio", found["during"], "ratio", "during/before")
+    outcome.add_rounds("outage_longest_gap", found["gap_ms"], "ms")
+    outcome.add_rounds("outage_settled_seconds", found["settled_s"], "s")
+    outcome.add_rounds("outage_settling_others_rate_ratio", found["meanwhile"], "ratio", "meanwhile/before")
+    return outcome
+
+
+async def _run(bench: Bench, backlog: int) -> dict[str, float]:
+    ids = event_ids(2 * EVENTS_EACH)
+    suffering, others = ids[:EVENTS_EACH], ids[EVENTS_EACH:]
+    port = free_port()
+    async with (
+        bench.sale(ids, tickets_each(4 * backlog, EVENTS_EACH)) as sale,
+        bench.worker(PURCHASES, sale, BOXOFFICE_HEALTH_PORT=str(port)) as worker,
+    ):
+        await _until(lambda: worker.last_said("partitions ready") is not None, worker)
+        async with _hanging(bench) as (hang, go_on):
+            await give_backlog(sale, [worker], [*purchases(others, backlog), *purchases(suffering, backlog, backlog)])
+            samples, hung_s = await _watch_until_hung(sale, worker, backlog, hang)
+            before = facts_per_second(samples, samples[0].at_s + (hung_s - samples[0].at_s) / 5, hung_s)
+            await give_backlog(sale, [worker], purchases(others, 3 * backlog, 2 * backlog))
+            go_on()
+            back_s = monotonic()
+            settling = asyncio.create_task(_until(lambda: _in_step(port) == len(ids), worker))
+            after = await watch(sale, [worker], {}, 5 * backlog, _POLL_S, without_redis=True)
+            await settling
+            settled_s = settling.result()
+    return {
+        "during": facts_per_second(samples, hung_s, samples[-1].at_s) / before,
+        "gap_ms": 1_000 * _longest_gap_s(samples, hung_s),
+        "settled_s": settled_s - back_s,
+        "meanwhile": facts_per_second(after, after[0].at_s, min(settled_s, after[-1].at_s)) / before,
+    }
+
+
+@asynccontextmanager
+async def _hanging(bench: Bench) -> AsyncIterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """Ways to make Redis hang and go on; it goes on in any case when the block ends."""
+    pid = bench.servers[REDIS]
+    try:
+        yield lambda: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def _watch_until_hung(
+    sale: Sale, worker: Process, half: int, hang: Callable[[], None]
+) -> tuple[list[Sample], float]:
+    """Sample a sale of two halves, and let Redis hang between them; returns when it hung, too."""
+    hung_s: list[float] = []
+
+    def look(facts: int) -> None:
+        if facts >= half and not hung_s:
+            hang()
+            hung_s.append(monotonic())
+
+    samples = await watch(sale, [worker], {}, 2 * half, _POLL_S, without_redis=True, look=look)
+    return samples, hung_s[0]
+
+
+def _longest_gap_s(samples: Sequence[Sample], since_s: float) -> float:
+    """The longest time in which no fact came."""
+    moments = [since_s]
+    moments += [
+        after.at_s for before, after in pairwise(samples) if after.facts > before.facts and after.at_s > since_s
+    ]
+    return max(after - before for before, after in pairwise(moments))
+
+
+async def _until(condition: Callable[[], bool], worker: Process) -> float:
+    """Wait until something is so; returns when it was."""
+    deadline_s = monotonic() + DEADLINE_S
+    while not await asyncio.to_thread(condition):
+        worker.check()
+        if monotonic() > deadline_s:
+            raise BenchmarkError(f"A worker did not get there in {DEADLINE_S:g} s: {worker.log_text()[-500:]}")
+        await asyncio.sleep(_POLL_S)
+    return monotonic()
+
+
+def _in_step(port: int) -> int:
+    """Events whose copies are in step, by the worker's own health."""
+    try:
+        with urlopen(f"http://{HOST}:{port}/health", timeout=5) as answer:  # our own process
+            health: dict[str, Any] = json.load(answer)
+    except OSError:
+        return 0
+    redis = health["redis"]
+    return int(redis["copies"].get("in_step", 0)) if redis["connected"] else 0
