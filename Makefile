@@ -13,7 +13,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults bench bench-quick lint types lock clean
+.PHONY: help demo test faults mutants bench bench-quick lint types lock clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ test: lint types $(DEV) ## Lint, types, import rules and every test; what CI run
 	$(BIN)/python -m pytest
 
 faults: $(DEV) ## The long tests, of documents and statistics under faults.
-	$(BIN)/python -m pytest -m long tests/faults
+	$(BIN)/python -m pytest -m long tests/faults tests/simulation
+
+mutants: $(DEV) ## Plant each deliberate defect, see that the tests notice it, and write docs/mutants.md.
+	$(BIN)/python -m tests.mutants
 
 bench: $(DEV) ## Measure everything, half an hour, and write docs/performance.md.
 	$(BIN)/python -m benchmarks

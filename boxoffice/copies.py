@@ -110,6 +110,7 @@ class Copies:
         self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
         self._check_now = asyncio.Event()
         self._checking: asyncio.Task[None] | None = None
+        self._stopping = False
         self.breaker = Breaker(
             store.ping,
             self._heal_all,
@@ -136,7 +137,8 @@ class Copies:
             del self._copies[event_id]
 
     async def stop(self) -> None:
-        """End all work in the background."""
+        """End all work in the background, and begin none."""
+        self._stopping = True
         tasks = [*self._healing.values(), *([self._checking] if self._checking else [])]
         for task in tasks:
             task.cancel()
@@ -257,13 +259,15 @@ class Copies:
 
     def _heal(self, copy: Copy) -> None:
         event_id = copy.event.event_id
-        if event_id not in self._healing and not copy.given_up and not self.breaker.is_open:
+        if event_id not in self._healing and not (copy.given_up or self.breaker.is_open or self._stopping):
             task = self._healing[event_id] = asyncio.create_task(self._bring_up(copy))
-            task.add_done_callback(lambda _: self._healed(event_id, copy))
+            task.add_done_callback(lambda _: self._healed(event_id))
 
-    def _healed(self, event_id: str, copy: Copy) -> None:
+    def _healed(self, event_id: str) -> None:
+        """Go on with the copy that there is now: the partition may have been dropped and adopted again."""
         del self._healing[event_id]
-        if self._is_ours(copy) and copy.state is not CopyState.IN_STEP:
+        copy = self._copies.get(event_id)
+        if copy is not None and copy.state is not CopyState.IN_STEP:
             self._heal(copy)
 
     def _is_ours(self, copy: Copy) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -136,6 +136,10 @@ async def reader(settings: Settings, partitions: Iterable[TopicPartition]) -> As
             # Each is resumed while it is read: nobody waits for what another's fetch waits for.
             client.pause(*assigned)
         yield client
+
+
+OpenReader = Callable[[Settings, Iterable[TopicPartition]], AbstractAsyncContextManager[AIOKafkaConsumer]]
+"""What :func:`reader` is: whoever reads beside Faust's own consumer can be given another log to read."""
 
 
 async def read_between(

@@ -15,7 +15,7 @@ from boxoffice import metrics
 from boxoffice.batches import BatchProducer, Outgoing
 from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import LedgerError, PublishError
-from boxoffice.kafka import header, read_between, reader
+from boxoffice.kafka import OpenReader, header, read_between, reader
 from boxoffice.settings import Settings
 from models.facts import (
     Fact,
@@ -73,9 +73,10 @@ def _ce_time(at: str) -> Header:
 class Publisher:
     """Publishes what was decided, within a deadline, and checks where it landed."""
 
-    def __init__(self, settings: Settings, producer: BatchProducer) -> None:
+    def __init__(self, settings: Settings, producer: BatchProducer, open_reader: OpenReader = reader) -> None:
         self._settings = settings
         self._producer = producer
+        self._open_reader = open_reader
         self._timeout_s = settings.publish_timeout_ms / 1000
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
@@ -147,7 +148,7 @@ class Publisher:
         bookmark = owned.settled_bookmark
         ours = {answer.last: answer for answer in answers}
         foreign = 0
-        async with reader(self._settings, [tp]) as consumer:
+        async with self._open_reader(self._settings, [tp]) as consumer:
             async for records in read_between(consumer, tp, owned.ledger_end, base_offset):
                 for record in records:
                     foreign += 1

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
 from boxoffice.errors import CommandsSkippedError
-from boxoffice.kafka import header, read_between, reader
+from boxoffice.kafka import OpenReader, header, read_between, reader
 from boxoffice.settings import Settings
 from models.commands import UnreadableCommandError, read_command
 from models.facts import Fact, at_text
@@ -37,9 +37,10 @@ class Refusal:
 class Recovery:
     """Reads ledgers and commands beside Faust's own consumer."""
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, open_reader: OpenReader = reader) -> None:
         self._settings = settings
         self._partitions = partitions
+        self._open_reader = open_reader
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._accepted_losses = _accepted_losses(settings.accept_loss)
@@ -57,7 +58,7 @@ class Recovery:
         ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
         requests = {number: TopicPartition(self._requests, number) for number in owned}
         begun_s = monotonic()
-        async with reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
+        async with self._open_reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
             ends = await consumer.end_offsets(list(ledgers.values()))
             facts = 0
             for number, partition in owned.items():
@@ -140,7 +141,7 @@ class Recovery:
         """
         tp = TopicPartition(self._requests, number)
         delivered = {record.offset for record in records}
-        async with reader(self._settings, [tp]) as consumer:
+        async with self._open_reader(self._settings, [tp]) as consumer:
             async for found in read_between(consumer, tp, first, records[-1].offset):
                 skipped = [record.offset for record in found if record.offset not in delivered]
                 if skipped:

@@ -87,6 +87,7 @@ class Selling:
         self._forget(set(self._owned) - numbers)
         self._forget({number for number, owned in self._owned.items() if owned.unsettled})
         taken = {number: self._owned.get(number) or new_partition(number, partitions) for number in sorted(numbers)}
+        bookmarks = {number: owned.ledger.bookmark for number, owned in taken.items()}
         refused = await self._recover(taken)
         for number, owned in taken.items():
             tp = TP(self._topic, number)
@@ -94,6 +95,9 @@ class Selling:
                 self._forget([number])
                 consumer.withhold(tp)
             else:
+                if owned.ledger.bookmark != bookmarks[number]:
+                    # Others sold meanwhile: what was known of Redis, and missed by it, no longer adds up.
+                    self._copies.drop(number)
                 self._owned[number] = owned
                 self._copies.adopt(owned)
                 consumer.start_at(tp, owned.position)

@@ -1,0 +1,1 @@
+"""Promise: the tests bite. Each deliberate defect in ``defects.py`` makes them fail; ``make mutants`` shows it."""

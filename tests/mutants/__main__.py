@@ -1,0 +1,137 @@
+"""Plant each deliberate defect in a copy of the tree, see some test fail, and write docs/mutants.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import Final, NamedTuple
+
+from tests.mutants.defects import DEFECTS, Defect
+
+ROOT: Final = Path(__file__).parents[2]
+TABLE: Final = ROOT / "docs" / "mutants.md"
+COPIED: Final = (
+    "agents",
+    "boxoffice",
+    "lua",
+    "models",
+    "topics",
+    "tests",
+    "docs",
+    "pyproject.toml",
+    "Procfile",
+    "Makefile",
+)
+TIMEOUT_S: Final = 300
+
+_HEAD: Final = """# Deliberate defects
+
+Each was planted by itself in a copy of the source, and the tests named in `tests/mutants/defects.py` were run: at
+least one has to fail. Written by `make mutants`.
+
+| defect | in | caught by | seconds |
+|---|---|---|---|
+"""
+
+
+class Outcome(NamedTuple):
+    """What became of a tree: the first test that failed, None where all passed."""
+
+    caught_by: str | None
+    seconds: float
+
+
+def main() -> int:
+    """Returns the exit status: 1 if a defect was not caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("names", nargs="*", help="only the defects whose names contain one of these; writes nothing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
+    arguments = parser.parse_args()
+    chosen = [defect for defect in DEFECTS if not arguments.names or any(n in defect.name for n in arguments.names)]
+    harmless = without_defect({defect.tests for defect in chosen})
+    if harmless.caught_by is not None:
+        print(f"The tests fail without any defect: {harmless.caught_by}")  # noqa: T201  # a command's output
+        return 1
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        outcomes = list(pool.map(planted, chosen))
+    if not arguments.names:
+        TABLE.write_text(_HEAD + "".join(map(_line, chosen, outcomes)), encoding="utf-8")
+    survivors = [defect.name for defect, outcome in zip(chosen, outcomes, strict=True) if outcome.caught_by is None]
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} defects were caught.")  # noqa: T201
+    for name in survivors:
+        print(f"Nobody noticed: {name}")  # noqa: T201
+    return int(bool(survivors))
+
+
+def _line(defect: Defect, outcome: Outcome) -> str:
+    caught_by = outcome.caught_by or "**nothing**"
+    return f"| {defect.name} | `{defect.file}` | `{caught_by}` | {outcome.seconds:.0f} |\n"
+
+
+def without_defect(tests: set[str]) -> Outcome:
+    """What the tests say of the tree as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        _copy(Path(folder))
+        return _run(Path(folder), sorted(tests))
+
+
+def planted(defect: Defect) -> Outcome:
+    """What a defect's tests say of a tree that has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _copy(Path(folder))
+        plant(defect, Path(folder))
+        outcome = _run(Path(folder), [defect.tests])
+    print(f"{outcome.seconds:4.0f} s  {defect.name}: {outcome.caught_by or 'NOT CAUGHT'}", flush=True)  # noqa: T201
+    return outcome
+
+
+def plant(defect: Defect, root: Path) -> None:
+    """Put a defect into a tree.
+
+    Raises:
+        LookupError: its old text is not there exactly once.
+    """
+    path = root / defect.file
+    text = path.read_text(encoding="utf-8")
+    found = text.count(defect.old)
+    if found != 1:
+        raise LookupError(f"{defect.name}: {defect.file} has its old text {found} times")
+    path.write_text(text.replace(defect.old, defect.new), encoding="utf-8")
+
+
+def _copy(root: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, root / name)
+
+
+def _run(root: Path, tests: Sequence[str]) -> Outcome:
+    begun_s = monotonic()
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        ran = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome("a test that never ends", monotonic() - begun_s)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
+    if ran.returncode and failed is None:
+        raise RuntimeError(f"pytest could not run: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    return Outcome(failed[1] if failed else None, monotonic() - begun_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""Deliberate defects: one change of the source each, and the tests that have to fail for it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+SIMULATION: Final = "tests/simulation/test_schedules.py"
+RULES: Final = "tests/unit/test_inventory.py"
+LEDGER: Final = "tests/unit/test_ledger.py"
+DECIDING: Final = "tests/unit/test_deciding.py"
+BREAKER: Final = "tests/unit/test_breaker.py"
+WORKER: Final = "tests/unit/test_worker.py"
+
+
+class Defect(NamedTuple):
+    """``old`` stands in ``file`` exactly once; with ``new`` in its place some test in ``tests`` fails."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str = SIMULATION
+
+
+DEFECTS: Final = (
+    # The rules
+    Defect(
+        "a repeated request is decided anew",
+        "models/inventory.py",
+        "    if packed is not None:\n        answer = _answer_again",
+        "    if packed is None:\n        answer = _answer_again",
+        RULES,
+    ),
+    Defect(
+        "a repeat takes a new seq",
+        "models/inventory.py",
+        "return _confirmed(event, command, accepted.runs, accepted.seq, position)",
+        "return _confirmed(event, command, accepted.runs, event.seq + 1, position)",
+    ),
+    Defect(
+        "cancelled tickets go to the head of the queue",
+        "models/inventory.py",
+        "self.queue.extend(runs)",
+        "self.queue.extendleft(reversed(runs))",
+    ),
+    Defect(
+        "a purchase is cancelled twice",
+        "models/inventory.py",
+        "return Reason.ALREADY_CANCELLED if accepted.cancelled_by else None",
+        "return None",
+        RULES,
+    ),
+    Defect(
+        "the order limit is ignored",
+        "models/inventory.py",
+        "if limit is not None and quantity > limit:",
+        "if limit is not None and quantity > limit + 100:",
+    ),
+    Defect(
+        "a fold that takes a fact whose seq is not the next",
+        "models/inventory.py",
+        "if seq > event.seq + 1:",
+        "if seq > event.seq + 1_000:",
+        RULES,
+    ),
+    Defect(
+        "second copies of forwards are decided",
+        "models/inventory.py",
+        'return origin["offset"] <= inventory.origins.get(origin["partition"], -1)',
+        "return False",
+    ),
+    Defect(
+        "a refusal for an unknown event forgets where its command came from",
+        "models/inventory.py",
+        "        _remember_origin(inventory, source)\n        return False",
+        "        return False",
+    ),
+    # The ledger
+    Defect(
+        "a fold that takes any record",
+        "models/ledger.py",
+        "if first != self.bookmark + 1:",
+        "if first < 0:",
+    ),
+    Defect(
+        "a damaged record moves the bookmark",
+        "models/ledger.py",
+        "            return Taken.DAMAGED\n        self.bookmark",
+        "            self.bookmark = last\n            return Taken.DAMAGED\n        self.bookmark",
+    ),
+    Defect(
+        "a record accounts for its own command alone",
+        "boxoffice/deciding.py",
+        "first = self.ledger.bookmark + 1",
+        "first = record.offset",
+    ),
+    Defect(
+        "an event is decided away from its home",
+        "boxoffice/deciding.py",
+        "if home != self.number:",
+        "if home == -1:",
+    ),
+    Defect(
+        "the clock decides",
+        "boxoffice/deciding.py",
+        "Position(record.offset, record.timestamp, source)",
+        'Position(record.offset, __import__("time").time_ns() // 10**6, source)',
+    ),
+    # Publishing
+    Defect(
+        "facts are published grouped by event",
+        "boxoffice/publishing.py",
+        "[ledger_record(answer) for answer in answers])",
+        '[ledger_record(answer) for answer in sorted(answers, key=lambda one: one.fact["event_id"] or "")])',
+    ),
+    Defect(
+        "facts go out without waiting for forwards and dead letters",
+        "boxoffice/publishing.py",
+        "                    await self._publish_side_records(sold)\n",
+        "                    self._sides = asyncio.create_task(self._publish_side_records(sold))\n",
+    ),
+    Defect(
+        "dead letters are not published",
+        "boxoffice/publishing.py",
+        "elif answer.dead_letter is not None:",
+        "elif answer.dead_letter is None:",
+    ),
+    Defect(
+        "where a record landed is not compared with the ledger's end",
+        "boxoffice/publishing.py",
+        "if base_offset != owned.ledger_end:",
+        "if base_offset < 0:",
+    ),
+    Defect(
+        "a batch is acknowledged before it is published",
+        "boxoffice/selling.py",
+        "            await self._publisher.publish(_together(waiting))\n            for taken in waiting:\n"
+        "                taken.batch.ack()\n",
+        "            for taken in waiting:\n                taken.batch.ack()\n"
+        "            await self._publisher.publish(_together(waiting))\n",
+    ),
+    Defect(
+        "a publish that failed is passed over",
+        "boxoffice/selling.py",
+        "        with self._ending_on_failure():\n            await self._publisher.publish",
+        "        import contextlib\n\n        with contextlib.suppress(Exception):\n            await self._publisher.publish",
+    ),
+    Defect(
+        "a failure does not end the process",
+        "boxoffice/worker.py",
+        "    except Exception as error:  # noqa: BLE001  # whatever it is\n        end_process(error)",
+        '    except Exception as error:  # noqa: BLE001  # whatever it is\n        log.error("failed", error=error)',
+        WORKER,
+    ),
+    # Taking over
+    Defect(
+        "a partition is decided without its ledger having been read",
+        "boxoffice/recovery.py",
+        "facts += await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)",
+        "partition.ledger_end = ends[ledgers[number]]",
+    ),
+    Defect(
+        "a partition begins where the group's offset is",
+        "boxoffice/selling.py",
+        "                consumer.start_at(tp, owned.position)\n",
+        "",
+    ),
+    Defect(
+        "decisions that were not acknowledged are kept in the table",
+        "boxoffice/selling.py",
+        "        self._forget({number for number, owned in self._owned.items() if owned.unsettled})\n",
+        "",
+        "tests/simulation/test_taking_over.py",
+    ),
+    Defect(
+        "gaps between commands are not looked at",
+        "boxoffice/selling.py",
+        "if has_gaps(run.records, run.first):",
+        "if not run.records:",
+    ),
+    # Redis' scripts
+    Defect(
+        "purchase.lua has no fence",
+        "lua/purchase.lua",
+        "if offset <= event.fence then",
+        "if offset < 0 then",
+    ),
+    Defect(
+        "purchase.lua answers behind the caller's seq",
+        "lua/purchase.lua",
+        "if event.seq < caller_seq then",
+        "if event.seq < 0 then",
+    ),
+    Defect(
+        "settle.lua applies a fact whose seq is not the next",
+        "lua/settle.lua",
+        "if seq ~= event.seq + 1 then",
+        "if seq < event.seq + 1 then",
+    ),
+    Defect(
+        "settle.lua does not skip what was applied",
+        "lua/settle.lua",
+        "local wrong = facts[at + 1] > event.seq and apply_next",
+        "local wrong = apply_next",
+    ),
+    Defect(
+        "replace.lua puts an older event in the place of a newer one",
+        "lua/replace.lua",
+        "if is_newer() then",
+        "if live('seq') < 0 then",
+    ),
+    Defect(
+        "replace.lua switches in what was loaded in part",
+        "lua/replace.lua",
+        "if not is_complete() then",
+        "if seq < 0 then",
+    ),
+    Defect(
+        "sold tickets stay in the queue",
+        "lua/shared.lua",
+        "if queue.taken > 0 then redis.call",
+        "if queue.taken > 1000 then redis.call",
+    ),
+    Defect(
+        "Redis is seeded from the capacity",
+        "lua/copies.py",
+        "queue=tuple(event.queue),",
+        "queue=((1, event.issued),),",
+    ),
+    # The copies in Redis
+    Defect(
+        "facts are settled out of order",
+        "boxoffice/copies.py",
+        "facts = copy.backlog[:INLINE_BACKLOG]",
+        "facts = copy.backlog[:INLINE_BACKLOG][::-1]",
+    ),
+    Defect(
+        "a settle that failed loses the backlog",
+        "boxoffice/copies.py",
+        "            copy.state = CopyState.BEHIND\n            self.breaker.failed(error)",
+        "            copy.state = CopyState.BEHIND\n            copy.backlog.clear()\n"
+        "            self.breaker.failed(error)",
+    ),
+    Defect(
+        "what is decided during a rebuild is not kept",
+        "boxoffice/copies.py",
+        "if not self.lost_more or self.state is CopyState.REBUILDING:",
+        "if not self.lost_more and self.state is not CopyState.REBUILDING:",
+    ),
+    Defect(
+        "Redis is believed whatever it decides",
+        "boxoffice/copies.py",
+        "elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):",
+        "elif reply.answers:",
+    ),
+    Defect(
+        "a Redis that lost an event is not noticed until the event sells",
+        "boxoffice/copies.py",
+        "if position is None or position.seq < expected[event_id] or self._is_damaged(copy, position):",
+        "if position is not None and position.seq < 0:",
+    ),
+    Defect(
+        "nothing is healed when Redis is back",
+        "boxoffice/copies.py",
+        "            if copy.state is not CopyState.IN_STEP:\n                self._heal(copy)\n\n",
+        "            if copy.given_up:\n                self._heal(copy)\n\n",
+    ),
+    Defect(
+        "scripts that Redis forgot are not loaded again",
+        "boxoffice/redis_store.py",
+        "        if forgotten:\n",
+        "        if len(forgotten) > 1_000:\n",
+    ),
+    # The breaker
+    Defect(
+        "the breaker never closes",
+        "boxoffice/breaker.py",
+        "        self._probing = None\n        metrics",
+        "        metrics",
+    ),
+    Defect(
+        "the breaker never opens",
+        "boxoffice/breaker.py",
+        "            self._probing = asyncio.create_task(self._probe_until_closed())",
+        "            self._closing = asyncio.create_task(self._probe_until_closed())",
+        BREAKER,
+    ),
+    Defect(
+        "probes come without backing off",
+        "boxoffice/breaker.py",
+        "self._delay_s = min(self._delay_s * 2, self._longest_delay_s)",
+        "self._delay_s = self._first_delay_s",
+        BREAKER,
+    ),
+)

@@ -1,0 +1,205 @@
+"""Kafka: the log, and as much of a reader and of a producer as the product uses."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, RequestTimedOutError
+
+from boxoffice.batches import Outgoing, Record
+from boxoffice.errors import UnreachableError
+from boxoffice.settings import Settings
+from tests.simulation.network import Network, deliver
+from tests.simulation.processes import Process, State, current_process
+
+FIRST_TIMESTAMP_MS = 1_795_341_600_000
+_offset = attrgetter("offset")
+
+
+@dataclass
+class Partition:
+    """Records in order; the offsets between them are markers of transactions."""
+
+    records: list[Record] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+
+    def after(self, offset: int, most: int | None = None) -> list[Record]:
+        """Records from an offset on."""
+        at = bisect_left(self.records, offset, key=_offset)
+        return self.records[at : None if most is None else at + most]
+
+    def cut(self, end: int) -> None:
+        """Lose the tail."""
+        del self.records[bisect_left(self.records, end, key=_offset) :]
+        self.end = min(self.end, end)
+
+    def replace(self, place: int, **changes: Any) -> None:
+        """Damage a record."""
+        self.records[place] = replace(self.records[place], **changes)
+
+
+class Broker:
+    """All topics of a cluster. ``is_up`` says whether anybody can reach it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.partitions: defaultdict[tuple[str, int], Partition] = defaultdict(Partition)
+        self.is_up = True
+        self._readers: set[Process] = set()
+        self.changes = 0
+        self._waiting: list[Future[Any]] = []
+
+    def append(self, topic: str, number: int, records: Iterable[Outgoing], markers: int = 0) -> int:
+        """Write a record batch, and so many markers behind it; returns its first offset."""
+        partition = self.partitions[topic, number]
+        base = partition.end
+        for key, value, headers in records:
+            partition.records.append(self._record(topic, number, partition.end, key, value, headers))
+            partition.end += 1
+        partition.end += markers
+        self.wake()
+        return base
+
+    def _record(
+        self, topic: str, number: int, offset: int, key: bytes | None, value: bytes | None, headers: Any
+    ) -> Record:
+        return ConsumerRecord(
+            topic=topic,
+            partition=number,
+            offset=offset,
+            timestamp=FIRST_TIMESTAMP_MS + int(self.network.loop.time() * 1000),
+            timestamp_type=1,
+            key=key,
+            value=value,
+            checksum=None,
+            serialized_key_size=len(key or b""),
+            serialized_value_size=len(value or b""),
+            headers=tuple(headers),
+        )
+
+    def wake(self) -> None:
+        """Whoever waits for something to change looks again."""
+        self.changes += 1
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            self.network.later(self.network.delay_s(), deliver, future, None)
+
+    async def change(self, seen: int) -> None:
+        """Wait until something is written, or the broker can be reached again, after so many changes were seen."""
+        if self.changes == seen:
+            future = self.network.future()
+            self._waiting.append(future)
+            await future
+
+    async def reach(self) -> None:
+        """Wait for the broker, as clients do by themselves."""
+        while not self.is_up:
+            await self.change(self.changes)
+
+    @asynccontextmanager
+    async def reader(self, _settings: Settings, _partitions: Iterable[TopicPartition]) -> AsyncIterator[Reader]:
+        """Stands in for boxoffice.kafka.reader."""
+        process = current_process()
+        if not self.is_up or self.network.happens(self.network.faults.reader_unreachable):
+            raise UnreachableError("Kafka cannot be reached.")
+        self._readers.add(process)
+        try:
+            yield Reader(self)
+        finally:
+            self._readers.discard(process)
+
+    @property
+    def is_being_read(self) -> bool:
+        """Whether a reader that still lives has asked where the log ends."""
+        return any(process.state is not State.DEAD for process in self._readers)
+
+
+class Reader:
+    """As much of AIOKafkaConsumer as boxoffice.kafka.read_between and the recovery use."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._positions: dict[TopicPartition, int] = {}
+
+    def _partition(self, tp: TopicPartition) -> Partition:
+        return self._broker.partitions[tp.topic, tp.partition]
+
+    async def _ask(self) -> None:
+        await self._broker.reach()
+        await self._broker.network.exchange(lambda: None)
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        await self._ask()
+        return {tp: self._partition(tp).start for tp in partitions}
+
+    async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        await self._ask()
+        return {tp: self._partition(tp).end for tp in partitions}
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self._positions[tp] = offset
+
+    def resume(self, tp: TopicPartition) -> None:
+        """Reading begins when it is asked for."""
+
+    def pause(self, tp: TopicPartition) -> None:
+        """Nothing is fetched ahead."""
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self._positions[tp]
+
+    async def getmany(self, tp: TopicPartition, **_timeout: int) -> dict[TopicPartition, list[Record]]:
+        await self._ask()
+        partition = self._partition(tp)
+        most = self._broker.network.random.choice((1, 5, 100))
+        records = partition.after(self._positions[tp], most)
+        if len(records) < most:
+            self._positions[tp] = max(self._positions[tp], partition.end)
+        else:
+            self._positions[tp] = records[-1].offset + 1
+        return {tp: records} if records else {}
+
+
+class Producer:
+    """Stands in for boxoffice.batches.BatchProducer."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def publish(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Publish in order, in one record batch or several; returns (base offset, count) of each."""
+        acknowledged = []
+        random = self._broker.network.random
+        at = 0
+        while at < len(records):
+            count = random.choice((1, 3, len(records), len(records)))
+            part = records[at : at + count]
+            acknowledged.append((await self._publish_batch(topic, partition, part), len(part)))
+            at += len(part)
+        return acknowledged
+
+    async def _publish_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
+        network = self._broker.network
+        await self._broker.reach()
+        if network.happens(network.faults.publish_refused):
+            raise KafkaError("refused")
+        reply_lost = network.happens(network.faults.publish_reply_lost)
+
+        def arrive() -> int:
+            if not self._broker.is_up:
+                raise RequestTimedOutError
+            base = self._broker.append(topic, partition, records, network.random.choice((0, 0, 0, 0, 1)))
+            if reply_lost:
+                raise RequestTimedOutError
+            return base
+
+        return await network.exchange(arrive)

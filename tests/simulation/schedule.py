@@ -1,0 +1,735 @@
+"""One schedule: what is asked, what goes wrong, and what must hold while it does and once it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from random import Random
+from typing import Any, Final
+
+import structlog
+
+from boxoffice import copies as copies_module
+from boxoffice.batches import Batch
+from boxoffice.copies import Copy, CopyState
+from boxoffice.deciding import OwnedPartition
+from boxoffice.kafka import header, home_partition
+from boxoffice.recovery import new_partition
+from boxoffice.redis_store import EventCopy, Snapshot, differences, expected_copy
+from boxoffice.settings import Settings, load_settings
+from lua.keys import event_keys
+from models.ledger import Ledger
+from tests.checker import Record as CheckedRecord
+from tests.checker import check
+from tests.simulation.broker import Broker, Partition
+from tests.simulation.group import SESSION_TIMEOUT_S, Group
+from tests.simulation.network import Faults, Network
+from tests.simulation.processes import Process, SimulatedLoop, State, running_process, simulate
+from tests.simulation.redis_memory import REFUSED_ALL, REFUSED_WRITES
+from tests.simulation.redis_server import Health, RedisServer
+from tests.simulation.worker import Surroundings, Worker
+from tests.unit.strategies import state
+from topics import dead_letters, purchase_requests, purchase_results
+from topics.purchase_results import READ_HEADER
+
+PREFIX: Final = "s-"
+PARTITIONS: Final = 3
+EVENT_IDS: Final = ("42", "7", "1")
+REQUESTS: Final = purchase_requests.TOPIC.full_name(PREFIX)
+LEDGER: Final = purchase_results.TOPIC.full_name(PREFIX)
+DEAD_LETTERS: Final = dead_letters.TOPIC.full_name(PREFIX)
+
+BUYERS: Final = ("b-1", 'Zoë "the\\fan"', "\u2028 b,2 ]}")
+UNREADABLE: Final = (None, b"", b"tickets please", b"\xff\xfe", b'{"request_id":"r-1","event_id":"042","buyer":"b"}')
+LINES_SHOWN: Final = 60
+PATIENCE_S: Final = 400.0
+"""After the last fault all must be well within this."""
+
+DIVERGED: Final = frozenset(
+    {
+        "Redis decided otherwise than the ledger",
+        "an event's copy in Redis cannot be healed, it goes on locally",
+        "an event's copy could not be brought up",
+        "Redis cannot decide for an event",
+    }
+)
+"""What no worker may have to say as long as nobody else writes to Redis."""
+
+
+LOST: Final = frozenset({"Redis has lost facts of an event", "an event cannot be settled"})
+"""What a worker may not say, either, that owns its partitions alone, when Redis is merely down or slow."""
+
+
+class ScheduleError(AssertionError):
+    """Something that must hold does not."""
+
+
+@dataclass
+class Trace:
+    """What happened, in order."""
+
+    loop: SimulatedLoop
+    lines: list[str] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
+
+    def add(self, who: object, what: str, **members: object) -> None:
+        """Note something."""
+        told = " ".join(f"{name}={member}" for name, member in members.items())
+        self.lines.append(f"{self.loop.time():9.4f}  {who!s:<8}  {what} {told}")
+
+    def log(self, _logger: object, _method: str, line: Any) -> Any:
+        """Take what the product logs."""
+        what = line.pop("event")
+        if "No matching script" not in str(line.get("error")):
+            # Scripts may be forgotten again just after they were loaded.
+            self.said.add(what)
+        line.pop("seconds", None)  # By the real clock.
+        self.add(running_process() or "", what, **line)
+        raise structlog.DropEvent
+
+
+@contextmanager
+def _logged_to(trace: Trace) -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[trace.log],
+        wrapper_class=structlog.make_filtering_bound_logger(20),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+@contextmanager
+def _bounds(**bounds: int) -> Iterator[None]:
+    """Bounds of the copies made small, so that they are met."""
+    before = {name: getattr(copies_module, name) for name in bounds}
+    for name, bound in bounds.items():
+        setattr(copies_module, name, bound)
+    try:
+        yield
+    finally:
+        for name, bound in before.items():
+            setattr(copies_module, name, bound)
+
+
+@cache
+def _settings() -> Settings:
+    return load_settings(topic_prefix=PREFIX, partitions=PARTITIONS)
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What this schedule does beyond crashes and losses: each makes some checks impossible."""
+
+    ledger_cut: bool
+    ledger_damaged: bool
+    redis_losing: bool
+    redis_written: bool
+    redis_refusing: bool
+    owners: bool
+    """Workers die, are stopped, come and go, and cannot publish."""
+
+    @property
+    def none(self) -> bool:
+        """Redis is down, slow and unreachable now and then, and that is all."""
+        return not (self.ledger_cut or self.ledger_damaged or self.redis_losing or self.redis_written or self.owners)
+
+    @classmethod
+    def drawn(cls, random: Random) -> Harm:
+        """In one schedule of four one worker sells all the time."""
+        if random.random() < 0.25:
+            return cls(False, False, False, False, random.random() < 0.25, False)
+        return cls(*(random.random() < chance for chance in (0.25, 0.25, 0.5, 0.25, 0.25, 1)))
+
+
+def run(seed: int, *, whole: bool = False) -> list[str]:
+    """Run a schedule; returns what happened in it.
+
+    Raises:
+        ScheduleError: something did not hold; the message tells the seed, and what happened last, or the whole.
+    """
+    loop = SimulatedLoop()
+    schedule = Schedule(seed, loop)
+    lines = schedule.trace.lines
+    with _logged_to(schedule.trace), _bounds(**schedule.bounds):
+        try:
+            simulate(schedule.run(), loop)
+        except Exception as error:
+            problem = str(error) if isinstance(error, ScheduleError) else f"{type(error).__name__}: {error}"
+            told = "\n".join(lines if whole else lines[-LINES_SHOWN:])
+            raise ScheduleError(f"{told}\n{problem}\nReplay: python -m tests.simulation --seed {seed}") from error
+    return lines
+
+
+class Schedule:
+    """Workers, a log and a Redis, and a seed that decides what becomes of them."""
+
+    def __init__(self, seed: int, loop: SimulatedLoop) -> None:
+        self.seed = seed
+        self.loop = loop
+        self.random = Random(seed)
+        self.trace = Trace(loop)
+        self.harm = Harm.drawn(self.random)
+        self.network = Network(loop, self.random, on_killed=self.kill, on_stopped=self.stop)
+        self.broker = Broker(self.network)
+        self.redis = RedisServer(self.network)
+        self.redis.on_executed = self._check_seqs
+        self.redis_seqs: Counter[str] = Counter()
+        self.settings = self._drawn_settings()
+        self.bounds = {
+            "INLINE_BACKLOG": self.random.choice((1, 3, 1_000)),
+            "MAX_ADDED": self.random.choice((2, 10_000)),
+        }
+        self.truth = Truth()
+        self.workers: list[Worker] = []
+        self.asked: list[dict[str, Any]] = []
+        self._starts = 0
+        self.is_harmed_unseen = False
+        self._is_asked_last = False
+        self.group: Group
+
+    def _drawn_settings(self) -> Settings:
+        choose = self.random.choice
+        return _settings().model_copy(
+            update={
+                "redis_load_chunk_size": choose((2, 100)),
+                "redis_check_interval_s": choose((1.0, 10.0)),
+                "backlog_limit": choose((0, 4, 12, 200_000)),
+                "batch_size": choose((1, 20, 1_000)),
+                "redis_pool_size": choose((2, 16)),
+            }
+        )
+
+    def _drawn_faults(self) -> Faults:
+        chance = self.random.choice
+        of_redis = Faults(
+            slow=chance((0.0, 0.0, 0.05, 0.4)),
+            slowest_s=chance((0.1, 0.5, 3.0)),
+            redis_request_lost=chance((0.0, 0.0, 0.05)),
+            redis_reply_lost=chance((0.0, 0.0, 0.05, 0.3)),
+            redis_cut_off=chance((0.0, 0.0, 0.05)),
+        )
+        if not self.harm.owners:
+            return of_redis
+        return replace(
+            of_redis,
+            killed_at_an_exchange=chance((0.0, 0.0, 0.002, 0.01)),
+            stopped_at_an_exchange=chance((0.0, 0.0, 0.005)),
+            publish_refused=chance((0.0, 0.0, 0.02)),
+            publish_reply_lost=chance((0.0, 0.0, 0.02)),
+            delivery_dropped=chance((0.0, 0.0, 0.0, 0.02)),
+            reader_unreachable=chance((0.0, 0.0, 0.2)),
+        )
+
+    async def run(self) -> None:
+        """All of it."""
+        self.group = Group(self.network, PARTITIONS)
+        coordinating = asyncio.create_task(self.group.coordinate())
+        for event_id in EVENT_IDS[: self.random.randint(1, len(EVENT_IDS))]:
+            if self.random.random() < 0.8:
+                self.produce(self._creation(event_id, "c-1"))
+        self.start()
+        if self.harm.owners and self.random.random() < 0.8:
+            self.start()
+        self.network.faults = self._drawn_faults()
+        if self.random.random() < 0.2:
+            self.loop.lag_s = lambda: self.random.choice((0.0,) * 30 + (0.3, 0.05))
+        for _ in range(self.random.choice((10, 25, 40))):
+            await self._step()
+        await self._calm_down()
+        coordinating.cancel()
+        self._check_end()
+
+    # What happens
+
+    async def _step(self) -> None:
+        choose = self.random.choice
+        for _ in range(choose((0, 0, 1, 3, 8))):
+            self.ask()
+        if self.random.random() < 0.6:
+            action = choose(self._actions())
+            self.trace.add("", action.__name__)
+            action()
+        await asyncio.sleep(choose((0.0, 0.002, 0.01, 0.05, 0.3, 2.0)))
+        for worker in list(self.workers):
+            if worker.state is State.DEAD and self.random.random() < 0.5:
+                self.replace(worker)
+        self.check_meanwhile()
+
+    def _actions(self) -> list[Callable[[], None]]:
+        actions: list[Callable[[], None]] = [
+            *[self.disturb_redis] * 3,
+            *[self.mend_redis] * 3,
+            self.flush_scripts,
+            self.lose_a_load,
+            self.group.rebalance,
+        ]
+        if self.harm.owners:
+            actions += [
+                self.kill_some,
+                self.stop_some,
+                *[self.continue_all] * 2,
+                self.expel_some,
+                self.join_or_leave,
+                self.cut_broker_off,
+                *[self.mend_broker] * 2,
+            ]
+        if self.harm.ledger_cut:
+            actions += [self.cut_ledger] * 2
+        if self.harm.ledger_damaged:
+            actions += [self.damage_ledger, self.write_into_ledger]
+        if self.harm.redis_losing:
+            actions += [self.redis.keep, self.lose_redis]
+        if self.harm.redis_written:
+            actions += [self.write_into_redis] * 2
+        if self.harm.redis_refusing:
+            actions += [self.let_redis_refuse] * 2
+        return actions
+
+    # Workers
+
+    def start(self) -> None:
+        """Start a worker."""
+        self._starts += 1
+        name = f"worker-{self._starts}"
+        worker = Worker(
+            name, self.loop, self.settings, Surroundings(self.broker, self.redis, self.group, self._check_acked)
+        )
+        self.workers.append(worker)
+        self.trace.add(name, "started")
+
+    def replace(self, worker: Worker) -> None:
+        """Start another in the place of one that has ended."""
+        if not worker.ended_orderly:
+            raise ScheduleError(f"{worker} ended of {worker.ended_by!r}") from worker.ended_by
+        self.trace.add(worker, "is replaced", ended_by=repr(worker.ended_by))
+        self.workers.remove(worker)
+        self.network.later(self.random.uniform(0, SESSION_TIMEOUT_S), self.group.expel, worker)
+        self.start()
+
+    def kill(self, process: Process) -> None:
+        """SIGKILL."""
+        self.trace.add(process, "killed")
+        process.kill()
+
+    def stop(self, process: Process) -> None:
+        """SIGSTOP, for a while."""
+        if process.state is State.RUNNING:
+            self.trace.add(process, "stopped")
+            process.stop()
+            self.network.later(self.random.choice((0.1, 1.0, 10.0)), process.go_on)
+
+    def _some(self) -> Worker:
+        return self.random.choice(self.workers)
+
+    def kill_some(self) -> None:
+        self.kill(self._some())
+
+    def stop_some(self) -> None:
+        worker = self._some()
+        self.stop(worker)
+        if self.random.random() < 0.7:
+            self.group.expel(worker)
+
+    def continue_all(self) -> None:
+        for worker in self.workers:
+            worker.go_on()
+
+    def expel_some(self) -> None:
+        self.group.expel(self._some())
+
+    def join_or_leave(self) -> None:
+        if len(self.workers) < 3:
+            self.start()
+        else:
+            worker = self.workers.pop(0)
+            self.kill(worker)
+            self.group.expel(worker)
+
+    # Redis
+
+    def disturb_redis(self) -> None:
+        self.random.choice((self.redis.hang, self.redis.crash))()
+
+    def mend_redis(self) -> None:
+        self.redis.memory.refusing = ""
+        if self.redis.health is not Health.SERVING:
+            self.redis.serve()
+
+    def lose_redis(self) -> None:
+        self.redis_seqs.clear()
+        self.random.choice((self.redis.wipe, self.redis.go_back))()
+
+    def flush_scripts(self) -> None:
+        self.redis.memory.scripts.clear()
+
+    def lose_a_load(self) -> None:
+        """A key of an event that is being loaded expires."""
+        loading = [key for key in self.redis.memory.data if b":loading:" in key]
+        if loading:
+            del self.redis.memory.data[self.random.choice(loading)]
+
+    def let_redis_refuse(self) -> None:
+        self.redis.memory.refusing = self.random.choice((*REFUSED_WRITES, *REFUSED_ALL))
+
+    def write_into_redis(self) -> None:
+        """What nobody may do: other software, or an eviction."""
+        keys = event_keys(PREFIX, self.random.choice(EVENT_IDS))
+        tickets, meta, purchases = (key.encode() for key in keys)
+        data, number = self.redis.memory.data, self.random.randrange(30)
+        fields: Any = data.get(meta, {})
+        match self.random.randrange(6):
+            case 0:
+                data.pop(self.random.choice((tickets, meta, purchases)), None)
+            case 1:
+                data[self.random.choice((tickets, meta, purchases))] = b"what is this"
+            case 2 if isinstance(fields, dict) and fields:
+                fields[self.random.choice((b"seq", b"fence", b"sold", b"issued"))] = b"%d" % number
+            case 3 if isinstance(fields, dict) and fields:
+                fields[self.random.choice((b"seq", b"fence", b"sold"))] = b"x"
+            case 4 if isinstance(queue := data.get(tickets), list):
+                self.is_harmed_unseen = True
+                self.random.shuffle(queue)
+            case 5 if isinstance(records := data.get(purchases), dict) and records:
+                self.is_harmed_unseen = True
+                records[self.random.choice(list(records))] = b"{"
+
+    # The broker
+
+    def cut_broker_off(self) -> None:
+        self.broker.is_up = False
+        self.network.later(self.random.choice((1.0, 5.0, 70.0)), self.mend_broker)
+
+    def mend_broker(self) -> None:
+        self.broker.is_up = True
+        self.broker.wake()
+
+    def _some_ledger(self) -> Partition:
+        return self.broker.partitions[LEDGER, self.random.randrange(PARTITIONS)]
+
+    def cut_ledger(self) -> None:
+        """Lose what was acknowledged, as an unclean election does; not while somebody reads to the end."""
+        ledger = self._some_ledger()
+        if not self.broker.is_being_read and ledger.records:
+            ledger.cut(ledger.records[-self.random.randint(1, min(5, len(ledger.records)))].offset)
+
+    def damage_ledger(self) -> None:
+        ledger = self._some_ledger()
+        if ledger.records:
+            place = self.random.randrange(max(0, len(ledger.records) - 5), len(ledger.records))
+            headers = ledger.records[place].headers
+            changes = self.random.choice(
+                ({"value": b"\x00"}, {"value": None}, {"headers": ()}, {"headers": headers[:-2]})
+            )
+            ledger.replace(place, **changes)
+
+    def write_into_ledger(self) -> None:
+        """Other software wrote to the ledger: nonsense, and facts that look right but cannot follow."""
+        number = self.random.randrange(PARTITIONS)
+        records = self.broker.partitions[LEDGER, number].records
+        foreign: Any = (b"42", b"hello", [])
+        whole = [r for r in records if header(r.headers, "ce_id") and (r.value or b"").startswith(b"{")]
+        if whole and self.random.random() < 0.8:
+            copied = self.random.choice(whole)
+            fact, headers = json.loads(copied.value or b""), list(copied.headers)
+            if fact["seq"]:
+                fact["seq"] += 1_000
+                at = max(0, self.truth.partitions[number].ledger.bookmark + self.random.choice((-1, 0, 1, 3)))
+                headers.append((READ_HEADER, b"%d-%d" % (at, at)))
+            foreign = (copied.key, json.dumps(fact).encode(), headers)
+        self.broker.append(LEDGER, number, [foreign])
+
+    # Commands
+
+    def ask(self) -> None:
+        """Ask something, as a careless world does."""
+        chance = self.random.random()
+        if chance < 0.05:
+            self.broker.append(
+                REQUESTS,
+                self.random.randrange(PARTITIONS),
+                [(None, self.random.choice(UNREADABLE), [])],  # type: ignore[list-item]
+            )
+        elif chance < 0.2 and self.asked:
+            self.produce(self.random.choice(self.asked))
+        else:
+            self.produce(self._command())
+
+    def produce(self, members: dict[str, Any]) -> None:
+        """Send a command, most to its home; markers may follow."""
+        self.asked.append(members)
+        home = home_partition(members["event_id"], PARTITIONS)
+        number = home if self.random.random() < 0.75 else self.random.randrange(PARTITIONS)
+        key = members["event_id"].encode()
+        self.broker.append(
+            REQUESTS, number, [(key, json.dumps(members).encode(), [])], self.random.choice((0, 0, 0, 1, 3))
+        )
+
+    def _command(self) -> dict[str, Any]:
+        choose, roll = self.random.choice, self.random.random()
+        event_id = choose(EVENT_IDS)
+        request_id = f"{choose('rxa')}-{self.random.randrange(90)}"
+        bought = [asked for asked in self.asked[-30:] if asked["type"] == "purchase"]
+        if roll < 0.1:
+            return self._creation(event_id, choose(("c-1", "c-2")))
+        if roll < 0.25 and bought:
+            one = choose(bought)
+            return _members("cancel_purchase", one["event_id"], request_id, purchase=one["request_id"])
+        if roll < 0.32:
+            return _members("add_tickets", event_id, request_id, count=self.random.randint(1, 6))
+        if roll < 0.33:
+            return _members("close_event", event_id, request_id)
+        return _members("purchase", event_id, request_id, buyer=choose(BUYERS), quantity=choose((1, 1, 2, 3, 5)))
+
+    def _creation(self, event_id: str, request_id: str) -> dict[str, Any]:
+        limit = self.random.choice(({}, {}, {"max_per_order": 4}))
+        return _members(
+            "create_event",
+            event_id,
+            request_id,
+            name="Night at the Opera",
+            venue="Große Halle",
+            starts_at="2027-03-01T19:30:00Z",
+            capacity=self.random.randint(1, 25),
+            price={"amount": 4500, "currency": "EUR"},
+            **limit,
+        )
+
+    # What must hold all the time
+
+    def check_meanwhile(self) -> None:
+        """What needs no end to be wrong."""
+        self.truth.catch_up(self.broker)
+        if self.loop.failures:
+            raise ScheduleError(f"nobody expected {self.loop.failures[0]!r}") from self.loop.failures[0]
+        for copy in self._copies():
+            self._check_backlog(copy)
+        if self.harm.none and (said := self.trace.said & LOST):
+            raise ScheduleError(f"a worker says: {', '.join(said)}")
+        if not self.harm.redis_written:
+            self._check_redis()
+            if said := self.trace.said & DIVERGED:
+                raise ScheduleError(f"a worker says: {', '.join(said)}")
+
+    def _copies(self) -> list[Copy]:
+        return [copy for worker in self._selling() for copy in worker.copies._copies.values()]
+
+    def _selling(self) -> list[Worker]:
+        return [worker for worker in self.workers if hasattr(worker, "selling")]
+
+    def _check_backlog(self, copy: Copy) -> None:
+        seqs = [fact["seq"] for fact, _ in copy.backlog]
+        if seqs and seqs != list(range(seqs[0], seqs[0] + len(seqs))):
+            raise ScheduleError(f"the backlog of event {copy.event.event_id} has a gap: {seqs}")
+        if copy.state is CopyState.IN_STEP and seqs:
+            raise ScheduleError(f"event {copy.event.event_id} is in step and has a backlog: {seqs}")
+
+    def _check_acked(self, batch: Batch) -> None:
+        """What is acknowledged lies in the ledger."""
+        self.truth.catch_up(self.broker)
+        if self.harm.ledger_cut or self.harm.ledger_damaged:
+            return
+        for run in batch.runs:
+            answered = [offset for offset in self.truth.answered[run.tp.partition] if run.first <= offset < run.next]
+            records = self.broker.partitions[LEDGER, run.tp.partition].records
+            ranges = [header(record.headers, READ_HEADER) or b"" for record in records]
+            if answered and not any(int(one.partition(b"-")[2]) == answered[-1] for one in ranges):
+                raise ScheduleError(f"the command at {answered[-1]} was acknowledged and is not in the ledger")
+
+    def _check_seqs(self) -> None:
+        """Scripts bring no event back to a lower seq."""
+        if self.harm.redis_written:
+            return
+        for event_id in EVENT_IDS:
+            meta: Any = self.redis.memory.data.get(event_keys(PREFIX, event_id).meta.encode())
+            seq = int(meta[b"seq"]) if meta else 0
+            if seq < self.redis_seqs[event_id]:
+                raise ScheduleError(f"event {event_id} went from seq {self.redis_seqs[event_id]} to {seq} in Redis")
+            self.redis_seqs[event_id] = seq
+
+    def _check_redis(self) -> None:
+        """Whatever happened to Redis: what it holds of an event at some seq is what the rules say at that seq."""
+        for event_id in EVENT_IDS:
+            found = self._in_redis(event_id)
+            if found is None:
+                continue
+            expected = self.truth.copies[event_id].get(int(found.meta["seq"]))
+            if expected is None:
+                raise ScheduleError(f"event {event_id} has in Redis a seq that was never asked for: {found.meta}")
+            if different := differences(found, expected_copy(expected)):
+                raise ScheduleError(f"event {event_id} in Redis: {different}")
+
+    def _in_redis(self, event_id: str) -> EventCopy | None:
+        tickets, meta, purchases = (self.redis.memory.data.get(key.encode()) for key in event_keys(PREFIX, event_id))
+        if not isinstance(meta, dict):
+            return None
+        return EventCopy(
+            event_id,
+            _texts(meta),
+            [name.decode() for name in tickets or []] if isinstance(tickets, list | None) else ["another type"],
+            _texts(purchases or {}) if isinstance(purchases, dict | None) else {"another": "type"},
+        )
+
+    # What must hold in the end
+
+    async def _calm_down(self) -> None:
+        """End all faults, and wait until all is well."""
+        self.trace.add("", "faults end")
+        self.network.faults = Faults()
+        self.loop.lag_s = float
+        self.mend_redis()
+        self.mend_broker()
+        self.continue_all()
+        if self.harm.ledger_damaged:
+            # Whoever wrote a record looks at it no more: the next owner does.
+            for worker in self.workers:
+                self.kill(worker)
+        await asyncio.sleep(1)
+        self._touch()
+        await self._until_well()
+        self._ask_once_more()
+        self._is_asked_last = True
+        await self._until_well()
+
+    def _touch(self) -> None:
+        """Let each owner meet its ledger's end once more: it has nothing to sell, and may have been cut."""
+        for number in range(PARTITIONS):
+            self.broker.append(REQUESTS, number, [(None, b"touch", [])])
+
+    def _ask_once_more(self) -> None:
+        """Each event sells once more, and Redis decides it."""
+        self.truth.catch_up(self.broker)
+        for event_id, copies in self.truth.copies.items():
+            if copies:
+                number = home_partition(event_id, PARTITIONS)
+                members = _members("purchase", event_id, "the-last", buyer="b", quantity=1)
+                self.broker.append(REQUESTS, number, [(None, json.dumps(members).encode(), [])])
+
+    async def _until_well(self) -> None:
+        deadline_s = self.loop.time() + PATIENCE_S
+        while True:
+            await asyncio.sleep(0.5)
+            for worker in list(self.workers):
+                if worker.state is State.DEAD:
+                    self.replace(worker)
+                worker.go_on()
+            self.check_meanwhile()
+            wrong = self._what_is_wrong()
+            if wrong is None:
+                return
+            if self.loop.time() > deadline_s:
+                raise ScheduleError(f"{PATIENCE_S:g} s after the last fault: {wrong}")
+
+    def _what_is_wrong(self) -> str | None:
+        owned = self._owned()
+        if sorted(partition.number for partition in owned) != list(range(PARTITIONS)):
+            return f"owned are {[(partition.number) for partition in owned]}"
+        if any(worker.copies.breaker.is_open for worker in self._selling()):
+            return "a worker leaves Redis alone"
+        for copy in self._copies():
+            if copy.state is not CopyState.IN_STEP and not (copy.given_up and self.harm.redis_written):
+                return f"event {copy.event.event_id} is {copy.state.name}"
+        for number, partition in enumerate(self.truth.partitions):
+            found, asked = self._folded(number).bookmark, partition.ledger.bookmark
+            if found != asked:
+                return f"the ledger of partition {number} accounts for what was asked up to {found}, of {asked}"
+        # What others wrote is noticed at the next sale; what no sale meets, by the audit alone.
+        if self.is_harmed_unseen or (self.harm.redis_written and not self._is_asked_last):
+            return None
+        return self._what_is_wrong_in_redis()
+
+    def _owned(self) -> list[OwnedPartition]:
+        return [partition for worker in self._selling() for partition in worker.selling._owned.values()]
+
+    def _folded(self, number: int) -> Ledger:
+        ledger = Ledger(number)
+        for record in self.broker.partitions[LEDGER, number].records:
+            ledger.read(record.value, header(record.headers, READ_HEADER))
+        return ledger
+
+    def _check_end(self) -> None:
+        self._check_tables()
+        self._check_last_deciders()
+        self._check_by_the_rules()
+
+    def _check_tables(self) -> None:
+        for partition in self._owned():
+            expected = state(self.truth.partitions[partition.number].ledger.inventory)
+            if partition.unsettled:
+                raise ScheduleError(f"partition {partition.number} has {partition.unsettled} unsettled answers")
+            if state(partition.ledger.inventory) != expected:
+                raise ScheduleError(f"the table of partition {partition.number} is not what was asked for")
+            if state(self._folded(partition.number).inventory) != expected:
+                raise ScheduleError(f"the ledger of partition {partition.number} folds to something else")
+
+    def _what_is_wrong_in_redis(self) -> str | None:
+        given_up = {copy.event.event_id for copy in self._copies() if copy.given_up}
+        for event_id, copies in self.truth.copies.items():
+            if copies and event_id not in given_up:
+                found = self._in_redis(event_id)
+                if found is None:
+                    return f"event {event_id} is not in Redis"
+                if different := differences(found, expected_copy(copies[max(copies)])):
+                    return f"event {event_id} in Redis: {different}"
+        memory = self.redis.memory
+        if left := [key for key in memory.data if b":loading:" in key and key not in memory.expiries_s]:
+            return f"keys of a load are left for ever: {left}"
+        return None
+
+    def _check_last_deciders(self) -> None:
+        for event_id, copies in self.truth.copies.items():
+            if copies and not self.harm.redis_written:
+                records = self.broker.partitions[LEDGER, home_partition(event_id, PARTITIONS)].records
+                last = [json.loads(r.value or b"") for r in records[-4:] if b'"the-last"' in (r.value or b"")]
+                if not any(fact["decided_by"] == "redis" for fact in last if fact["event_id"] == event_id):
+                    raise ScheduleError(f"Redis is well again, and does not decide for event {event_id}")
+
+    def _check_by_the_rules(self) -> None:
+        requests, results, letters = (
+            [
+                CheckedRecord(r.partition, r.offset, r.key, r.value, tuple(r.headers), r.timestamp)
+                for (topic, _), partition in self.broker.partitions.items()
+                if topic == wanted
+                for r in partition.records
+            ]
+            for wanted in (REQUESTS, LEDGER, DEAD_LETTERS)
+        )
+        harmed = self.harm.ledger_damaged
+        verdict = check(requests, results, PARTITIONS, letters, harmed=harmed)
+        if verdict.problems:
+            raise ScheduleError("\n".join(verdict.problems))
+
+
+class Truth:
+    """What the rules make of all commands: each event at each of its seqs."""
+
+    def __init__(self) -> None:
+        self.partitions = [new_partition(number, PARTITIONS) for number in range(PARTITIONS)]
+        self.copies: defaultdict[str, dict[int, Snapshot]] = defaultdict(dict)
+        self.answered: list[list[int]] = [[] for _ in range(PARTITIONS)]
+
+    def catch_up(self, broker: Broker) -> None:
+        """Decide what was asked since."""
+        for number, partition in enumerate(self.partitions):
+            for record in broker.partitions[REQUESTS, number].after(partition.position):
+                for answer in partition.answer([record]):
+                    self.answered[number].append(answer.last)
+                    event = partition.ledger.inventory.events.get(answer.fact["event_id"] or "")
+                    if event is not None:
+                        self.copies[event.event_id][event.seq] = Snapshot.of(event, number)
+
+
+def _members(kind: str, event_id: str, request_id: str, **members: Any) -> dict[str, Any]:
+    return {"type": kind, "event_id": event_id, "request_id": request_id, **members}
+
+
+def _texts(fields: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode(errors="replace") for name, value in fields.items()}

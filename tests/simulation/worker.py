@@ -1,0 +1,211 @@
+"""A purchases process: the product's own parts, wired as agents/purchases.py does, without Faust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import NamedTuple, cast
+
+from faust.types import TP
+
+from boxoffice.batches import Batch, BatchConsumer, BatchProducer, BatchStream, Run
+from boxoffice.copies import Copies
+from boxoffice.errors import BoxOfficeError
+from boxoffice.kafka import OpenReader
+from boxoffice.publishing import Publisher
+from boxoffice.recovery import Recovery
+from boxoffice.redis_connection import RedisClient as RealRedisClient
+from boxoffice.redis_store import RedisStore
+from boxoffice.selling import Selling
+from boxoffice.settings import Settings
+from tests.simulation.broker import Broker, Producer
+from tests.simulation.group import Group
+from tests.simulation.processes import Process, SimulatedLoop
+from tests.simulation.redis_server import RedisClient, RedisServer
+from topics import purchase_requests
+
+MOST_OF_A_RUN = 12
+
+
+class Surroundings(NamedTuple):
+    """What a worker meets."""
+
+    broker: Broker
+    redis: RedisServer
+    group: Group
+    on_acked: Callable[[Batch], None]
+
+
+class Consumer:
+    """Stands in for BatchConsumer and BatchStream: hands out runs of the partitions that it was assigned."""
+
+    def __init__(self, broker: Broker, topic: str, on_acked: Callable[[Batch], None]) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._on_acked = on_acked
+        self._random: Random = broker.network.random
+        self._assigned: set[int] = set()
+        self._next: dict[int, int] = {}
+        self._withheld: set[int] = set()
+        self._generation = 0
+        self._flowing = asyncio.Event()
+        self._unsettled: deque[Batch] = deque()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    # What Selling asks of it
+
+    def assignment(self) -> set[TP]:
+        return {TP(self._topic, number) for number in self._assigned}
+
+    def start_at(self, tp: TP, offset: int) -> None:
+        self._next[tp.partition] = offset
+        self._withheld.discard(tp.partition)
+
+    def withhold(self, tp: TP) -> None:
+        self._withheld.add(tp.partition)
+
+    def settle(self, batch: Batch) -> None:
+        """A batch is acknowledged."""
+        assert self._unsettled[0] is batch, "acknowledged in another order than taken"
+        self._unsettled.popleft()
+        self._on_acked(batch)
+        if not self._unsettled:
+            self._empty.set()
+
+    # Assignments
+
+    async def revoke(self) -> None:
+        """Deliver nothing any more, and wait until what was taken is acknowledged."""
+        self._flowing.clear()
+        self._generation += 1
+        await self._empty.wait()
+
+    def assign(self, numbers: set[int]) -> None:
+        """Get partitions; where the group's offset is, anyone may have set."""
+        self._assigned = numbers
+        self._withheld -= self._withheld - numbers
+        self._next = {number: self._random.choice((0, 3, 1_000)) for number in numbers}
+
+    def flow(self) -> None:
+        """Deliver, also to who waits for something new."""
+        self._flowing.set()
+        self._broker.wake()
+
+    # Fetching
+
+    async def batch(self) -> Batch:
+        """What is there next, of some partitions."""
+        while True:
+            await self._broker.reach()
+            while not self._flowing.is_set():
+                await self._flowing.wait()
+            generation, seen = self._generation, self._broker.changes
+            runs = await self._broker.network.exchange(self._fetch)
+            if generation != self._generation or not self._flowing.is_set():
+                continue
+            if runs:
+                return self._taken(runs)
+            await self._broker.change(seen)
+
+    def _fetch(self) -> list[Run]:
+        if not self._broker.is_up:
+            return []
+        numbers = sorted(self._assigned - self._withheld)
+        self._random.shuffle(numbers)
+        runs = [run for number in numbers if (run := self._run(number)) is not None]
+        return runs[: self._random.choice((1, 2, 9))]
+
+    def _run(self, number: int) -> Run | None:
+        first = self._next[number]
+        partition = self._broker.partitions[self._topic, number]
+        records = partition.after(first, self._random.choice((1, 4, MOST_OF_A_RUN)))
+        if len(records) > 1 and self._broker.network.happens(self._broker.network.faults.delivery_dropped):
+            del records[self._random.randrange(len(records) - 1)]
+        if not records:
+            return None
+        return Run(TP(self._topic, number), self._generation, first, records[-1].offset + 1, records)
+
+    def _taken(self, runs: list[Run]) -> Batch:
+        batch = Batch(runs, cast(BatchStream, self))
+        for run in runs:
+            self._next[run.tp.partition] = run.next
+        self._unsettled.append(batch)
+        self._empty.clear()
+        return batch
+
+
+class Worker(Process):
+    """One process. It ends as the product's processes end: whatever fails, and without committing."""
+
+    def __init__(self, name: str, loop: SimulatedLoop, settings: Settings, surroundings: Surroundings) -> None:
+        super().__init__(loop)
+        self.name = name
+        self.ended_by: BaseException | None = None
+        self._settings = settings
+        self._surroundings = surroundings
+        self.consumer: Consumer
+        self.copies: Copies
+        self.selling: Selling
+        self.main = self.spawn(self._run())
+
+    async def _run(self) -> None:
+        settings, (broker, redis, _, on_acked) = self._settings, self._surroundings
+        reader = cast(OpenReader, broker.reader)
+        self.consumer = Consumer(broker, purchase_requests.TOPIC.full_name(settings.topic_prefix), on_acked)
+        client = cast(RealRedisClient, RedisClient(redis))
+        self.copies = Copies(settings, RedisStore(client, settings))
+        publisher = Publisher(settings, cast(BatchProducer, Producer(broker)), reader)
+        recovery = Recovery(settings, settings.partitions, reader)
+        self.selling = Selling(settings, recovery, self.copies, publisher, self.ending_on_failure)
+        agent = asyncio.create_task(self._sell())
+        await self._belong()
+        await agent
+
+    async def _sell(self) -> None:
+        while True:
+            batch = await self.consumer.batch()
+            with self.ending_on_failure():
+                await self.selling.sell(batch)
+
+    async def _belong(self) -> None:
+        """Be a member of the group: give partitions back when it asks for them, take over what it gives."""
+        group = self._surroundings.group
+        membership = group.join(self)
+        while True:
+            await membership.called
+            await self.consumer.revoke()
+            numbers = await membership.give_back()
+            if numbers is None:  # It was taken for dead.
+                membership = group.join(self)
+                continue
+            self.consumer.assign(numbers)
+            with self.ending_on_failure():
+                await self.selling.take_over(cast(BatchConsumer, self.consumer), self._settings.partitions)
+            self.consumer.flow()
+
+    @contextmanager
+    def ending_on_failure(self) -> Iterator[None]:
+        """Stands in for boxoffice.worker.ending_on_failure."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            self.end(error)
+            # Nothing of a process that has ended runs on.
+            raise asyncio.CancelledError from None
+
+    def end(self, error: BaseException) -> None:
+        """End at once."""
+        self.ended_by = error
+        self.kill()
+
+    @property
+    def ended_orderly(self) -> bool:
+        """Whether it was killed, or ended by a rule on reading and publishing; all else is a defect."""
+        return self.ended_by is None or isinstance(self.ended_by, BoxOfficeError)
+
+    def __repr__(self) -> str:
+        return self.name

@@ -1,0 +1,30 @@
+"""Whatever leaves a process' work ends the process there, at once, with the status that says why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from boxoffice.errors import ExitStatus
+
+PROGRAM = """
+from boxoffice.errors import PublishError
+from boxoffice.worker import ending_on_failure
+with ending_on_failure():
+    raise {error}
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [("PublishError('no')", ExitStatus.PUBLISH_FAILED), ("KeyError('a mistake')", ExitStatus.AGENT_FAILED)],
+)
+def test_a_failure_ends_the_process(error: str, status: ExitStatus) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(error=error)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == status
+    assert "went on" not in ended.stdout
