@@ -25,7 +25,7 @@ test: lint types $(DEV) ## Lint, types, import rules and every test; what CI run
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-faults: $(DEV) ## The long tests, of documents and statistics under faults.
+faults: $(DEV) ## The long tests: everything that dies, and 10,000 simulated schedules.
 	$(BIN)/python -m pytest -m long tests/faults tests/simulation
 
 mutants: $(DEV) ## Plant each deliberate defect, see that the tests notice it, and write docs/mutants.md.

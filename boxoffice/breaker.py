@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -48,8 +49,9 @@ def is_server_error(error: BaseException) -> bool:
 class Breaker:
     """Closed while Redis serves; open from a failure on until a probe succeeds.
 
-    ``delay_s`` doubles from probe to probe, and goes on doubling if Redis fails again before it has
-    served a call.
+    The delay doubles from probe to probe, and goes on doubling unless Redis has served for as long as the
+    longest: one that fails now and then, say a call in a hundred by its timeout, is left alone for most of
+    the time instead of costing a timeout each time.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Breaker:
         self._on_closed = on_closed
         self._first_delay_s = self._delay_s = first_delay_s
         self._longest_delay_s = longest_delay_s
+        self._closed_at_s = -math.inf
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -74,15 +77,12 @@ class Breaker:
         """Redis did not serve: leave it alone, and probe."""
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         if self._probing is None:
+            if asyncio.get_running_loop().time() - self._closed_at_s > self._longest_delay_s:
+                self._delay_s = self._first_delay_s
             metrics.FALLBACKS.inc()
             metrics.FALLBACK_ACTIVE.set(1)
             log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
             self._probing = asyncio.create_task(self._probe_until_closed())
-
-    def served(self) -> None:
-        """Redis answered a call."""
-        if self._probing is None:
-            self._delay_s = self._first_delay_s
 
     async def _probe_until_closed(self) -> None:
         while True:
@@ -95,6 +95,7 @@ class Breaker:
             else:
                 break
         self._probing = None
+        self._closed_at_s = asyncio.get_running_loop().time()
         metrics.FALLBACK_ACTIVE.set(0)
         log.warning("Redis answers again")
         self._on_closed()

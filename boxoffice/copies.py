@@ -112,7 +112,7 @@ class Copies:
         self._checking: asyncio.Task[None] | None = None
         self._stopping = False
         self.breaker = Breaker(
-            store.ping,
+            store.probe,
             self._heal_all,
             settings.breaker_first_probe_ms / 1000,
             settings.breaker_longest_probe_ms / 1000,
@@ -168,7 +168,6 @@ class Copies:
             for copy, decided, _ in calls:
                 self._missed(copy, decided)
             return
-        self.breaker.served()
         for (copy, decided, _), reply in zip(calls, replies, strict=True):
             self._compare(copy, decided, reply)
 
@@ -354,11 +353,10 @@ class Copies:
         return states
 
     async def _check(self) -> None:
-        """Compare how far Redis is with how far it was known to be, for all events; without any, just ask."""
+        """Compare how far Redis is with how far it was known to be, for all events; and whether it takes writes."""
         copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
         expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
-        if not copies:
-            await self._store.ping()
+        await self._store.probe()
         found = await self._store.positions(list(copies))
         for event_id, copy in copies.items():
             position = found[event_id]
@@ -372,8 +370,9 @@ class Copies:
 
     def _is_damaged(self, copy: Copy, position: EventPosition) -> bool:
         """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
-        if position.seq == copy.event.seq == copy.redis_seq:
-            return position.sold != copy.event.sold
+        event = copy.event
+        if position.seq == event.seq == copy.redis_seq:
+            return (position.sold, position.left, position.records) != (event.sold, event.left, len(event.accepted))
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 
 

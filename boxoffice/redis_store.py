@@ -36,7 +36,7 @@ from lua.calls import (
     expected_answer,
 )
 from lua.copies import EventCopy, Snapshot, differences, expected_copy
-from lua.keys import EventKeys, event_keys, loading_keys
+from lua.keys import EventKeys, event_keys, loading_keys, probe_key
 from models.commands import Command
 from models.facts import DecisionFact
 from models.inventory import Position
@@ -65,6 +65,7 @@ _UNREACHED: Final = (RedisConnectionError, RedisTimeoutError)
 _READ_ATTEMPTS: Final = 5
 _POSITIONS_PER_CALL: Final = 500
 _RECORDS_PER_SLICE: Final = 500
+_PROBE_EXPIRY_MS: Final = 1_000
 
 
 class EventKeepsChangingError(BoxOfficeError):
@@ -85,11 +86,13 @@ class DecideCall:
 
 
 class EventPosition(NamedTuple):
-    """How far an event is in Redis."""
+    """How far an event is in Redis: what its meta says, and how many tickets and records there are."""
 
     seq: int
     fence: int
     sold: int
+    left: int
+    records: int
 
 
 class _Run(NamedTuple):
@@ -123,6 +126,12 @@ class RedisStore:
                 await self._client.ping(target_nodes=RedisCluster.PRIMARIES)
             else:
                 await self._client.ping()
+
+    async def probe(self) -> None:
+        """Return if Redis also takes writes: one that is full or read-only answers a ping."""
+        if isinstance(self._client, RedisCluster):
+            await self.ping()
+        await self._ask("SET", probe_key(self._prefix), "", "PX", _PROBE_EXPIRY_MS)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -208,11 +217,14 @@ class RedisStore:
         """How far events are in Redis; None where Redis has no such event, or nothing that can be read."""
         found: dict[str, EventPosition | None] = {}
         for some in _chunks(event_ids, _POSITIONS_PER_CALL):
-            metas = [event_keys(self._prefix, event_id).meta for event_id in some]
             async with self._call():
-                replies = await self._pipelined(("HMGET", meta, *EventPosition._fields) for meta in metas)
-            found.update(zip(some, map(_position, replies), strict=True))
+                replies = await self._pipelined(chain.from_iterable(map(self._position_words, some)))
+            found.update(zip(some, map(_position, _threes(replies)), strict=True))
         return found
+
+    def _position_words(self, event_id: str) -> tuple[tuple[str, ...], ...]:
+        keys = event_keys(self._prefix, event_id)
+        return ("HMGET", keys.meta, "seq", "fence", "sold"), ("LLEN", keys.tickets), ("HLEN", keys.purchases)
 
     async def read_event(self, event_id: str) -> EventCopy | None:
         """All that Redis keeps of an event, as it was at one seq; None where there is no such event.
@@ -327,6 +339,10 @@ def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
         yield chunk
 
 
+def _threes(replies: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+
+
 def _lacks_script(replies: Iterable[Any]) -> bool:
     return any(isinstance(reply, NoScriptError) for reply in replies)
 
@@ -335,13 +351,14 @@ def _first_error(replies: Iterable[Any]) -> RedisError | None:
     return next((reply for reply in replies if isinstance(reply, RedisError)), None)
 
 
-def _position(reply: Any) -> EventPosition | None:
-    if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-        return None
-    if isinstance(reply, RedisError):
-        raise reply
+def _position(replies: tuple[Any, Any, Any]) -> EventPosition | None:
+    """From HMGET, LLEN and HLEN; a key of another type is nothing that can be read."""
+    for error in replies:
+        if isinstance(error, RedisError) and not str(error).startswith("WRONGTYPE"):
+            raise error
+    meta, left, records = replies
     with suppress(TypeError, ValueError):
-        return EventPosition(*map(int, reply))
+        return EventPosition(*map(int, (*meta, left, records)))
     return None
 
 

@@ -43,3 +43,8 @@ def global_statistics_key(prefix: str) -> str:
 def process_key(prefix: str, process: str, instance: str) -> str:
     """String: what one running process says of itself, as JSON. It expires soon after the process ended."""
     return f"{prefix}process:{process}:{instance}"
+
+
+def probe_key(prefix: str) -> str:
+    """String: written to see whether Redis takes writes. It expires at once."""
+    return f"{prefix}probe"

@@ -73,7 +73,7 @@ def kafka_for_session() -> Iterator[KafkaAddress]:
         with _kafka_container() as found:
             yield found
     else:
-        with tempfile.TemporaryDirectory() as folder, _serving(kafka := EmbeddedKafka(Path(folder))):
+        with tempfile.TemporaryDirectory() as folder, serving(kafka := EmbeddedKafka(Path(folder))):
             yield KafkaAddress(kafka.bootstrap_servers)
 
 
@@ -86,12 +86,12 @@ def redis_for_session() -> Iterator[RedisAddress]:
         with _redis_container() as found:
             yield found
     else:
-        with tempfile.TemporaryDirectory() as folder, _serving(redis := EmbeddedRedis(Path(folder))):
+        with tempfile.TemporaryDirectory() as folder, serving(redis := EmbeddedRedis(Path(folder))):
             yield RedisAddress(redis.url)
 
 
 @contextmanager
-def _serving(server: ServerProcess) -> Iterator[None]:
+def serving(server: ServerProcess) -> Iterator[None]:
     try:
         asyncio.run(server.launch())
         yield

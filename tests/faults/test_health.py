@@ -7,16 +7,15 @@ import json
 import re
 import shutil
 import subprocess
-import urllib.request
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from urllib.error import HTTPError
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.faults.conftest import NewOffice
+from tests.faults.observed import get
 from tests.office import POLL_S, ROOT, Office, Process, until
 from tests.servers import NewKafka, NewRedis, RedisAddress
 from tests.unit.test_metrics import documented
@@ -24,17 +23,6 @@ from tests.workload import commands, creations, event_ids
 
 SEED = 20261124
 PROMTOOL = shutil.which("promtool")
-
-
-def get(process: Process, path: str) -> tuple[int, str]:
-    """A request to the process' own port, which its log names."""
-    [port] = re.findall(r'"message": "health and metrics".*?"port": (\d+)', process.log_text())
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(office: Office) -> None:

@@ -180,7 +180,7 @@ class Schedule:
                 if self.random.random() < 0.7:
                     await self.store.rebuild(owner.table.snapshot(call.event_id))
                 continue
-            seq, fence, _ = reached
+            seq, fence = reached.seq, reached.fence
             for fact, offset in call.backlog:
                 if fact["seq"] == seq + 1:
                     seq, fence = fact["seq"], offset

@@ -325,11 +325,13 @@ async def test_positions_of_many_events_some_missing_some_damaged(
     await decide_in(store, *taken(table, purchase("r-1", 2)))
     await client.set(event_keys(prefix, "8").meta, "text")
     await client.hset(event_keys(prefix, "9").meta, mapping={"seq": "1", "fence": "x", "sold": "0"})
+    await client.hset(event_keys(prefix, "10").meta, mapping={"seq": "1", "fence": "1", "sold": "0"})
+    await client.set(event_keys(prefix, "10").tickets, "text")
     many = [str(number) for number in range(1000, 2200)]
-    found = await store.positions(["7", "8", "9", "42", *many])
-    assert found.pop("7") == EventPosition(1, 0, 0)
-    assert found.pop("42") == EventPosition(2, 2, 2)
-    assert found == dict.fromkeys(["8", "9", *many])
+    found = await store.positions(["7", "8", "9", "10", "42", *many])
+    assert found.pop("7") == EventPosition(1, 0, 0, 10, 1)
+    assert found.pop("42") == EventPosition(2, 2, 2, 8, 2)
+    assert found == dict.fromkeys(["8", "9", "10", *many])
 
 
 async def test_an_event_that_is_not_there_is_read_as_none(store: RedisStore) -> None:

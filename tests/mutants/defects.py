@@ -143,7 +143,8 @@ DEFECTS: Final = (
         "a publish that failed is passed over",
         "boxoffice/selling.py",
         "        with self._ending_on_failure():\n            await self._publisher.publish",
-        "        import contextlib\n\n        with contextlib.suppress(Exception):\n            await self._publisher.publish",
+        "        import contextlib\n\n        with contextlib.suppress(Exception):\n"
+        "            await self._publisher.publish",
     ),
     Defect(
         "a failure does not end the process",
@@ -275,8 +276,8 @@ DEFECTS: Final = (
     Defect(
         "the breaker never closes",
         "boxoffice/breaker.py",
-        "        self._probing = None\n        metrics",
-        "        metrics",
+        "        self._probing = None\n        self._closed",
+        "        self._closed",
     ),
     Defect(
         "the breaker never opens",

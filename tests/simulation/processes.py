@@ -118,7 +118,11 @@ class SimulatedLoop(BaseEventLoop):
 
     # Processes
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Handle:
+    # The loop's own signatures bind types that nothing here is about.
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> Handle:
         process = _PROCESS.get() if context is None else context.get(_PROCESS)
         if self._is_over or (process is not None and process.state is not State.RUNNING):
             handle = Handle(callback, args, self, context)
@@ -127,12 +131,14 @@ class SimulatedLoop(BaseEventLoop):
             return handle
         return super().call_soon(callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> TimerHandle:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> TimerHandle:
         if self._is_over:
             return TimerHandle(when, callback, args, self, context)
         return super().call_at(when, callback, *args, context=context)
 
-    def create_task(self, coroutine: Any, **options: Any) -> Task[Any]:
+    def create_task(self, coroutine: Any, **options: Any) -> Task[Any]:  # type: ignore[override]
         self._begun.append(coroutine)
         task: Any = super().create_task(coroutine, **options)
         # What a process was at when it was killed is never done.

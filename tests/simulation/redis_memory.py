@@ -42,7 +42,7 @@ REFUSED_ALL: Final = {
 
 def as_redis_py_raises(message: str) -> RedisError:
     """The exception that a server's error reply becomes."""
-    error: RedisError = BaseParser.parse_error(message)
+    error: RedisError = BaseParser.parse_error(message)  # type: ignore[no-untyped-call]
     return error
 
 
@@ -184,8 +184,12 @@ class RedisMemory:
     def _persist(self, key: bytes) -> int:
         return int(self.expiries_s.pop(key, None) is not None)
 
-    def _set(self, key: bytes, value: bytes) -> None:
+    def _set(self, key: bytes, value: bytes, *expiry: bytes) -> None:
         self.data[key] = value
+        self.expiries_s.pop(key, None)
+        if expiry:
+            assert expiry[0] == b"PX"
+            self.expiries_s[key] = self.now_s() + int(expiry[1]) / 1000
 
     def _ping(self) -> bytes:
         return b"PONG"
@@ -332,7 +336,7 @@ def _compiled(text: bytes) -> Any:
 def _from_lua(reply: Any) -> Any:
     """A script's result as a reply: an array ends at its first nil, numbers lose their fractions."""
     if lua_type(reply) == "table":
-        found = []
+        found: list[Any] = []
         while (item := reply[len(found) + 1]) is not None:
             found.append(_from_lua(item))
         return found

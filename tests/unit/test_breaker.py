@@ -1,13 +1,17 @@
-"""A dead Redis is asked once, then left alone until a probe succeeds; probes come ever more rarely."""
+"""The circuit breaker: a dead Redis costs one failure, one that comes and goes costs few."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
 from boxoffice.breaker import Breaker
 from tests.simulation.processes import SimulatedLoop, simulate
 
 FIRST_S, LONGEST_S = 0.2, 1.0
+DOWN = RedisConnectionError("refused")
 
 
 class Server:
@@ -18,50 +22,81 @@ class Server:
         self.answers_from_s = answers_from_s
         self.probed_at_s: list[float] = []
         self.closed = 0
+        self.breaker = Breaker(self.probe, self.on_closed, FIRST_S, LONGEST_S)
 
     async def probe(self) -> None:
         self.probed_at_s.append(round(self.loop.time(), 3))
         if self.loop.time() < self.answers_from_s:
-            raise RedisConnectionError
+            raise DOWN
 
     def on_closed(self) -> None:
         self.closed += 1
 
+    async def until(self, time_s: float) -> None:
+        """Let it be later."""
+        future = self.loop.create_future()
+        self.loop.call_at(time_s, future.set_result, None)
+        await future
 
-def run(answers_from_s: float, until_s: float, *, failures: int = 1) -> tuple[Server, Breaker]:
+
+def run(answers_from_s: float, happens: Callable[[Server], Awaitable[None]]) -> Server:
     loop = SimulatedLoop()
     server = Server(loop, answers_from_s)
-    breaker = Breaker(server.probe, server.on_closed, FIRST_S, LONGEST_S)
 
-    async def fail() -> None:
-        assert not breaker.is_open
-        for _ in range(failures):
-            breaker.failed(RedisConnectionError())
-            assert breaker.is_open
-        await _sleep(loop, until_s)
+    async def main() -> None:
+        await happens(server)
 
-    simulate(fail(), loop)
-    return server, breaker
+    simulate(main(), loop)
+    return server
 
 
-async def _sleep(loop: SimulatedLoop, until_s: float) -> None:
-    future = loop.create_future()
-    loop.call_at(until_s, future.set_result, None)
-    await future
+async def _fails_once(server: Server) -> None:
+    server.breaker.failed(DOWN)
+    assert server.breaker.is_open
+    await server.until(5)
 
 
 def test_it_stays_open_while_redis_is_down_and_probes_ever_more_rarely() -> None:
-    server, breaker = run(answers_from_s=100, until_s=5)
-    assert breaker.is_open
+    server = run(100, _fails_once)
+    assert server.breaker.is_open
     assert server.probed_at_s == [0.2, 0.6, 1.4, 2.4, 3.4, 4.4]
 
 
 def test_it_closes_when_redis_answers_and_says_so_once() -> None:
-    server, breaker = run(answers_from_s=0.5, until_s=5)
-    assert not breaker.is_open
+    server = run(0.5, _fails_once)
+    assert not server.breaker.is_open
     assert (server.probed_at_s, server.closed) == ([0.2, 0.6], 1)
 
 
-def test_further_failures_do_not_begin_further_probes() -> None:
-    server, _ = run(answers_from_s=0, until_s=5, failures=3)
+def test_further_failures_begin_no_further_probes_and_are_not_warned_of() -> None:
+    async def fails_thrice(server: Server) -> None:
+        for _ in range(3):
+            server.breaker.failed(DOWN)
+        await server.until(5)
+
+    with capture_logs() as logs:
+        server = run(0, fails_thrice)
     assert (server.probed_at_s, server.closed) == ([0.2], 1)
+    warned = [log["event"] for log in logs if log["log_level"] == "warning"]
+    assert warned == ["Redis is down, deciding locally", "Redis answers again"]
+
+
+def test_a_redis_that_answers_probes_and_fails_again_is_left_alone_for_longer_each_time() -> None:
+    async def fails_as_soon_as_it_is_asked(server: Server) -> None:
+        server.breaker.failed(DOWN)
+        for time_s in (0.25, 0.75, 1.75, 2.9):
+            await server.until(time_s)
+            server.breaker.failed(DOWN)
+        await server.until(5)
+
+    assert run(0, fails_as_soon_as_it_is_asked).probed_at_s == [0.2, 0.65, 1.55, 2.75, 3.9]
+
+
+def test_a_redis_that_has_served_for_long_is_asked_again_soon() -> None:
+    async def fails_twice(server: Server) -> None:
+        server.breaker.failed(DOWN)
+        await server.until(5)
+        server.breaker.failed(DOWN)
+        await server.until(6)
+
+    assert run(0.5, fails_twice).probed_at_s == [0.2, 0.6, 5.2]
