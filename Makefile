@@ -28,7 +28,7 @@ test: lint types $(DEV) ## Lint, types, import rules and every test; what CI run
 faults: $(DEV) ## The long tests: everything that dies, and 10,000 simulated schedules.
 	$(BIN)/python -m pytest -m long tests/faults tests/simulation
 
-mutants: $(DEV) ## Plant each deliberate defect, see that the tests notice it, and write docs/mutants.md.
+mutants: $(DEV) ## Plant each deliberate defect, and see that the tests notice it.
 	$(BIN)/python -m tests.mutants
 
 bench: $(DEV) ## Measure everything, half an hour, and write docs/performance.md.

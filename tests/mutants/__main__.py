@@ -1,4 +1,4 @@
-"""Plant each deliberate defect in a copy of the tree, see some test fail, and write docs/mutants.md."""
+"""Plant each deliberate defect in a copy of the tree, and see some test fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 from tests.mutants.defects import DEFECTS, Defect
 
 ROOT: Final = Path(__file__).parents[2]
-TABLE: Final = ROOT / "docs" / "mutants.md"
 COPIED: Final = (
     "agents",
     "boxoffice",
@@ -33,15 +32,6 @@ COPIED: Final = (
 )
 TIMEOUT_S: Final = 300
 
-_HEAD: Final = """# Deliberate defects
-
-Each was planted by itself in a copy of the source, and the tests named in `tests/mutants/defects.py` were run: at
-least one has to fail. Written by `make mutants`.
-
-| defect | in | caught by | seconds |
-|---|---|---|---|
-"""
-
 
 class Outcome(NamedTuple):
     """What became of a tree: the first test that failed, None where all passed."""
@@ -53,7 +43,7 @@ class Outcome(NamedTuple):
 def main() -> int:
     """Returns the exit status: 1 if a defect was not caught."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", help="only the defects whose names contain one of these; writes nothing")
+    parser.add_argument("names", nargs="*", help="only the defects whose names contain one of these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
     arguments = parser.parse_args()
     chosen = [defect for defect in DEFECTS if not arguments.names or any(n in defect.name for n in arguments.names)]
@@ -63,18 +53,11 @@ def main() -> int:
         return 1
     with ThreadPoolExecutor(arguments.jobs) as pool:
         outcomes = list(pool.map(planted, chosen))
-    if not arguments.names:
-        TABLE.write_text(_HEAD + "".join(map(_line, chosen, outcomes)), encoding="utf-8")
     survivors = [defect.name for defect, outcome in zip(chosen, outcomes, strict=True) if outcome.caught_by is None]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} defects were caught.")  # noqa: T201
     for name in survivors:
         print(f"Nobody noticed: {name}")  # noqa: T201
     return int(bool(survivors))
-
-
-def _line(defect: Defect, outcome: Outcome) -> str:
-    caught_by = outcome.caught_by or "**nothing**"
-    return f"| {defect.name} | `{defect.file}` | `{caught_by}` | {outcome.seconds:.0f} |\n"
 
 
 def without_defect(tests: set[str]) -> Outcome:
