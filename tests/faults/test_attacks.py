@@ -8,10 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import pytest
+
 from lua.keys import event_keys
 from tests.faults.shared import SharedOffice, new_events
 from tests.office import Office, until
 from tests.workload import creations, order
+
+pytestmark = pytest.mark.long
+
 
 DEADLINE_S = 30
 

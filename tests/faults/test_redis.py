@@ -24,6 +24,9 @@ from tests.office import until
 from tests.servers import NewRedis
 from tests.workload import creations, order
 
+pytestmark = pytest.mark.long
+
+
 DOWN = "Redis is down, deciding locally"
 UP = "Redis answers again"
 LOST = "Redis has lost facts of an event"
@@ -449,38 +452,6 @@ async def is_brought_up(shared: SharedOffice, *go_back: Callable[[Load], Awaitab
             assert sum(worker.counted("boxoffice_redis_divergences_total") for worker in workers) == 0
             assert [line for worker in workers for line in worker.logged(GIVEN_UP)] == []
     await shared.agrees()
-
-
-async def test_a_copy_that_differs_right_after_it_was_loaded_goes_on_locally_with_an_alarm(
-    shared_office: SharedOffice,
-) -> None:
-    office = shared_office.office
-    _, [event_id] = new_events(1)
-    tickets = event_keys(office.settings.topic_prefix, event_id).tickets
-    workers = shared_office.observed()
-
-    def times(message: str) -> int:
-        return sum(line["event_id"] == event_id for worker in workers for line in worker.logged(message))
-
-    await office.send(creations([event_id], 100))
-    await until(lambda: times(LOADED) == 1, DEADLINE_S, "the event to be loaded")
-    shared_office.ask("LSET", tickets, 0, "1-000001")
-    await office.send([order(event_id, "r-1")])
-    await until(lambda: times(LOADED) == 2, DEADLINE_S, "the event to be loaded again")
-    shared_office.ask("LSET", tickets, 0, "1-000001")
-    await office.send([order(event_id, "r-2"), order(event_id, "r-3")])
-    await until(lambda: times(GIVEN_UP) == 1, DEADLINE_S, "the alarm")
-    await office.send([order(event_id, "r-4")])
-    await office.answered()
-    assert (times(OTHERWISE), times(LOADED)) == (2, 2)
-    verdict = await office.verdict()
-    assert verdict.problems == []
-    assert verdict.summary["events"][event_id]["sold"] == 4
-    # Once whoever writes there has been found, a restart tries again.
-    for worker in shared_office.workers:
-        worker.kill()
-    await shared_office.mend()
-    await shared_office.agrees()
 
 
 async def test_somebody_elses_event_in_redis_changes_no_decision_and_is_named_by_the_audit(
