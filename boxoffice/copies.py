@@ -65,8 +65,8 @@ class Copy:
     backlog: list[Applied] = field(default_factory=list)
     lost_more: bool = False
     redis_seq: int = 0
-    rebuilt: bool = False
-    """It was rebuilt, and has not agreed since."""
+    diverged: bool = False
+    """Redis decided otherwise, and has not agreed since."""
     attempts: int = 0
     given_up: bool = False
 
@@ -217,7 +217,7 @@ class Copies:
             for one in decided:
                 one.fact["decided_by"] = Decider.REDIS.value
             copy.in_step(reply.seq)
-            copy.rebuilt, copy.attempts = False, 0
+            copy.diverged, copy.attempts = False, 0
         else:
             self._diverged(copy, decided, reply)
 
@@ -233,9 +233,10 @@ class Copies:
             ledger=differing[0],
             redis=str(differing[1]),
         )
-        if copy.rebuilt:
+        if copy.diverged:
             self._give_up(copy)
         else:
+            copy.diverged = True
             self._lost(copy)
 
     def _give_up(self, copy: Copy) -> None:
@@ -327,7 +328,6 @@ class Copies:
         metrics.REBUILDS.inc()
         log.info("event loaded into Redis", event_id=copy.event.event_id, seq=snapshot.seq, outcome=code.name)
         copy.redis_seq = snapshot.seq
-        copy.rebuilt = True
         copy.state = CopyState.SETTLING
 
     # Looking after copies that nobody sells from
