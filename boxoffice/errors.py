@@ -37,6 +37,7 @@ class ExitStatus(IntEnum):
 
 RESTARTABLE = frozenset(
     {
+        ExitStatus.UNREACHABLE,
         ExitStatus.PUBLISH_FAILED,
         ExitStatus.LEDGER_DISAGREES,
         ExitStatus.COMMANDS_SKIPPED,

@@ -25,9 +25,6 @@ from tests.office import until
 from tests.servers import NewRedis
 from tests.workload import creations, order
 
-pytestmark = pytest.mark.long
-
-
 DOWN = "Redis is down, deciding locally"
 UP = "Redis answers again"
 LOST = "Redis has lost facts of an event"

@@ -7,12 +7,13 @@ import secrets
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from multiprocessing import get_context
 from time import monotonic
 
 from tests.simulation.schedule import ScheduleError, run
 
-FAILURES_SHOWN = 3
+ENOUGH_FAILURES = 5
 
 
 def main() -> int:
@@ -43,16 +44,20 @@ def explore(first: int, count: int) -> int:
     begun_s = monotonic()
     print(f"{count} schedules from seed {first} on")  # noqa: T201
     told = problems_with(range(first, first + count))
-    for problem in told[:FAILURES_SHOWN]:
+    for problem in told:
         print(problem, end="\n\n")  # noqa: T201
-    print(f"{len(told)} failed, {count / (monotonic() - begun_s) * 60:.0f} schedules a minute")  # noqa: T201
+    if not told:
+        print(f"all held, {count / (monotonic() - begun_s) * 60:.0f} a minute")  # noqa: T201
     return int(bool(told))
 
 
 def problems_with(seeds: Sequence[int]) -> list[str]:
-    """What does not hold in these schedules, run on all cores."""
+    """What does not hold in these schedules, run on all cores until some have failed."""
     with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
-        return [problem for problem in pool.map(problem_with, seeds, chunksize=10) if problem]
+        problems = (problem for problem in pool.map(problem_with, seeds, chunksize=10) if problem)
+        found = list(islice(problems, ENOUGH_FAILURES))
+        pool.shutdown(cancel_futures=True)
+    return found
 
 
 def problem_with(seed: int) -> str | None:

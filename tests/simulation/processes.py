@@ -118,11 +118,7 @@ class SimulatedLoop(BaseEventLoop):
 
     # Processes
 
-    # The loop's own signatures bind types that nothing here is about.
-
-    def call_soon(  # type: ignore[override]
-        self, callback: Any, *args: Any, context: Context | None = None
-    ) -> Handle:
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
         process = _PROCESS.get() if context is None else context.get(_PROCESS)
         if self._is_over or (process is not None and process.state is not State.RUNNING):
             handle = Handle(callback, args, self, context)
@@ -138,9 +134,9 @@ class SimulatedLoop(BaseEventLoop):
             return TimerHandle(when, callback, args, self, context)
         return super().call_at(when, callback, *args, context=context)
 
-    def create_task(self, coroutine: Any, **options: Any) -> Task[Any]:  # type: ignore[override]
-        self._begun.append(coroutine)
-        task: Any = super().create_task(coroutine, **options)
+    def create_task(self, coro: Any, *, name: Any = None, context: Context | None = None) -> Task[Any]:
+        self._begun.append(coro)
+        task: Any = super().create_task(coro, name=name, context=context)
         # What a process was at when it was killed is never done.
         task._log_destroy_pending = False
         return task  # type: ignore[no-any-return]

@@ -396,8 +396,7 @@ class Schedule:
             case 3 if isinstance(fields, dict) and fields:
                 fields[self.random.choice((b"seq", b"fence", b"sold"))] = b"x"
             case 4 if isinstance(queue := data.get(tickets), list):
-                self.is_harmed_unseen = True
-                self.random.shuffle(queue)
+                queue.reverse()
             case 5 if isinstance(records := data.get(purchases), dict) and records:
                 self.is_harmed_unseen = True
                 records[self.random.choice(list(records))] = b"{"
@@ -673,7 +672,9 @@ class Schedule:
     def _what_is_wrong_in_redis(self) -> str | None:
         given_up = {copy.event.event_id for copy in self._copies() if copy.given_up}
         for event_id, copies in self.truth.copies.items():
-            if copies and event_id not in given_up:
+            if not copies or (self.harm.redis_written and copies[max(copies)].closed):
+                continue  # Nothing is sold from a closed event's queue: nobody notices that it was turned round.
+            if event_id not in given_up:
                 found = self._in_redis(event_id)
                 if found is None:
                     return f"event {event_id} is not in Redis"

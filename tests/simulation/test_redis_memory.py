@@ -19,7 +19,7 @@ from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE
 from lua.calls import encode_commands, encode_facts
 from lua.copies import Snapshot
 from lua.keys import EventKeys, event_keys, loading_keys
-from models.facts import DecisionFact, Source
+from models.facts import DecisionFact
 from models.inventory import Position
 from tests.integration.redis_tables import HOME, Table, addition, cancellation, closing, creation, purchase
 from tests.simulation.redis_memory import RedisMemory
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.commands import Command
+    from models.facts import Source
     from tests.servers import NewRedis, RedisAddress
 
 STEPS: Final = 150
@@ -68,8 +69,7 @@ class Pair:
         commands = []
         for _ in range(self.random.choice((1, 2, 7))):
             self.offset += self.random.choice((1, 1, 3))
-            sources: tuple[Source, ...] = ({"partition": HOME, "offset": self.offset}, {"partition": 1, "offset": 5})
-            source = self.random.choice(sources)
+            source: Source = {"partition": self.random.choice((HOME, 1)), "offset": self.offset}
             commands.append((self.command(), Position(self.offset, 1_795_341_600_000 + self.offset, source)))
         decided = self.table.take(commands)
         self.facts = self.table.history.get("42", [])

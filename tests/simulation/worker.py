@@ -13,7 +13,7 @@ from faust.types import TP
 
 from boxoffice.batches import Batch, BatchConsumer, BatchProducer, BatchStream, Run
 from boxoffice.copies import Copies
-from boxoffice.errors import BoxOfficeError
+from boxoffice.errors import RESTARTABLE
 from boxoffice.kafka import OpenReader
 from boxoffice.publishing import Publisher
 from boxoffice.recovery import Recovery
@@ -204,8 +204,8 @@ class Worker(Process):
 
     @property
     def ended_orderly(self) -> bool:
-        """Whether it was killed, or ended by a rule on reading and publishing; all else is a defect."""
-        return self.ended_by is None or isinstance(self.ended_by, BoxOfficeError)
+        """Whether it was killed, or ended so that ``boxoffice up`` starts it again; all else is a defect."""
+        return self.ended_by is None or getattr(self.ended_by, "exit_status", None) in RESTARTABLE
 
     def __repr__(self) -> str:
         return self.name
