@@ -20,15 +20,10 @@ RANDOM: Final = 100
 LONG: Final = 10_000
 
 
-@pytest.mark.skipif(_ONE_SEED is not None, reason="one schedule is replayed")
 def test_nothing_is_lost_or_doubled_in_any_schedule() -> None:
-    """The same schedules each time, and some that nobody has seen."""
-    _run_all([*range(FIXED), *(secrets.randbits(40) for _ in range(RANDOM))])
-
-
-@pytest.mark.skipif(_ONE_SEED is None, reason="no schedule is to be replayed")
-def test_a_schedule_is_replayed() -> None:
-    run(int(_ONE_SEED or 0))
+    """The same schedules each time, and some that nobody has seen; or the one to be replayed."""
+    new = [secrets.randbits(40) for _ in range(RANDOM)]
+    _run_all([*range(FIXED), *new] if _ONE_SEED is None else [int(_ONE_SEED)])
 
 
 def test_a_schedule_comes_again_from_its_seed() -> None:
