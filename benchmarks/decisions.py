@@ -26,8 +26,8 @@ Digests = dict[int, list[bytes]]
 async def decisions(bench: Bench) -> Outcome:
     """Decisions per CPU second, of 50 events and of one hot event."""
     outcome = Outcome()
-    await compare(bench, outcome, "", EVENTS, bench.size(400_000, 80_000))
-    await compare(bench, outcome, "_hot", 1, bench.size(400_000, 80_000))
+    await compare(bench, outcome, "", EVENTS, bench.size(400_000, 60_000))
+    await compare(bench, outcome, "_hot", 1, bench.size(400_000, 60_000))
     _add_cores_worth(outcome)
     return outcome
 
