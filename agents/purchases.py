@@ -42,7 +42,11 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
     def details() -> dict[str, Any]:
         return {
             "redis": {"connected": not copies.breaker.is_open, "copies": dict(copies.measure())},
-            "fallback": {"active": copies.breaker.is_open},
+            "fallback": {
+                "active": copies.breaker.is_open,
+                "reason": copies.breaker.reason,
+                "backlog_facts": copies.backlog_facts,
+            },
             "partitions": {"ready": selling.ready, "refused": sorted(selling.refused)},
         }
 

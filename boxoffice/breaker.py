@@ -35,12 +35,18 @@ _SERVER_ERRORS = (
     TimeoutError,
     OSError,
 )
+UNSERVED = (RedisError, TimeoutError, OSError)
+"""What a call to Redis raises that was not served, or not as it should be."""
 _SERVER_ERROR_CODES = ("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "NOPERM")
+
+
+class DrillError(RedisError):
+    """Redis may serve, but an operator wants to see that sales go on without it."""
 
 
 def is_server_error(error: BaseException) -> bool:
     """Whether an error says that the server cannot serve, not that one event's keys are wrong."""
-    if isinstance(error, _SERVER_ERRORS):
+    if isinstance(error, (*_SERVER_ERRORS, DrillError)):
         return True
     message = str(error).removeprefix("-")
     return isinstance(error, RedisError) and message.partition(" ")[0] in _SERVER_ERROR_CODES
@@ -66,6 +72,7 @@ class Breaker:
         self._first_delay_s = self._delay_s = first_delay_s
         self._longest_delay_s = longest_delay_s
         self._closed_at_s = -math.inf
+        self.reason: str | None = None
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -74,14 +81,19 @@ class Breaker:
         return self._probing is not None
 
     def failed(self, error: BaseException) -> None:
-        """Redis did not serve: leave it alone, and probe."""
-        metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
+        """Redis did not serve: leave it alone, and probe. ``reason`` says why, until it serves again."""
+        if not isinstance(error, DrillError):
+            metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
+        self.reason = _reason(error)
         if self._probing is None:
             if asyncio.get_running_loop().time() - self._closed_at_s > self._longest_delay_s:
                 self._delay_s = self._first_delay_s
             metrics.FALLBACKS.inc()
             metrics.FALLBACK_ACTIVE.set(1)
-            log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
+            if isinstance(error, DrillError):
+                log.warning("a drill: Redis is left alone, deciding locally")
+            else:
+                log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
             self._probing = asyncio.create_task(self._probe_until_closed())
 
     async def _probe_until_closed(self) -> None:
@@ -90,11 +102,12 @@ class Breaker:
             self._delay_s = min(self._delay_s * 2, self._longest_delay_s)
             try:
                 await self._probe()
-            except (RedisError, TimeoutError, OSError) as error:
+            except UNSERVED as error:
+                self.reason = _reason(error)
                 log.debug("Redis is still down", error=type(error).__name__)
             else:
                 break
-        self._probing = None
+        self._probing = self.reason = None
         self._closed_at_s = asyncio.get_running_loop().time()
         metrics.FALLBACK_ACTIVE.set(0)
         log.warning("Redis answers again")
@@ -105,3 +118,7 @@ class Breaker:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
+
+
+def _reason(error: BaseException) -> str:
+    return "drill" if isinstance(error, DrillError) else type(error).__name__

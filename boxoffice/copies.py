@@ -14,17 +14,17 @@ A copy that is not in step keeps nobody waiting: its event is decided by the tab
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import structlog
-from redis.exceptions import RedisError
 
 from boxoffice import metrics
-from boxoffice.breaker import Breaker, is_server_error
+from boxoffice.breaker import UNSERVED, Breaker, DrillError, is_server_error
 from boxoffice.deciding import Decided, OwnedPartition
 from boxoffice.publishing import Sold
 from boxoffice.redis_store import DecideCall, EventPosition, RedisStore, Snapshot
@@ -108,11 +108,13 @@ class Copies:
         self._owned: dict[int, OwnedPartition] = {}
         self._healing: dict[str, asyncio.Task[None]] = {}
         self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
+        # Whether the rebuild that an operator asked for has been made.
+        self._asked_for: dict[str, bool] = {}
         self._check_now = asyncio.Event()
-        self._checking: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._stopping = False
         self.breaker = Breaker(
-            store.probe,
+            self._probe,
             self._heal_all,
             settings.breaker_first_probe_ms / 1000,
             settings.breaker_longest_probe_ms / 1000,
@@ -127,8 +129,8 @@ class Copies:
             if event_id not in self._copies:
                 self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
         self._check_now.set()
-        if self._checking is None:
-            self._checking = asyncio.create_task(self._check_repeatedly())
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
 
     def drop(self, number: int) -> None:
         """Forget a partition's events."""
@@ -139,7 +141,7 @@ class Copies:
     async def stop(self) -> None:
         """End all work in the background, and begin none."""
         self._stopping = True
-        tasks = [*self._healing.values(), *([self._checking] if self._checking else [])]
+        tasks = [*self._healing.values(), *([self._watching] if self._watching else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -163,7 +165,7 @@ class Copies:
         try:
             with metrics.REDIS_DURATION.time():
                 replies = await self._store.decide([call for _, _, call in calls])
-        except (RedisError, TimeoutError, OSError) as error:
+        except UNSERVED as error:
             self.breaker.failed(error)
             for copy, decided, _ in calls:
                 self._missed(copy, decided)
@@ -195,7 +197,7 @@ class Copies:
         self._heal(copy)
 
     def _bound_backlog(self) -> None:
-        if sum(len(copy.backlog) for copy in self._copies.values()) > self._settings.backlog_limit:
+        if self.backlog_facts > self._settings.backlog_limit:
             longest = max(self._copies.values(), key=lambda copy: len(copy.backlog))
             log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
             longest.lost()
@@ -281,7 +283,7 @@ class Copies:
                         await self._rebuild(copy)
                     else:
                         await self._settle(copy)
-            except (RedisError, TimeoutError, OSError) as error:
+            except UNSERVED as error:
                 self._heal_failed(copy, error)
 
     def _heal_failed(self, copy: Copy, error: Exception) -> None:
@@ -319,7 +321,7 @@ class Copies:
         copy.lost_more = False
         copy.backlog.clear()
         snapshot = Snapshot.of(copy.event, copy.partition)
-        code = await self._store.rebuild(snapshot)
+        code = await self._store.rebuild(snapshot, force=copy.event.event_id in self._asked_for)
         if copy.state is not CopyState.REBUILDING:
             return
         if code is Code.INCOMPLETE:
@@ -329,34 +331,81 @@ class Copies:
         log.info("event loaded into Redis", event_id=copy.event.event_id, seq=snapshot.seq, outcome=code.name)
         copy.redis_seq = snapshot.seq
         copy.state = CopyState.SETTLING
+        if copy.event.event_id in self._asked_for:
+            self._asked_for[copy.event.event_id] = True
 
     # Looking after copies that nobody sells from
 
-    async def _check_repeatedly(self) -> None:
+    async def _watch(self) -> None:
+        """See whether Redis serves and what operators ask for, and now and then how far its copies are."""
+        loop = asyncio.get_running_loop()
+        checked_s = -math.inf
         while True:
-            self._check_now.clear()
             self.measure()
+            is_due = loop.time() - checked_s >= self._settings.redis_check_interval_s or self._check_now.is_set()
+            self._check_now.clear()
             if not self.breaker.is_open:
                 try:
-                    await self._check()
-                except (RedisError, TimeoutError, OSError) as error:
+                    await self._probe()
+                    if is_due:
+                        await self._check()
+                        checked_s = loop.time()
+                except UNSERVED as error:
                     self.breaker.failed(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), timeout=self._settings.redis_check_interval_s)
+                await asyncio.wait_for(self._check_now.wait(), timeout=self._settings.redis_probe_interval_s)
+
+    async def _probe(self) -> None:
+        """Return if Redis serves, and may.
+
+        Raises:
+            DrillError: operators want to see that sales go on without it.
+        """
+        asked = await self._store.probe()
+        if asked.drill:
+            raise DrillError
+        done = self._rebuild_asked_for(asked.rebuild)
+        if done:
+            await self._store.rebuild_done(done)
+
+    def _rebuild_asked_for(self, event_ids: Collection[str]) -> list[str]:
+        """Begin to rebuild those of the events that are ours; returns those that are done."""
+        self._asked_for = {event_id: done for event_id, done in self._asked_for.items() if event_id in event_ids}
+        done = []
+        for event_id in event_ids:
+            copy = self._copies.get(event_id)
+            if copy is None:
+                continue
+            if event_id not in self._asked_for:
+                log.warning("an operator wants an event rebuilt", event_id=event_id)
+                self._asked_for[event_id] = False
+                copy.given_up = copy.diverged = False
+                copy.attempts = 0
+                self._lost(copy)
+            elif copy.state is CopyState.IN_STEP and self._asked_for[event_id]:
+                done.append(event_id)
+            elif copy.state is CopyState.IN_STEP:
+                # A reply that was on its way said that all is well.
+                self._lost(copy)
+        return done
 
     def measure(self) -> Mapping[str, int]:
         """How many copies are in each state; the gauges are set on the way."""
         states = Counter(copy.state.name.lower() for copy in self._copies.values())
         for state in CopyState:
             metrics.COPIES.labels(state.name.lower()).set(states[state.name.lower()])
-        metrics.BACKLOG.set(sum(len(copy.backlog) for copy in self._copies.values()))
+        metrics.BACKLOG.set(self.backlog_facts)
         return states
 
+    @property
+    def backlog_facts(self) -> int:
+        """How many facts Redis has missed that it can still be told."""
+        return sum(len(copy.backlog) for copy in self._copies.values())
+
     async def _check(self) -> None:
-        """Compare how far Redis is with how far it was known to be, for all events; and whether it takes writes."""
+        """Compare how far Redis is with how far it was known to be, for all events."""
         copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
         expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
-        await self._store.probe()
         found = await self._store.positions(list(copies))
         for event_id, copy in copies.items():
             position = found[event_id]

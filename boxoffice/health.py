@@ -85,7 +85,8 @@ class Health:
     """Watches a process' progress and serves it, also to Redis.
 
     ``details`` are what the process itself knows. Two of its members are understood here: ``waits_for``, the
-    names of outside servers without which it cannot get on now, and ``fallback``, whether that is ``active``.
+    names of outside servers without which it cannot get on now, and ``fallback``: whether that is
+    ``active``, its ``reason``, and ``backlog_facts``.
     """
 
     def __init__(
@@ -193,6 +194,8 @@ class Health:
             ready=self._is_ready(),
             waits_for=list(self._outages.since_s),
             using_fallback=fallback["active"] if fallback is not None else None,
+            fallback_reason=fallback["reason"] if fallback is not None else None,
+            backlog_facts=fallback["backlog_facts"] if fallback is not None else None,
         )
 
     async def _metrics(self, _: web.Request) -> web.Response:

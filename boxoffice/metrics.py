@@ -18,7 +18,8 @@ from models.facts import Fact
 PURCHASES: Final = CollectorRegistry()
 DOCUMENTS: Final = CollectorRegistry()
 STATS: Final = CollectorRegistry()
-REGISTRIES: Final = {"purchases": PURCHASES, "documents": DOCUMENTS, "stats": STATS}
+AUDIT: Final = CollectorRegistry()
+REGISTRIES: Final = {"purchases": PURCHASES, "documents": DOCUMENTS, "stats": STATS, "audit": AUDIT}
 """What each process serves."""
 
 # Each counter and histogram would bring a metric of its own that says when it was made.
@@ -63,9 +64,13 @@ REDIS_ERRORS: Final = Counter(
     "boxoffice_redis_errors", "Calls that Redis did not serve, by the error's class.", ["error"], registry=PURCHASES
 )
 FALLBACK_ACTIVE: Final = Gauge(
-    "boxoffice_fallback_active", "1 while Redis is down and the table decides alone.", registry=PURCHASES
+    "boxoffice_fallback_active",
+    "1 while Redis is down, or left alone for a drill, and the table decides alone.",
+    registry=PURCHASES,
 )
-FALLBACKS: Final = Counter("boxoffice_fallbacks", "Times that Redis was found down.", registry=PURCHASES)
+FALLBACKS: Final = Counter(
+    "boxoffice_fallbacks", "Times that Redis was found down, or a drill began.", registry=PURCHASES
+)
 BACKLOG: Final = Gauge("boxoffice_backlog_facts", "Facts that Redis has not yet applied.", registry=PURCHASES)
 COPIES: Final = Gauge(
     "boxoffice_event_copies",
@@ -102,7 +107,7 @@ LAG: Final = Gauge(
 )
 for _registry in (PURCHASES, DOCUMENTS):
     _registry.register(DEAD_LETTERS)
-for _registry in REGISTRIES.values():
+for _registry in (PURCHASES, DOCUMENTS, STATS):
     _registry.register(LAG)
 # Documents
 DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
@@ -120,6 +125,15 @@ RENDER_DURATION: Final = Histogram(
 CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", registry=DOCUMENTS)
 # Statistics
 STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=STATS)
+# Audit
+AUDITS: Final = Counter("boxoffice_audits", "Audits, by outcome: agrees, differs, failed.", ["outcome"], registry=AUDIT)
+AUDIT_DIFFERENCES: Final = Gauge(
+    "boxoffice_audit_differences", "Differences that the last whole audit found.", registry=AUDIT
+)
+AUDIT_DURATION: Final = Gauge("boxoffice_audit_duration_seconds", "How long the last whole audit took.", registry=AUDIT)
+AUDIT_TIME: Final = Gauge(
+    "boxoffice_audit_timestamp_seconds", "When the last whole audit ended, in seconds since 1970.", registry=AUDIT
+)
 
 
 def count_decisions(facts: Iterable[Fact]) -> None:

@@ -58,6 +58,10 @@ class ProcessState(BaseModel):
     """Outside servers that must answer before it gets on."""
     using_fallback: bool | None
     """Whether it decides without Redis; None of a process that decides nothing."""
+    fallback_reason: _Word | None = None
+    """Why it does: ``drill``, or the error's class."""
+    backlog_facts: _Count | None = None
+    """What Redis has missed; None of a process that decides nothing."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from lua.calls import (
     expected_answer,
 )
 from lua.copies import EventCopy, Snapshot, differences, expected_copy
-from lua.keys import EventKeys, event_keys, loading_keys, probe_key
+from lua.keys import EventKeys, drill_key, event_keys, loading_keys, probe_key, rebuild_key
 from models.commands import Command
 from models.facts import DecisionFact
 from models.inventory import Position
@@ -66,6 +66,9 @@ _READ_ATTEMPTS: Final = 5
 _POSITIONS_PER_CALL: Final = 500
 _RECORDS_PER_SLICE: Final = 500
 _PROBE_EXPIRY_MS: Final = 1_000
+_MOST_ASKED: Final = 1_000
+_NO_KEY: Final = -2
+"""PTTL's answer."""
 
 
 class EventKeepsChangingError(BoxOfficeError):
@@ -93,6 +96,13 @@ class EventPosition(NamedTuple):
     sold: int
     left: int
     records: int
+
+
+class Asked(NamedTuple):
+    """What an operator asks the workers for: to decide without Redis, and to rebuild events (some of them, if many)."""
+
+    drill: bool
+    rebuild: frozenset[str]
 
 
 class _Run(NamedTuple):
@@ -127,11 +137,22 @@ class RedisStore:
             else:
                 await self._client.ping()
 
-    async def probe(self) -> None:
+    async def probe(self) -> Asked:
         """Return if Redis also takes writes: one that is full or read-only answers a ping."""
         if isinstance(self._client, RedisCluster):
             await self.ping()
-        await self._ask("SET", probe_key(self._prefix), "", "PX", _PROBE_EXPIRY_MS)
+        async with self._call():
+            written, drill, rebuild = await self._pipelined(
+                (
+                    ("SET", probe_key(self._prefix), "", "PX", _PROBE_EXPIRY_MS),
+                    ("EXISTS", drill_key(self._prefix)),
+                    ("SRANDMEMBER", rebuild_key(self._prefix), _MOST_ASKED),
+                )
+            )
+        if isinstance(written, RedisError):
+            raise written
+        # What else may lie under these keys asks for nothing.
+        return Asked(drill == 1, frozenset(map(_text, rebuild)) if isinstance(rebuild, list | set) else frozenset())
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -162,10 +183,39 @@ class RedisStore:
     def _settle_run(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> _Run:
         return _Run(SETTLE, event_keys(self._prefix, event_id), (encode_facts(facts), event_id))
 
+    # What an operator asks the workers for
+
+    async def begin_drill(self, duration_s: int) -> None:
+        """Let workers decide without Redis for so long."""
+        await self._ask("SET", drill_key(self._prefix), "", "EX", duration_s)
+
+    async def end_drill(self) -> bool:
+        """Let Redis decide again; returns whether it did not."""
+        return bool(await self._ask("DEL", drill_key(self._prefix)))
+
+    async def drill_ends_in_s(self) -> float | None:
+        """For how long the drill still goes on; None if there is none."""
+        left_ms = int(await self._ask("PTTL", drill_key(self._prefix)))
+        return max(left_ms, 0) / 1000 if left_ms != _NO_KEY else None
+
+    async def ask_for_rebuild(self, event_ids: Iterable[str]) -> None:
+        """Ask the owners of these events to rebuild them."""
+        for some in _chunks(event_ids, _MOST_ASKED):
+            await self._ask("SADD", rebuild_key(self._prefix), *some)
+
+    async def rebuild_done(self, event_ids: Iterable[str]) -> None:
+        """These were rebuilt, or nobody waits for them any more."""
+        for some in _chunks(event_ids, _MOST_ASKED):
+            await self._ask("SREM", rebuild_key(self._prefix), *some)
+
+    async def to_rebuild(self) -> frozenset[str]:
+        """The events whose rebuild was asked for and not yet done."""
+        return frozenset(map(_text, await self._ask("SMEMBERS", rebuild_key(self._prefix))))
+
     # Rebuilding
 
-    async def rebuild(self, event: Snapshot) -> Code:
-        """Put the snapshot in the place of what Redis holds, unless that has a higher seq.
+    async def rebuild(self, event: Snapshot, *, force: bool = False) -> Code:
+        """Put the snapshot in the place of what Redis holds, unless that has a higher seq; with ``force``, even then.
 
         It is loaded beside the live keys, in steps between which Redis serves others, and then
         switched in. Keys of a load that fails expire.
@@ -176,7 +226,7 @@ class RedisStore:
             await self._load(loading, loading.meta, list(chain.from_iterable(event.meta().items())))
             tickets = await self._load_tickets(loading, event)
             records = await self._load_records(loading, event)
-            reply = await self._run_one(_Run(REPLACE, (*live, *loading), (event.seq, tickets, records)))
+            reply = await self._run_one(_Run(REPLACE, (*live, *loading), (event.seq, tickets, records, int(force))))
         except ResponseError:
             # Out of memory, say: what was loaded must not take more of it until it expires.
             with suppress(RedisError):

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     redis_check_interval_s: float = _setting(
         10.0, "How often the owner compares all of its events' copies in Redis.", unit="s", ge=0.1, le=3_600
     )
+    redis_probe_interval_s: float = _setting(
+        1.0, "How often a worker sees whether Redis takes writes, and what operators ask for.", unit="s", ge=0.1, le=60
+    )
     breaker_first_probe_ms: int = _setting(
         200,
         "Redis is down: the first probe comes after this, each next after twice as long.",

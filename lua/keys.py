@@ -45,6 +45,16 @@ def process_key(prefix: str, process: str, instance: str) -> str:
     return f"{prefix}process:{process}:{instance}"
 
 
+def drill_key(prefix: str) -> str:
+    """String: while it is there, workers leave Redis alone and decide locally. It expires when the drill is over."""
+    return f"{prefix}global:drill"
+
+
+def rebuild_key(prefix: str) -> str:
+    """Set: ids of events that an operator wants rebuilt. Their owner takes them out when it has done so."""
+    return f"{prefix}global:rebuild"
+
+
 def probe_key(prefix: str) -> str:
     """String: written to see whether Redis takes writes. It expires at once."""
     return f"{prefix}probe"

@@ -4,10 +4,11 @@
 --       4-6  the same three as they were loaded
 -- ARGV  1    the seq of what was loaded
 --       2-3  how many tickets and how many records were loaded
+--       4    1: put it in the place of whatever is there
 --
 -- Returns an array:
 --   REPLACED, seq    what was loaded is the event now
---   NEWER, seq       the event has a higher seq and a higher fence, and stays
+--   NEWER, seq       the event has a higher seq and a higher fence, and stays; unless ARGV[4] is 1
 --   INCOMPLETE, 0    part of what was loaded has expired; the event stays
 --
 -- Guarantees. Nobody sees a part of the switch. Afterwards no loading key is left, and the live ones do
@@ -26,7 +27,7 @@ end
 -- A newer event has facts about later commands. A higher seq at no higher fence is damage: those commands
 -- are in the ledger that was loaded, with other facts.
 local function is_newer()
-  return live('seq') > seq and live('fence') > (tonumber(redis.call('HGET', LOADED_META, 'fence') or '') or 0)
+  return ARGV[4] ~= '1' and live('seq') > seq and live('fence') > (tonumber(redis.call('HGET', LOADED_META, 'fence') or '') or 0)
 end
 
 local function is_complete()

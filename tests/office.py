@@ -115,8 +115,15 @@ class Office:
 
     def start(self, process: str = "purchases", **environment: str) -> Process:
         """Start a process by its line in the Procfile."""
-        log_path = self._folder / f"{process}-{len(self._processes)}.log"
-        started = Process(procfile_command(process), {**self.environment, **environment}, log_path)
+        return self._start(process, procfile_command(process), environment)
+
+    def start_command(self, *arguments: str, **environment: str) -> Process:
+        """Start a command that goes on until it is told to stop."""
+        return self._start(arguments[0], [boxoffice_path(), *arguments], environment)
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Process:
+        log_path = self._folder / f"{name}-{len(self._processes)}.log"
+        started = Process(command, {**self.environment, **environment}, log_path)
         self._processes.append(started)
         return started
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 
-from boxoffice.audit.reading import Tape
+from boxoffice.audit.reading import Record, Tape
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.kafka import header, home_partition, reader
 from boxoffice.redis_store import (
@@ -21,7 +23,8 @@ from boxoffice.redis_store import (
 from boxoffice.servers import redis_client, unhurried
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
-from models.ledger import Ledger
+from models.facts import UnreadableFactError, read_fact, read_range
+from models.ledger import Ledger, Taken
 from topics import purchase_results
 from topics.purchase_results import READ_HEADER
 
@@ -35,8 +38,18 @@ class UnknownEventError(BoxOfficeError):
 
     exit_status = ExitStatus.REJECTED
 
-    def __init__(self, event_id: str) -> None:
-        super().__init__(f"Event {event_id} is not in the ledger.")
+    def __init__(self, event_id: str, what: str = "is not in the ledger") -> None:
+        super().__init__(f"Event {event_id} {what}.")
+
+
+@dataclass(frozen=True)
+class PastView:
+    """An event as the ledger had it after the record at ``offset``, which says ``at``."""
+
+    ledger: Mapping[str, Any]
+    partition: int
+    offset: int
+    at: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,41 @@ async def view_event(settings: Settings, event_id: str) -> EventView:
     return EventView(_members(expected), _members(copy), differences(copy, expected))
 
 
+async def view_event_then(settings: Settings, event_id: str, then: int | datetime) -> PastView:
+    """An event as the ledger had it after its record at offset ``then``, or after what was decided until then.
+
+    Raises:
+        UnknownEventError: the ledger had no such event.
+        UnreachableError: Kafka did not answer.
+        TopicsError: the topics cannot be used.
+    """
+    home = home_partition(event_id, await check_topics(settings))
+    ledger, offset = Ledger(home), -1
+    async with aclosing(_records(settings, home)) as records:
+        async for record in records:
+            if _is_later(record, then, ledger):
+                break
+            if ledger.read(record.value, header(record.headers, READ_HEADER)) is Taken.TAKEN:
+                offset = record.offset
+    event = ledger.inventory.events.get(event_id)
+    if event is None or ledger.last is None:
+        raise UnknownEventError(event_id, f"was not in the ledger at {then}")
+    return PastView(_members(expected_copy(Snapshot.of(event, home))), home, offset, ledger.last["at"])
+
+
+def _is_later(record: Record, then: int | datetime, ledger: Ledger) -> bool:
+    """Whether a record came after ``then``; of those that are none of the chain's the time says nothing."""
+    if isinstance(then, int):
+        return record.offset > then
+    accounted = read_range(header(record.headers, READ_HEADER))
+    if accounted is None or accounted[0] != ledger.bookmark + 1:
+        return False
+    try:
+        return datetime.fromisoformat(read_fact(record.value)["at"]) > then
+    except UnreadableFactError:
+        return False
+
+
 def _members(copy: EventCopy) -> dict[str, Any]:
     members: dict[str, Any] = {"event_id": copy.event_id}
     members |= {name: int(text) if name in _NUMBERS and text.isdecimal() else text for name, text in copy.meta.items()}
@@ -77,12 +125,23 @@ def _members(copy: EventCopy) -> dict[str, Any]:
 async def fold_event(settings: Settings, event_id: str, partitions: int) -> Snapshot | None:
     """The event, folded from its home's ledger; None if there is none."""
     home = home_partition(event_id, partitions)
-    partition = TopicPartition(purchase_results.TOPIC.full_name(settings.topic_prefix), home)
-    ledger = Ledger(home)
+    event = (await fold_partition(settings, home)).inventory.events.get(event_id)
+    return Snapshot.of(event, home) if event is not None else None
+
+
+async def fold_partition(settings: Settings, number: int) -> Ledger:
+    """A partition's ledger, folded to its end."""
+    ledger = Ledger(number)
+    async with aclosing(_records(settings, number)) as records:
+        async for record in records:
+            ledger.read(record.value, header(record.headers, READ_HEADER))
+    return ledger
+
+
+async def _records(settings: Settings, number: int) -> AsyncGenerator[Record]:
+    partition = TopicPartition(purchase_results.TOPIC.full_name(settings.topic_prefix), number)
     async with reader(settings, [partition]) as consumer:
         tape = Tape(consumer, partition, (await consumer.beginning_offsets([partition]))[partition])
         while run := await tape.next_run():
             for record in run:
-                ledger.read(record.value, header(record.headers, READ_HEADER))
-    event = ledger.inventory.events.get(event_id)
-    return Snapshot.of(event, home) if event is not None else None
+                yield record

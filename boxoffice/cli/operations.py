@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,6 +46,24 @@ def audit(
         float,
         typer.Option("--wait", min=0, metavar="SECONDS", help="How long the processes may take to catch up."),
     ] = 60.0,
+    then: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="OFFSET|TIME",
+            help="Instead, show one event as it stood after this offset of its ledger partition, or at this time, "
+            "RFC 3339 with offset.",
+        ),
+    ] = None,
+    every_s: Annotated[
+        float | None,
+        typer.Option(
+            "--every",
+            min=1,
+            metavar="SECONDS",
+            help="Go on until Ctrl-C, an audit each time, and serve metrics of it on BOXOFFICE_HEALTH_PORT.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare commands, ledger, Redis, statistics and documents.
@@ -58,6 +77,12 @@ def audit(
     from boxoffice.audit import Audit
     from boxoffice.settings import load_settings
 
+    if then is not None:
+        _show_then(event or (), then, as_json=as_json)
+        return
+    if every_s is not None:
+        _audit_repeatedly(every_s, wait_s, event or ())
+        return
     with _progress() as progress:
         report = asyncio.run(Audit(load_settings(), wait_s, event or (), progress).run())
     if as_json:
@@ -67,6 +92,43 @@ def audit(
         print_report(report)
     if not report.agrees:
         raise typer.Exit(ExitStatus.DIFFERS)
+
+
+def _show_then(events: Sequence[str], then: str, *, as_json: bool) -> None:
+    from boxoffice.audit import view_event_then
+    from boxoffice.settings import load_settings
+
+    if len(events) != 1:
+        raise typer.BadParameter("needs one EVENT", param_hint="--at")
+    view = asyncio.run(view_event_then(load_settings(), events[0], _offset_or_time(then)))
+    if as_json:
+        print_json(asdict(view))
+        return
+    print_table(("", f"after offset {view.offset}"), view.ledger.items())
+    say(f"As of {view.at}, purchase-results {view.partition}:{view.offset}.")
+
+
+def _offset_or_time(text: str) -> int | datetime:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("is no offset and no RFC 3339 time", param_hint="--at") from None
+    if then.tzinfo is None:
+        raise typer.BadParameter("lacks an offset from UTC, such as Z or +01:00", param_hint="--at")
+    return then
+
+
+def _audit_repeatedly(every_s: float, wait_s: float, events: Sequence[str]) -> None:
+    from boxoffice.audit.repeating import audit_repeatedly
+    from boxoffice.cli.signals import until_told_to_stop
+    from boxoffice.logs import configure
+    from boxoffice.settings import load_settings
+
+    settings = load_settings()
+    configure(settings, "audit")
+    asyncio.run(until_told_to_stop(audit_repeatedly(settings, every_s, wait_s, events)))
 
 
 def doctor(

@@ -194,7 +194,10 @@ def test_help_is_there_at_once() -> None:
 
 def test_the_procfile_has_a_line_for_each_process() -> None:
     lines = (ROOT / "Procfile").read_text().splitlines()
-    assert lines == [f"{process}: boxoffice run {process}" for process in Process]
+    assert lines == [
+        *(f"{process}: boxoffice run {process}" for process in Process),
+        "audit: boxoffice audit --every 3600",
+    ]
 
 
 def test_the_schemas_are_printed_and_written(tmp_path: Path) -> None:

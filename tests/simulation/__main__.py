@@ -5,15 +5,10 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
-from multiprocessing import get_context
 from time import monotonic
 
+from tests.simulation.exploring import problems_with
 from tests.simulation.schedule import ScheduleError, run
-
-ENOUGH_FAILURES = 5
 
 
 def main() -> int:
@@ -49,24 +44,6 @@ def explore(first: int, count: int) -> int:
     if not told:
         print(f"all held, {count / (monotonic() - begun_s) * 60:.0f} a minute")  # noqa: T201
     return int(bool(told))
-
-
-def problems_with(seeds: Sequence[int]) -> list[str]:
-    """What does not hold in these schedules, run on all cores until some have failed."""
-    with ProcessPoolExecutor(mp_context=get_context("forkserver")) as pool:
-        problems = (problem for problem in pool.map(problem_with, seeds, chunksize=10) if problem)
-        found = list(islice(problems, ENOUGH_FAILURES))
-        pool.shutdown(cancel_futures=True)
-    return found
-
-
-def problem_with(seed: int) -> str | None:
-    """What does not hold in a schedule."""
-    try:
-        run(seed)
-    except ScheduleError as error:
-        return str(error)
-    return None
 
 
 if __name__ == "__main__":

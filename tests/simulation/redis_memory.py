@@ -17,14 +17,14 @@ from lupa.lua51 import LuaRuntime, lua_type
 from redis._parsers.base import BaseParser
 from redis.exceptions import RedisError, ResponseError
 
-Value = bytes | list[bytes] | dict[bytes, bytes]
+Value = bytes | list[bytes] | dict[bytes, bytes] | set[bytes]
 Snapshot = tuple[dict[bytes, Value], dict[bytes, float]]
 """Keys, and when they expire."""
 Word = bytes | str | int | float
 
 _WRONG_TYPE: Final = "WRONGTYPE Operation against a key holding the wrong kind of value"
 _NO_SCRIPT: Final = "NOSCRIPT No matching script."
-_EMPTY: Final[dict[type, Value]] = {list: [], dict: {}}
+_EMPTY: Final[dict[type, Value]] = {list: [], dict: {}, set: set()}
 
 REFUSED_WRITES: Final = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",
@@ -158,6 +158,26 @@ class RedisMemory:
         if not found:
             self.data.pop(key, None)
 
+    # Sets
+
+    def _sadd(self, key: bytes, *members: bytes) -> int:
+        found: set[bytes] = self._open(key, set)
+        before = len(found)
+        found.update(members)
+        return len(found) - before
+
+    def _srem(self, key: bytes, *members: bytes) -> int:
+        found: set[bytes] = self._read(key, set)
+        removed = found & set(members)
+        found -= removed
+        if not found:
+            self.data.pop(key, None)
+        return len(removed)
+
+    def _srandmember(self, key: bytes, count: bytes) -> list[bytes]:
+        """In no order that anybody may count on."""
+        return sorted(self._read(key, set))[: int(count)]
+
     # Keys
 
     def _exists(self, *keys: bytes) -> int:
@@ -188,8 +208,7 @@ class RedisMemory:
         self.data[key] = value
         self.expiries_s.pop(key, None)
         if expiry:
-            assert expiry[0] == b"PX"
-            self.expiries_s[key] = self.now_s() + int(expiry[1]) / 1000
+            self.expiries_s[key] = self.now_s() + int(expiry[1]) / {b"EX": 1, b"PX": 1000}[expiry[0]]
 
     def _ping(self) -> bytes:
         return b"PONG"
@@ -245,8 +264,8 @@ def _slice(values: Sequence[bytes], first: bytes, last: bytes) -> slice:
     return slice(begin if begin >= 0 else max(0, len(values) + begin), (end if end >= 0 else len(values) + end) + 1)
 
 
-_WRITES: Final = frozenset({"HSET", "RPUSH", "LTRIM", "UNLINK", "RENAME", "EXPIRE", "PERSIST", "SET"})
-_TAKES_MEMORY: Final = frozenset({"HSET", "RPUSH", "SET"})
+_WRITES: Final = frozenset({"HSET", "RPUSH", "LTRIM", "UNLINK", "RENAME", "EXPIRE", "PERSIST", "SET", "SADD", "SREM"})
+_TAKES_MEMORY: Final = frozenset({"HSET", "RPUSH", "SET", "SADD"})
 _COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "HSET": RedisMemory._hset,
     "HGET": RedisMemory._hget,
@@ -258,6 +277,9 @@ _COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "LLEN": RedisMemory._llen,
     "LRANGE": RedisMemory._lrange,
     "LTRIM": RedisMemory._ltrim,
+    "SADD": RedisMemory._sadd,
+    "SREM": RedisMemory._srem,
+    "SRANDMEMBER": RedisMemory._srandmember,
     "EXISTS": RedisMemory._exists,
     "UNLINK": RedisMemory._unlink,
     "RENAME": RedisMemory._rename,

@@ -22,7 +22,7 @@ from boxoffice.kafka import header, home_partition
 from boxoffice.recovery import new_partition
 from boxoffice.redis_store import EventCopy, Snapshot, differences, expected_copy
 from boxoffice.settings import Settings, load_settings
-from lua.keys import event_keys
+from lua.keys import drill_key, event_keys, rebuild_key
 from models.ledger import Ledger
 from tests.checker import Record as CheckedRecord
 from tests.checker import check
@@ -183,6 +183,7 @@ class Schedule:
         self.redis = RedisServer(self.network)
         self.redis.on_executed = self._check_seqs
         self.redis_seqs: Counter[str] = Counter()
+        self.wanted_rebuilt: set[str] = set()
         self.settings = self._drawn_settings()
         self.bounds = {
             "INLINE_BACKLOG": self.random.choice((1, 3, 1_000)),
@@ -268,6 +269,8 @@ class Schedule:
         actions: list[Callable[[], None]] = [
             *[self.disturb_redis] * 3,
             *[self.mend_redis] * 3,
+            self.drill,
+            self.want_rebuilt,
             self.flush_scripts,
             self.lose_a_load,
             self.group.rebalance,
@@ -367,6 +370,19 @@ class Schedule:
     def lose_redis(self) -> None:
         self.redis_seqs.clear()
         self.random.choice((self.redis.wipe, self.redis.go_back))()
+
+    def drill(self) -> None:
+        """Operators let workers decide without Redis, or let it decide again."""
+        data, key = self.redis.memory.data, drill_key(PREFIX).encode()
+        if data.pop(key, None) is None:
+            data[key] = b""
+
+    def want_rebuilt(self) -> None:
+        """Operators want an event rebuilt: even a stale owner may bring it back to what it knows."""
+        event_id = self.random.choice(EVENT_IDS)
+        self.wanted_rebuilt.add(event_id)
+        wanted: Any = self.redis.memory.data.setdefault(rebuild_key(PREFIX).encode(), set())
+        wanted.add(event_id.encode())
 
     def flush_scripts(self) -> None:
         self.redis.memory.scripts.clear()
@@ -550,7 +566,7 @@ class Schedule:
         for event_id in EVENT_IDS:
             meta: Any = self.redis.memory.data.get(event_keys(PREFIX, event_id).meta.encode())
             seq = int(meta[b"seq"]) if meta else 0
-            if seq < self.redis_seqs[event_id]:
+            if seq < self.redis_seqs[event_id] and event_id not in self.wanted_rebuilt:
                 raise ScheduleError(f"event {event_id} went from seq {self.redis_seqs[event_id]} to {seq} in Redis")
             self.redis_seqs[event_id] = seq
 
@@ -585,6 +601,7 @@ class Schedule:
         self.network.faults = Faults()
         self.loop.lag_s = float
         self.mend_redis()
+        self.redis.memory.data.pop(drill_key(PREFIX).encode(), None)
         self.mend_broker()
         self.continue_all()
         if self.harm.ledger_damaged:
@@ -681,6 +698,9 @@ class Schedule:
                 if different := differences(found, expected_copy(copies[max(copies)])):
                     return f"event {event_id} in Redis: {different}"
         memory = self.redis.memory
+        wanted: Any = memory.data.get(rebuild_key(PREFIX).encode(), set())
+        if asked := wanted & {event_id.encode() for event_id, copies in self.truth.copies.items() if copies}:
+            return f"nobody rebuilt {asked}"
         if left := [key for key in memory.data if b":loading:" in key and key not in memory.expiries_s]:
             return f"keys of a load are left for ever: {left}"
         return None

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.__main__ import problems_with
+from tests.simulation.exploring import problems_with
 from tests.simulation.schedule import run
 
 _ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from boxoffice.breaker import Breaker
+from boxoffice.breaker import Breaker, DrillError
 from tests.simulation.processes import SimulatedLoop, simulate
 
 FIRST_S, LONGEST_S = 0.2, 1.0
 DOWN = RedisConnectionError("refused")
+DRILL = DrillError()
 
 
 class Server:
@@ -100,3 +101,23 @@ def test_a_redis_that_has_served_for_long_is_asked_again_soon() -> None:
         await server.until(6)
 
     assert run(0.5, fails_twice).probed_at_s == [0.2, 0.6, 5.2]
+
+
+def test_a_drill_is_called_one_and_a_redis_that_dies_in_it_is_what_it_waits_for_next() -> None:
+    reasons: list[str | None] = []
+
+    async def is_drilled(server: Server) -> None:
+        server.breaker.failed(DRILL)
+        reasons.append(server.breaker.reason)
+        await server.until(0.3)
+        reasons.append(server.breaker.reason)
+        await server.until(5)
+        reasons.append(server.breaker.reason)
+
+    with capture_logs() as logs:
+        run(0.5, is_drilled)
+    assert reasons == ["drill", "ConnectionError", None]
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == [
+        "a drill: Redis is left alone, deciding locally",
+        "Redis answers again",
+    ]

@@ -1,0 +1,69 @@
+"""An audit every now and then, and what it found as metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import time
+
+import structlog
+from prometheus_client import start_http_server
+
+from boxoffice import metrics
+from boxoffice.audit.comparing import Audit
+from boxoffice.audit.report import AuditReport
+from boxoffice.errors import BoxOfficeError
+from boxoffice.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+async def audit_repeatedly(settings: Settings, every_s: float, wait_s: float, event_ids: Sequence[str] = ()) -> None:
+    """Audit, serve what was found as metrics, and audit again ``every_s`` after the last one began."""
+    with _serving(settings):
+        while True:
+            _, _ = await asyncio.gather(_audit(settings, wait_s, event_ids), asyncio.sleep(every_s))
+
+
+async def _audit(settings: Settings, wait_s: float, event_ids: Sequence[str]) -> None:
+    try:
+        report = await Audit(settings, wait_s, event_ids).run()
+    except BoxOfficeError as error:
+        metrics.AUDITS.labels("failed").inc()
+        log.warning("no audit", error=str(error))
+        return
+    metrics.AUDITS.labels("agrees" if report.agrees else "differs").inc()
+    metrics.AUDIT_DIFFERENCES.set(len(report.all_differences))
+    metrics.AUDIT_DURATION.set(report.seconds)
+    metrics.AUDIT_TIME.set(time())
+    _tell(report)
+
+
+def _tell(report: AuditReport) -> None:
+    if report.agrees:
+        log.info("audit", summary=report.summary)
+        return
+    log.error("audit", summary=report.summary)
+    for difference in report.all_differences:
+        log.error("audit found a difference", difference=difference)
+
+
+@contextmanager
+def _serving(settings: Settings) -> Iterator[None]:
+    """Serve the metrics, on a free port where the one of the settings is taken."""
+    try:
+        server, thread = start_http_server(settings.health_port, settings.health_host, metrics.AUDIT)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        log.warning("the health port is taken, using a free one", port=settings.health_port)
+        server, thread = start_http_server(0, settings.health_host, metrics.AUDIT)
+    log.info("health and metrics", host=settings.health_host, port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
