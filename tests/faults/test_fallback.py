@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from subprocess import CompletedProcess
+from typing import Any
 
 from boxoffice.errors import ExitStatus
 from lua.keys import event_keys
@@ -49,14 +50,14 @@ async def test_a_drill_outlives_a_worker_and_ends_when_it_is_told_to(shared_offi
     await shared_office.agrees()
 
 
-async def status_of_drill(office: Office) -> dict[str, object]:
+async def status_of_drill(office: Office) -> dict[str, Any]:
     """What ``fallback status`` says once both workers have said that they decide locally."""
     while True:
         done = await boxoffice(office, "fallback", "status", "--json")
         assert done.returncode == ExitStatus.DIFFERS, done.stdout + done.stderr
-        told = json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
         if sum(worker["using_fallback"] for worker in told["workers"]) >= 2:
-            return dict(told)
+            return told
 
 
 async def test_a_rebuild_replaces_what_no_worker_may_while_sales_go_on(shared_office: SharedOffice) -> None:
@@ -69,7 +70,7 @@ async def test_a_rebuild_replaces_what_no_worker_may_while_sales_go_on(shared_of
         shared_office.ask("HSET", keys.meta, "seq", BEYOND, "fence", BEYOND)
         await load.decided(200)
         assert shared_office.ask("HGET", keys.meta, "fence") == BEYOND
-        assert (await boxoffice(office, "audit", ids[0])).returncode == ExitStatus.DIFFERS
+        assert (await boxoffice(office, "audit", ids[0], "--wait", "1")).returncode == ExitStatus.DIFFERS
         done = await boxoffice(office, "rebuild", ids[0], ids[1])
         assert done.returncode == 0, done.stdout + done.stderr
         await load.each_decided_by_redis()
@@ -136,7 +137,7 @@ async def test_audits_are_made_again_and_again_and_their_outcome_is_a_metric(sha
     assert await auditor.stop() == 0
     keys = event_keys(office.settings.topic_prefix, event_id)
     shared_office.ask("HSET", keys.purchases, "r-1", "not what was sold")
-    often = office.start_command("audit", "--every", "1")
+    often = office.start_command("audit", "--every", "1", "--wait", "1")
     await until(lambda: audits(often, "differs") >= 2, DEADLINE_S, "two audits that find a difference")
     assert "boxoffice_audit_differences 1.0" in get(often, "/metrics")[1]
     assert (await boxoffice(office, "rebuild", event_id)).returncode == 0

@@ -45,6 +45,7 @@ class Pair:
         self.memory = RedisMemory()
         self.keys: EventKeys = event_keys(prefix, "42")
         self.loading: EventKeys = loading_keys(prefix, "42", "attempt")
+        self.wanted = f"{prefix}wanted"
         self.table = Table()
         self.offset = 0
         self.facts: list[tuple[DecisionFact, int]] = []
@@ -134,6 +135,9 @@ class Pair:
         self.ask(choose(("LLEN", "HLEN")), choose(self.keys))
         self.ask("PING")
         self.ask("EVALSHA", "0" * 40, 0)
+        self.ask(choose(("SADD", "SREM")), self.wanted, choose(("7", "42")))
+        self.ask("EXISTS", self.wanted)
+        assert set(self.memory.execute("SRANDMEMBER", self.wanted, 5)) == self.real.smembers(self.wanted)
 
     def compare_keys(self) -> None:
         for key in (*self.keys, *self.loading):
