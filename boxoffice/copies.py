@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 INLINE_BACKLOG = 1_000
 """A backlog up to this goes in front of the next commands, in the same round trip."""
+SETTLED_AT_ONCE = 250
+"""Facts of a longer backlog in one call: while a script runs, every other event waits for Redis."""
 CONCURRENT_HEALS = 4
 MOST_ATTEMPTS = 3
 
@@ -302,7 +304,7 @@ class Copies:
     async def _settle(self, copy: Copy) -> None:
         """Apply what is in the backlog now; what is decided meanwhile is settled next."""
         copy.state = CopyState.SETTLING
-        facts = copy.backlog[:INLINE_BACKLOG]
+        facts = copy.backlog[:SETTLED_AT_ONCE]
         reply = await self._store.settle(copy.event.event_id, facts) if facts else None
         if copy.state is not CopyState.SETTLING:
             return  # A batch has settled it on its way, or found it damaged.
