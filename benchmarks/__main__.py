@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
+from benchmarks.auditing import auditing
 from benchmarks.bench import Bench
 from benchmarks.counting import counting
 from benchmarks.creation import creation
@@ -45,6 +46,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         neighbours,
         outage,
         recovery,
+        auditing,
         growth,
         spreading,
         creation,
