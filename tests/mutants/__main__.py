@@ -1,4 +1,7 @@
-"""Plant each deliberate defect in a copy of the tree, and see some test fail."""
+"""Plant each deliberate defect in a copy of the tree, and see some test fail.
+
+Once all have been tried, docs/mutants.md is written.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
@@ -31,6 +34,16 @@ COPIED: Final = (
     "Makefile",
 )
 TIMEOUT_S: Final = 300
+DOCUMENT: Final = ROOT / "docs" / "mutants.md"
+WORDS: Final = """# Deliberate defects
+
+What proves that the tests bite: each of these defects, planted in a copy of the tree, makes a test fail. `make mutants`
+plants them all and writes this page; `python -m tests.mutants NAME` plants those whose names contain NAME. They are
+defined in `tests/mutants/defects.py`.
+
+| defect | in | caught by | after |
+|---|---|---|---:|
+"""
 
 
 class Outcome(NamedTuple):
@@ -55,9 +68,20 @@ def main() -> int:
         outcomes = list(pool.map(planted, chosen))
     survivors = [defect.name for defect, outcome in zip(chosen, outcomes, strict=True) if outcome.caught_by is None]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} defects were caught.")  # noqa: T201
+    if not arguments.names:
+        write_document(zip(chosen, outcomes, strict=True))
     for name in survivors:
         print(f"Nobody noticed: {name}")  # noqa: T201
     return int(bool(survivors))
+
+
+def write_document(tried: Iterable[tuple[Defect, Outcome]]) -> None:
+    """Write the table of what caught each defect."""
+    rows = (
+        f"| {defect.name} | `{defect.file}` | `{outcome.caught_by or 'NOTHING'}` | {outcome.seconds:.0f} s |\n"
+        for defect, outcome in tried
+    )
+    DOCUMENT.write_text(WORDS + "".join(rows), encoding="utf-8")
 
 
 def without_defect(tests: set[str]) -> Outcome:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 SIMULATION: Final = "tests/simulation/test_schedules.py"
 RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
+FALLBACK: Final = "tests/faults/test_fallback.py"
 WORKER: Final = "tests/unit/test_worker.py"
 SCRIPTS: Final = "tests/integration/test_lua_scripts.py"
 
@@ -244,8 +245,8 @@ DEFECTS: Final = (
     Defect(
         "facts are settled out of order",
         "boxoffice/copies.py",
-        "facts = copy.backlog[:INLINE_BACKLOG]",
-        "facts = copy.backlog[:INLINE_BACKLOG][::-1]",
+        "facts = copy.backlog[:SETTLED_AT_ONCE]",
+        "facts = copy.backlog[:SETTLED_AT_ONCE][::-1]",
     ),
     Defect(
         "a settle that failed loses the backlog",
@@ -294,8 +295,8 @@ DEFECTS: Final = (
     Defect(
         "the breaker never closes",
         "boxoffice/breaker.py",
-        "        self._probing = None\n        self._closed",
-        "        self._closed",
+        "        self._probing = self.reason = None\n",
+        "        self.reason = None\n",
     ),
     Defect(
         "the breaker never opens",
@@ -310,5 +311,20 @@ DEFECTS: Final = (
         "self._delay_s = min(self._delay_s * 2, self._longest_delay_s)",
         "self._delay_s = self._first_delay_s",
         BREAKER,
+    ),
+    # What operators ask for
+    Defect(
+        "a drill is overlooked",
+        "boxoffice/copies.py",
+        "        if asked.drill:\n",
+        "        if asked.drill and self._stopping:\n",
+        FALLBACK,
+    ),
+    Defect(
+        "an operator's rebuild gives way to what claims to be newer",
+        "boxoffice/redis_store.py",
+        "records, int(force))",
+        "records, 0)",
+        FALLBACK,
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.mutants.__main__ import ROOT
+import re
+
+from tests.mutants.__main__ import DOCUMENT, ROOT
 from tests.mutants.defects import DEFECTS
 
 
@@ -11,3 +13,8 @@ def test_each_defect_has_one_place() -> None:
     assert places == dict.fromkeys(places, 1)
     assert len(places) == len(DEFECTS)
     assert all((ROOT / defect.tests).exists() for defect in DEFECTS)
+
+
+def test_the_document_has_each_defect_and_what_caught_it() -> None:
+    rows = re.findall(r"^\| (.+?) \| `(\S+)` \| `tests/\S+` \| \d+ s \|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert dict(rows) == {defect.name: defect.file for defect in DEFECTS}
