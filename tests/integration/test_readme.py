@@ -1,4 +1,4 @@
-"""The README's five minutes, run as they stand."""
+"""The README's five minutes, and the operators' commands, run as they stand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tests.office import ROOT
 
 README = (ROOT / "README.md").read_text()
 TOUR = README.split("## Five minutes")[1].split("\n## ")[0]
-START, FIRST, *REST = re.findall(r"```sh\n(.*?)```", TOUR, re.DOTALL)
+_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+START, FIRST, *REST = _BLOCK.findall(TOUR)
+OPERATIONS = _BLOCK.findall((ROOT / "docs" / "operations.md").read_text())
 READY_DEADLINE_S = 60
 BASH = shutil.which("bash") or "/bin/bash"
 
@@ -86,6 +88,12 @@ def test_the_five_minutes_work_as_they_are_written(tour: Tour) -> None:
         if "kcat" not in block or shutil.which("kcat"):
             told = tour.run(block)
     assert "all agree" in told.splitlines()[-1]
+
+
+def test_operators_commands_work_as_they_are_written(tour: Tour) -> None:
+    tour.run(FIRST)
+    for block in OPERATIONS:
+        tour.run(block)
 
 
 @pytest.mark.kcat
