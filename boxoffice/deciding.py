@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from aiokafka import ConsumerRecord
 
@@ -18,8 +17,6 @@ from topics.purchase_requests import TRACE_HEADER
 Record = ConsumerRecord[bytes, bytes]
 
 MAX_TRACE_BYTES = 256
-
-_home = lru_cache(maxsize=65_536)(home_partition)
 
 
 @dataclass(slots=True)
@@ -84,7 +81,7 @@ class OwnedPartition:
             command = read_command(record.value)
         except UnreadableCommandError as error:
             return self._unreadable(record, str(error), first)
-        home = _home(command.event_id, self.partitions)
+        home = home_partition(command.event_id, self.partitions)
         if home != self.number:
             return self._forwarded(record, command, home, first)
         origin = read_origin(headers, self.number, self.partitions) if headers else None

@@ -20,6 +20,7 @@ from boxoffice.settings import Settings
 Headers = Sequence[tuple[str, bytes]]
 
 
+@lru_cache(maxsize=65_536)
 def home_partition(event_id: str, partitions: int) -> int:
     """The partition on which an event is decided: Java's default partitioner on its id."""
     return int((murmur2(event_id.encode()) & 0x7FFFFFFF) % partitions)
