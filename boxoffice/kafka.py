@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any
@@ -161,6 +161,16 @@ async def read_between(
                     yield wanted
     finally:
         consumer.pause(partition)
+
+
+async def read_all(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+    """All that a reader's partitions hold now, one partition after the other, in lists as they arrive."""
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    for tp in partitions:
+        async for records in read_between(consumer, tp, begins[tp], ends[tp]):
+            yield records
 
 
 def topic_partitions(topic: str, count: int) -> list[TopicPartition]:

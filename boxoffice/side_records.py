@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
 
@@ -19,6 +20,9 @@ MAX_DEAD_LETTER_BYTES = 64 * 1024
 MAX_DEAD_LETTER_KEY_BYTES = 1024
 
 _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
+_POSITION = re.compile(rb"([A-Za-z0-9._-]{1,249}):(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
+_SIZE = re.compile(rb"[1-9][0-9]{0,18}")
+_MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
 
 
 def headers_bytes(headers: Headers) -> int:
@@ -68,6 +72,46 @@ def dead_letter(record: Record, reason: str, ticket: str | None = None) -> SideR
         key[:MAX_DEAD_LETTER_KEY_BYTES] if key is not None else None,
         value[:MAX_DEAD_LETTER_BYTES],
         [*kept, *marks],
+    )
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a dead letter says of its original: what is wrong with it, and where it lies.
+
+    ``ticket`` is the one without a document, where that is what is wrong; ``cut_bytes`` how large the
+    original was, where it did not fit.
+    """
+
+    reason: bytes
+    topic: str
+    partition: int
+    offset: int
+    ticket: bytes | None
+    cut_bytes: int | None
+
+
+def read_marks(headers: Headers) -> tuple[Headers, Marks | None]:
+    """The original's headers, and the marks behind them; None where they are not those of :func:`dead_letter`.
+
+    The original may have headers of the same names: what was put behind them last holds.
+    """
+    names = [name for name, _ in headers]
+    if REASON_HEADER not in names:
+        return headers, None
+    begin = len(names) - 1 - names[::-1].index(REASON_HEADER)
+    marks = dict(headers[begin:])
+    position = _POSITION.fullmatch(marks.get(POSITION_HEADER) or b"")
+    cut = marks.get(CUT_HEADER)
+    if not marks.keys() <= _MARKS or position is None or (cut is not None and not _SIZE.fullmatch(cut)):
+        return headers, None
+    return headers[:begin], Marks(
+        reason=marks[REASON_HEADER] or b"",
+        topic=position[1].decode(),
+        partition=int(position[2]),
+        offset=int(position[3]),
+        ticket=marks.get(TICKET_HEADER),
+        cut_bytes=None if cut is None else int(cut),
     )
 
 

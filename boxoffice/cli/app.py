@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from boxoffice import __version__
-from boxoffice.cli import documents, events, fallback, operations, purchases, reference, stack, stats, topics
+from boxoffice.cli import (
+    dead_letters,
+    documents,
+    events,
+    fallback,
+    operations,
+    purchases,
+    reference,
+    stack,
+    stats,
+    topics,
+)
 
 app = typer.Typer(
     name="boxoffice",
@@ -19,6 +30,7 @@ app = typer.Typer(
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="event")
 app.add_typer(documents.app, name="documents")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fallback.app, name="fallback")
 for _module in (purchases, documents, operations, fallback, stats, stack, reference):
     for _command in _module.COMMANDS:

@@ -22,9 +22,29 @@ def note(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def printable(text: str | bytes) -> str:
+    """Text from strangers, safe on a terminal: as Python writes it in a string, what is no text by its bytes.
+
+    Spaces and letters of all languages stay; control characters, invisible ones and those that change the
+    direction are escaped, and so is the backslash.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", errors="surrogateescape")
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # what surrogateescape makes of a byte that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    if character == "\\" or not character.isprintable():
+        return character.encode("unicode_escape").decode()
+    return character
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print one JSON document. Whatever is not printable in it is escaped, whoever chose it."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    say("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:

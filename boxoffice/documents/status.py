@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-
 from boxoffice.client import ledger_records
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.store import DocumentStore
-from boxoffice.kafka import admin, group_id, header, read_between, reader, topic_partitions
+from boxoffice.kafka import admin, group_id, header, read_all, reader, topic_partitions
 from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
@@ -24,8 +21,6 @@ from topics.dead_letters import POSITION_HEADER, TICKET_HEADER
 
 _TICKET: Final = re.compile(r"(0|[1-9][0-9]{0,17})-[0-9]{6,}")
 _POLL_INTERVAL_S: Final = 0.2
-
-Record = ConsumerRecord[bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -75,19 +70,12 @@ async def _failed(settings: Settings, partitions: int) -> int:
     letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
     failed: set[tuple[bytes, bytes]] = set()
     async with reader(settings, letters) as consumer:
-        async for record in _all_records(consumer, letters):
-            ticket = header(record.headers, TICKET_HEADER)
-            if ticket is not None:
-                failed.add((header(record.headers, POSITION_HEADER) or b"", ticket))
-    return len(failed)
-
-
-async def _all_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> AsyncIterator[Record]:
-    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    for tp in partitions:
-        async for records in read_between(consumer, tp, begins[tp], ends[tp]):
+        async for records in read_all(consumer, letters):
             for record in records:
-                yield record
+                ticket = header(record.headers, TICKET_HEADER)
+                if ticket is not None:
+                    failed.add((header(record.headers, POSITION_HEADER) or b"", ticket))
+    return len(failed)
 
 
 async def document_of(settings: Settings, ticket: str, wait_s: float = 0.0) -> bytes:
