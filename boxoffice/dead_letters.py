@@ -32,7 +32,7 @@ _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,17})")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _MAX_REASON_CHARACTERS: Final = 300
 _MOST_KINDS: Final = 1_000
-OTHER_REASONS: Final = "other reasons"
+_OTHER_REASONS: Final = "other reasons"
 
 
 class WrongPositionError(BoxOfficeError):
@@ -108,7 +108,7 @@ class DeadLetter:
     @property
     def reason(self) -> str:
         """What is wrong with it, as text that may hold anything."""
-        return "" if self.marks is None else self.marks.reason.decode(errors="replace")[:_MAX_REASON_CHARACTERS]
+        return "" if self.marks is None else self.marks.reason.decode(errors="replace")
 
     @property
     def reason_kind(self) -> str:
@@ -138,7 +138,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, order=True)
 class Listed:
-    """A dead letter in a list, the oldest first; ``original`` is TOPIC:PARTITION:OFFSET."""
+    """A dead letter in a list, ordered by time; ``original`` is TOPIC:PARTITION:OFFSET, ``reason`` its beginning."""
 
     at_ms: int
     position: Position
@@ -195,8 +195,9 @@ class DeadLetters:
         listing = Listing()
         async for letters in self._chosen(None, reason):
             for letter in letters:
-                known = letter.reason_kind in listing.reasons or len(listing.reasons) < _MOST_KINDS
-                listing.reasons[letter.reason_kind if known else OTHER_REASONS] += 1
+                kind = letter.reason_kind[:_MAX_REASON_CHARACTERS]
+                known = kind in listing.reasons or len(listing.reasons) < _MOST_KINDS
+                listing.reasons[kind if known else _OTHER_REASONS] += 1
                 add = heapq.heappush if len(listing.letters) < limit else heapq.heappushpop
                 add(listing.letters, self.listed(letter))
         listing.letters.sort(reverse=True)
@@ -212,7 +213,7 @@ class DeadLetters:
             "" if marks is None else f"{marks.topic}:{marks.partition}:{marks.offset}",
             letter.size_bytes,
             marks is not None and marks.cut_bytes is not None,
-            letter.reason,
+            letter.reason[:_MAX_REASON_CHARACTERS],
         )
 
     async def at(self, position: Position) -> DeadLetter:
@@ -280,9 +281,9 @@ class DeadLetters:
         original = f"{marks.topic}:{marks.partition}:{marks.offset}"
         if marks.topic == self._ledger:
             return (
-                f"it is the sale at {original}, of which a document could not be made, and a sale is never published "
-                f"again; to have its documents made, set the group {group_id(self._settings, 'documents')} back to "
-                "that offset while no documents process runs: see docs/dead-letters.md"
+                f"it is the sale at {original} of ticket {marks.ticket}, which has no document, and a sale is never "
+                f"published again; to have the document made, set the group {group_id(self._settings, 'documents')} "
+                "back to that offset while no documents process runs: see docs/dead-letters.md"
             )
         if marks.topic != self.requests:
             return f"it says that it comes from {original}, and only commands on {self.requests} are published again"

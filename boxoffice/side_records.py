@@ -21,6 +21,7 @@ MAX_DEAD_LETTER_KEY_BYTES = 1024
 
 _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 _POSITION = re.compile(rb"([A-Za-z0-9._-]{1,249}):(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
+_TICKET = re.compile(rb"(0|[1-9][0-9]{0,17})-[0-9]{6,7}")
 _SIZE = re.compile(rb"[1-9][0-9]{0,18}")
 _MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
 
@@ -87,7 +88,7 @@ class Marks:
     topic: str
     partition: int
     offset: int
-    ticket: bytes | None
+    ticket: str | None
     cut_bytes: int | None
 
 
@@ -102,15 +103,20 @@ def read_marks(headers: Headers) -> tuple[Headers, Marks | None]:
     begin = len(names) - 1 - names[::-1].index(REASON_HEADER)
     marks = dict(headers[begin:])
     position = _POSITION.fullmatch(marks.get(POSITION_HEADER) or b"")
-    cut = marks.get(CUT_HEADER)
-    if not marks.keys() <= _MARKS or position is None or (cut is not None and not _SIZE.fullmatch(cut)):
+    ticket, cut = marks.get(TICKET_HEADER), marks.get(CUT_HEADER)
+    if (
+        not marks.keys() <= _MARKS
+        or position is None
+        or (ticket is not None and not _TICKET.fullmatch(ticket))
+        or (cut is not None and not _SIZE.fullmatch(cut))
+    ):
         return headers, None
     return headers[:begin], Marks(
         reason=marks[REASON_HEADER] or b"",
         topic=position[1].decode(),
         partition=int(position[2]),
         offset=int(position[3]),
-        ticket=marks.get(TICKET_HEADER),
+        ticket=None if ticket is None else ticket.decode(),
         cut_bytes=None if cut is None else int(cut),
     )
 

@@ -114,7 +114,8 @@ def _members(letters: DeadLetters, letter: DeadLetter) -> dict[str, Any]:
     listed, marks = letters.listed(letter), letter.marks
     return {
         **_listed_members(listed),
-        "ticket": None if marks is None else _shown(marks.ticket),
+        "reason": letter.reason,
+        "ticket": None if marks is None else marks.ticket,
         "key": _bytes_members(letter.key),
         "value": _bytes_members(letter.value),
         "headers": [{"name": name, **(_bytes_members(value) or {})} for name, value in letter.headers],
@@ -135,7 +136,7 @@ def _bytes_members(raw: bytes | None) -> dict[str, str | None] | None:
 @app.command()
 def retry(
     position: Annotated[
-        str | None, typer.Argument(metavar="[PARTITION:OFFSET]", help="Where it lies, as 'list' shows it.")
+        str | None, typer.Argument(metavar="PARTITION:OFFSET", help="Where it lies, as 'list' shows it.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
     reason: Annotated[

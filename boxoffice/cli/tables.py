@@ -10,6 +10,11 @@ from typing import Any
 _WIDE = 10_000
 """Columns where nobody looks: a table in a pipe is not wrapped, so that lines can be searched."""
 
+_ASCII_END = 0x80
+_BMP_LAST = 0xFFFF
+_NO_UTF_8 = range(0xDC80, 0xDD00)
+"""What Python's surrogateescape makes of the bytes 80 to FF where they are no UTF-8."""
+
 
 def say(line: str) -> None:
     """Print one line."""
@@ -23,10 +28,10 @@ def note(line: str) -> None:
 
 
 def printable(text: str | bytes) -> str:
-    """Text from strangers, safe on a terminal: as Python writes it in a string, what is no text by its bytes.
+    r"""Text from strangers, safe on a terminal and still told apart.
 
-    Spaces and letters of all languages stay; control characters, invisible ones and those that change the
-    direction are escaped, and so is the backslash.
+    Spaces and letters of all languages stay. Characters that control, are invisible or change the direction,
+    and the backslash, are escaped as in Python's strings; ``\\xNN`` above 7f is a byte that is no UTF-8.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", errors="surrogateescape")
@@ -34,11 +39,14 @@ def printable(text: str | bytes) -> str:
 
 
 def _escaped(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":  # what surrogateescape makes of a byte that is no UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    if character == "\\" or not character.isprintable():
+    if character.isprintable() and character != "\\":
+        return character
+    code = ord(character)
+    if code < _ASCII_END:
         return character.encode("unicode_escape").decode()
-    return character
+    if code in _NO_UTF_8:
+        return f"\\x{code - _NO_UTF_8.start + _ASCII_END:02x}"
+    return f"\\u{code:04x}" if code <= _BMP_LAST else f"\\U{code:08x}"
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
