@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from time import monotonic
 import aiohttp
 import psutil
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
 from pypdf import PdfReader
 
 from boxoffice import kafka
@@ -190,6 +193,30 @@ async def the_dead(desk: Desk) -> dict[str, str]:
         assert headers["boxoffice-position"].startswith(f"{desk.office.ledger}:{record.partition}:".encode())
         assert headers["ce_type"] == b"boxoffice.purchase_confirmed.v1"
     return found
+
+
+async def test_a_ticket_that_was_given_up_is_drawn_when_the_group_is_set_back_to_its_sale(desk: Desk) -> None:
+    """As ``boxoffice dead-letters retry`` tells whoever would publish the sale again."""
+    office, [event_id] = desk.office, event_ids(SEED + 5, 1)
+    await desk.sell(tickets(event_id, 60))
+    process = desk.start("raising", BOXOFFICE_DOCUMENTS_ATTEMPTS="1")
+    ticket = f"{event_id}-{SPOILT}"
+    await desk.agrees(without=(ticket,))
+    assert await process.stop() == ExitStatus.OK
+    refused = office.boxoffice("dead-letters", "retry", "--all")
+    assert refused.returncode == ExitStatus.DIFFERS
+    told = re.search(
+        rf"the sale at (\S+):([0-9]+):([0-9]+) of ticket {ticket}, .* set the group (\S+) back", refused.stdout
+    )
+    assert told, refused.stdout
+    topic, partition, offset, group = told.groups()
+    back = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, int(partition), int(offset))])
+    admin = AdminClient({"bootstrap.servers": office.settings.kafka_bootstrap_servers})
+    admin.alter_consumer_group_offsets([back])[group].result(timeout=15)
+    desk.start()
+    await desk.makes(60)
+    found = await desk.agrees()
+    assert len(found.held) == 60
 
 
 async def test_an_event_that_always_hangs_does_not_hold_up_the_others(desk: Desk) -> None:

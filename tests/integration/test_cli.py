@@ -60,7 +60,9 @@ def test_missing_topics_are_shown_as_missing(office: Office) -> None:
     assert {topic["state"] for topic in json.loads(done.stdout)} == {"missing"}
 
 
-@pytest.mark.parametrize("command", ["buy 42", "results", "audit", "event show 42", "run purchases"])
+@pytest.mark.parametrize(
+    "command", ["buy 42", "results", "audit", "event show 42", "run purchases", "dead-letters list"]
+)
 def test_without_topics_one_sentence_says_how_to_make_them(office: Office, command: str) -> None:
     done = office.boxoffice(*command.split())
     assert done.returncode == ExitStatus.REFUSED
@@ -80,7 +82,8 @@ def test_no_answer_in_time_is_status_4_and_says_how_to_ask_again(office: Office)
 
 
 @pytest.mark.parametrize(
-    "command", ["topics create", "topics show", "buy 42", "cancel 42 r-1", "results", "event show 1"]
+    "command",
+    ["topics create", "topics show", "buy 42", "cancel 42 r-1", "results", "event show 1", "dead-letters retry 0:0"],
 )
 def test_an_unreachable_broker_is_status_5_and_one_sentence(office: Office, command: str) -> None:
     office.settings = load_settings(**{**office.settings.model_dump(), "kafka_bootstrap_servers": "127.0.0.1:1"})
@@ -188,6 +191,7 @@ def test_help_is_there_at_once() -> None:
         "schema",
         "topics",
         "event",
+        "dead-letters",
     ):
         assert f" {command} " in done.stdout
 
