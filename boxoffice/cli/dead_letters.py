@@ -118,12 +118,12 @@ def _members(letters: DeadLetters, letter: DeadLetter) -> dict[str, Any]:
         "ticket": None if marks is None else marks.ticket,
         "key": _bytes_members(letter.key),
         "value": _bytes_members(letter.value),
-        "headers": [{"name": name, **(_bytes_members(value) or {})} for name, value in letter.headers],
+        "headers": [{"name": name, "value": _bytes_members(value)} for name, value in letter.headers],
     }
 
 
 def _bytes_members(raw: bytes | None) -> dict[str, str | None] | None:
-    """Bytes as they are, and as text where they are some."""
+    """Bytes as they are, and as text where they are UTF-8."""
     if raw is None:
         return None
     try:
