@@ -20,9 +20,10 @@ from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.store import DocumentStore, Stored
-from boxoffice.kafka import admin, group_id, header, reader
+from boxoffice.kafka import admin, group_id, reader
 from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
+from boxoffice.side_records import read_marks
 from models.accepted import Accepted, Kind, unpack
 from models.documents import (
     DocumentAnnouncement,
@@ -35,7 +36,6 @@ from models.documents import (
 from models.facts import UnreadableFactError, read_fact
 from models.inventory import Event
 from topics import dead_letters, purchase_results, ticket_documents
-from topics.dead_letters import TICKET_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -140,15 +140,15 @@ class DocumentsCheck:
     async def _read_dead_letters(self, number: int) -> None:
         tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.topic_prefix), number)
         async for record in self._records(tp):
-            ticket = header(record.headers, TICKET_HEADER)
-            if ticket is None:
+            _, marks = read_marks(record.headers)
+            if marks is None or marks.ticket is None:
                 continue
             try:
                 fact = read_fact(record.value)
             except UnreadableFactError:
                 continue
             if papers := self._papers.get(fact["event_id"] or ""):
-                papers.failed(ticket.decode(errors="replace"), fact["seq"])
+                papers.failed(marks.ticket, fact["seq"])
 
     async def _records(self, tp: TopicPartition) -> AsyncIterator[Record]:
         start = (await self._offsets.beginning_offsets([tp]))[tp]

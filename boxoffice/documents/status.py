@@ -11,13 +11,13 @@ from typing import Final
 from boxoffice.client import ledger_records
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.store import DocumentStore
-from boxoffice.kafka import admin, group_id, header, read_all, reader, topic_partitions
+from boxoffice.kafka import admin, group_id, read_all, reader, topic_partitions
 from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
+from boxoffice.side_records import read_marks
 from boxoffice.topic_admin import check_topics
 from models.documents import name_stem, purchase_in
 from topics import dead_letters, purchase_results
-from topics.dead_letters import POSITION_HEADER, TICKET_HEADER
 
 _TICKET: Final = re.compile(r"(0|[1-9][0-9]{0,17})-[0-9]{6,}")
 _POLL_INTERVAL_S: Final = 0.2
@@ -68,13 +68,13 @@ async def _waiting(settings: Settings, partitions: int) -> int:
 async def _failed(settings: Settings, partitions: int) -> int:
     """Tickets among the dead letters; one that was given up again after a crash counts once."""
     letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
-    failed: set[tuple[bytes, bytes]] = set()
+    failed: set[tuple[int, int, str]] = set()
     async with reader(settings, letters) as consumer:
         async for records in read_all(consumer, letters):
             for record in records:
-                ticket = header(record.headers, TICKET_HEADER)
-                if ticket is not None:
-                    failed.add((header(record.headers, POSITION_HEADER) or b"", ticket))
+                _, marks = read_marks(record.headers)
+                if marks is not None and marks.ticket is not None:
+                    failed.add((marks.partition, marks.offset, marks.ticket))
     return len(failed)
 
 
