@@ -26,6 +26,7 @@ import structlog
 from boxoffice import metrics
 from boxoffice.breaker import UNSERVED, Breaker, DrillError, is_server_error
 from boxoffice.deciding import Decided, OwnedPartition
+from boxoffice.failpoints import Failpoint, passing
 from boxoffice.publishing import Sold
 from boxoffice.redis_store import DecideCall, EventPosition, RedisStore, Snapshot
 from boxoffice.settings import Settings
@@ -164,6 +165,7 @@ class Copies:
                 calls.append((copy, decided, _call(copy, decided)))
         if not calls:
             return
+        passing(Failpoint.BEFORE_SCRIPT)
         try:
             with metrics.REDIS_DURATION.time():
                 replies = await self._store.decide([call for _, _, call in calls])
@@ -172,6 +174,7 @@ class Copies:
             for copy, decided, _ in calls:
                 self._missed(copy, decided)
             return
+        passing(Failpoint.AFTER_SCRIPT)
         for (copy, decided, _), reply in zip(calls, replies, strict=True):
             self._compare(copy, decided, reply)
 

@@ -15,6 +15,7 @@ from boxoffice import metrics
 from boxoffice.batches import BatchProducer, Outgoing
 from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import LedgerError, PublishError
+from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka import OpenReader, header, read_between, reader
 from boxoffice.settings import Settings
 from models.facts import (
@@ -113,6 +114,7 @@ class Publisher:
             await asyncio.gather(
                 *(self._producer.publish(topic, number, records) for (topic, number), records in outgoing.items())
             )
+            passing(Failpoint.SIDE_RECORDS_OUT)
             for (topic, _), records in outgoing.items():
                 if topic == self._requests:
                     metrics.FORWARDED.inc(len(records))
@@ -121,6 +123,7 @@ class Publisher:
 
     async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
         landed = await self._producer.publish(self._ledger, owned.number, [ledger_record(answer) for answer in answers])
+        passing(Failpoint.AMONG_PARTITIONS)
         settled = 0
         for base_offset, count in landed:
             if base_offset != owned.ledger_end:

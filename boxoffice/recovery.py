@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
 from boxoffice.errors import CommandsSkippedError
+from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka import OpenReader, header, read_between, reader
 from boxoffice.settings import Settings
 from models.commands import UnreadableCommandError, read_command
@@ -86,6 +87,7 @@ class Recovery:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
                 read += 1
                 damaged += taken is Taken.DAMAGED
+            passing(Failpoint.RECOVERY)
             if monotonic() - said_s > PROGRESS_INTERVAL_S:
                 said_s = monotonic()
                 log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)

@@ -21,6 +21,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from boxoffice.errors import BoxOfficeError
+from boxoffice.failpoints import Failpoint, passing
 from boxoffice.redis_connection import RedisClient
 from boxoffice.settings import Settings
 from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE, Code, Script
@@ -178,7 +179,9 @@ class RedisStore:
 
     async def settle(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> SettleReply:
         """Apply facts, in order, each with its offset at home; those that Redis has are skipped."""
-        return decode_settled(await self._run_one(self._settle_run(event_id, facts)))
+        reply = await self._run_one(self._settle_run(event_id, facts))
+        passing(Failpoint.SETTLING)
+        return decode_settled(reply)
 
     def _settle_run(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> _Run:
         return _Run(SETTLE, event_keys(self._prefix, event_id), (encode_facts(facts), event_id))
@@ -226,6 +229,7 @@ class RedisStore:
             await self._load(loading, loading.meta, list(chain.from_iterable(event.meta().items())))
             tickets = await self._load_tickets(loading, event)
             records = await self._load_records(loading, event)
+            passing(Failpoint.BEFORE_REPLACING)
             reply = await self._run_one(_Run(REPLACE, (*live, *loading), (event.seq, tickets, records, int(force))))
         except ResponseError:
             # Out of memory, say: what was loaded must not take more of it until it expires.
@@ -259,6 +263,7 @@ class RedisStore:
         """One step, after which the expiry of all that was loaded begins again."""
         place = loading.index(key) + 1
         await self._run_one(_Run(LOAD, loading, (place, to_json(words), self._loading_expiry_s)))
+        passing(Failpoint.LOADING)
         await asyncio.sleep(0)
 
     # Reading

@@ -17,6 +17,7 @@ from boxoffice.batches import Batch, BatchConsumer, Run
 from boxoffice.copies import Copies
 from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import CommandsSkippedError, UnreachableError
+from boxoffice.failpoints import Failpoint, passing
 from boxoffice.publishing import Publisher, Sold
 from boxoffice.recovery import Recovery, has_gaps, new_partition
 from boxoffice.settings import Settings
@@ -156,6 +157,7 @@ class Selling:
     async def _publish(self, waiting: Sequence[Taken]) -> None:
         with self._ending_on_failure():
             await self._publisher.publish(_together(waiting))
+            passing(Failpoint.BEFORE_ACK)
             for taken in waiting:
                 taken.batch.ack()
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from boxoffice import failpoints
 from boxoffice.errors import SettingsError
 
 ENV_PREFIX = "BOXOFFICE_"
@@ -50,6 +51,11 @@ def _replica_url(value: SecretStr) -> SecretStr:
 def _loss(value: str) -> str:
     if value and not re.fullmatch(r"\d+:\d+-\d+(,\d+:\d+-\d+)*", value):
         raise ValueError("must be PARTITION:FROM-TO, or several of them between commas")
+    return value
+
+
+def _failpoints(value: str) -> str:
+    failpoints.parse(value)
     return value
 
 
@@ -221,6 +227,9 @@ class Settings(BaseSettings):
         "auto", "How log lines look; auto is console on a terminal, else json."
     )
     log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
+    failpoints: Annotated[str, AfterValidator(_failpoints)] = _setting(
+        "", "For tests: NAME=kill@N between commas; a process kills itself when it passes that point the Nth time."
+    )
 
 
 SECRET_URL = re.compile(r"(?<=://)[^/@]*(?=@)")

@@ -43,11 +43,13 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     """Run one process against the Kafka and Redis of the settings, until SIGTERM or Ctrl-C."""
     from importlib import import_module
 
+    from boxoffice import failpoints
     from boxoffice.logs import configure
     from boxoffice.settings import load_settings
 
     settings = load_settings()
     configure(settings, process)
+    failpoints.arm(settings.failpoints)
     raise typer.Exit(import_module(f"agents.{process}").main(settings))
 
 
