@@ -13,6 +13,7 @@ from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
+from tests.faults.agreeing import agree
 from tests.faults.observed import Observed, health
 from tests.office import Office, Process, until
 from tests.proxy import Proxy
@@ -88,11 +89,7 @@ class SharedOffice:
 
     async def agrees(self) -> None:
         """The independent checker and the audit find nothing wrong in all that was ever sold here."""
-        audit, verdict = await asyncio.gather(
-            asyncio.to_thread(self.office.boxoffice, "audit", "--wait", "30"), self.office.verdict()
-        )
-        assert verdict.problems == [], verdict.problems
-        assert audit.returncode == 0, audit.stdout + audit.stderr
+        await agree(self.office)
 
 
 def new_events(number: int) -> tuple[int, list[str]]:

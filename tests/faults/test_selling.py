@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from boxoffice import kafka
+from tests.faults.agreeing import agree
 from tests.faults.conftest import NewOffice
 from tests.faults.groups import delete_group, reset_group
 from tests.office import Office
@@ -18,14 +19,6 @@ from tests.servers import NewRedis, kill_and_pause
 from tests.workload import Sent, commands, creations, event_ids
 
 SEED = 20261122
-
-
-async def agree(office: Office) -> None:
-    """The independent checker and the audit find nothing wrong."""
-    verdict = await office.verdict()
-    assert verdict.problems == [], verdict.problems
-    audit = await asyncio.to_thread(office.boxoffice, "audit", "--wait", "30")
-    assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
 def workload(seed: int, count: int, events: int = 20) -> list[Sent]:

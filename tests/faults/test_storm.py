@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any
 
 import pytest
 from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
+from tests.faults.agreeing import agree, differing_repeats
 from tests.faults.conftest import NewOffice
 from tests.faults.load import Load, longest_gap_s, shares
 from tests.faults.shared import new_events
@@ -109,28 +108,12 @@ async def test_a_storm_leaves_every_command_answered_once(
             await step(storm)
             await asyncio.sleep(max(0.0, begun_s + seconds * number / len(steps) - monotonic()))
             storm.keep_two()
-    audit, verdict = await asyncio.gather(
-        asyncio.to_thread(office.boxoffice, "audit", "--wait", str(DEADLINE_S)), office.verdict()
-    )
-    assert verdict.problems == [], verdict.problems
-    assert audit.returncode == 0, audit.stdout + audit.stderr
+    summary = await agree(office, DEADLINE_S)
     assert await differing_repeats(office) == []
     share = shares(load.taken)
     with capsys.disabled():
         print(  # noqa: T201  # what it is like to live through one is half of what it is for
-            f"\nseed {seed}: {load.sent} commands in {seconds} s, {verdict.summary['repeats']} repeats; "
+            f"\nseed {seed}: {load.sent} commands in {seconds} s, {summary['repeats']} repeats; "
             f"{share['local'] / len(load.taken):.0%} decided locally; "
             f"longest gap without a decision {longest_gap_s(load.taken):.1f} s"
         )
-
-
-async def differing_repeats(office: Office) -> list[dict[str, Any]]:
-    """Facts that were published again, and differ in more than who decided."""
-    first: dict[tuple[str, int], dict[str, Any]] = {}
-    differing = []
-    for record in await office.read(office.ledger):
-        fact = json.loads(record.value or b"{}")
-        fact.pop("decided_by", None)
-        if fact["seq"] and first.setdefault((fact["event_id"], fact["seq"]), fact) != fact:
-            differing.append(fact)
-    return differing
