@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 from time import monotonic
 
 import pytest
@@ -156,21 +155,3 @@ async def test_commands_of_an_aborted_transaction_are_not_sold(office: Office) -
     assert verdict.problems == []
     assert verdict.summary["confirmed"] == 3
     assert worker.ended() is None
-
-
-async def test_a_stopped_worker_that_goes_on_after_it_was_replaced_does_no_harm(office: Office) -> None:
-    ids = event_ids(SEED + 6, 4)
-    zombie = office.start()
-    await office.ready(zombie)
-    await office.send([*creations(ids, 1_000), *commands(SEED, ids, 3_000)])
-    zombie.signal(signal.SIGSTOP)
-    heir = office.start()
-    await office.ready(heir, timeout_s=60)
-    await office.send(commands(SEED + 7, ids, 1_000))
-    await office.answered()
-    zombie.signal(signal.SIGCONT)
-    await asyncio.sleep(5)
-    await office.send(commands(SEED + 8, ids, 1_000))
-    await office.answered()
-    verdict = await office.verdict()
-    assert verdict.problems == []

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from boxoffice import kafka
 from boxoffice.embedded import EmbeddedRedis
-from boxoffice.embedded.ports import HOST
+from boxoffice.embedded.kafka import Detour
+from boxoffice.embedded.ports import HOST, free_port
+from boxoffice.errors import ExitStatus
 from boxoffice.failpoints import Failpoint
-from tests.faults.agreeing import agree
+from tests.faults.agreeing import agree, differing_repeats
 from tests.faults.conftest import NewOffice
 from tests.faults.load import Load
-from tests.office import Office, Process
-from tests.servers import NewRedis
+from tests.faults.observed import Observed
+from tests.office import Office, Process, until
+from tests.proxy import Proxy
+from tests.servers import NewKafka, NewRedis, RedisAddress
+from tests.workload import creations, order
 
 SEED = 20261126
 SESSION = {"BOXOFFICE_KAFKA_SESSION_TIMEOUT_MS": "3000", "BOXOFFICE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
@@ -25,6 +33,12 @@ SESSION = {"BOXOFFICE_KAFKA_SESSION_TIMEOUT_MS": "3000", "BOXOFFICE_KAFKA_HEARTB
 DEADLINE_S = 30
 PASSING = 2
 """The passing at which a worker dies: neither its first step nor its last one is done."""
+
+
+def said(process: Process, message: str) -> list[dict[str, Any]]:
+    """What it has logged under a message."""
+    lines = [line for line in process.log_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    return [line for line in map(json.loads, lines) if line["message"] == message]
 
 
 def event_at_each_home(office: Office) -> list[str]:
@@ -96,8 +110,173 @@ async def test_a_worker_that_dies_at_any_point_leaves_nothing_undone_or_done_twi
         victim = office.start(BOXOFFICE_FAILPOINTS=f"{point}=kill@{PASSING}", **SESSION)
         await WAYS.get(point, wait_for_it)(office, redis, load, victim)
         assert await victim.end(DEADLINE_S) == -signal.SIGKILL
-        assert f'"failpoint": "{point}"' in victim.log_text()
+        assert [line["failpoint"] for line in said(victim, "failpoint")] == [point]
         if alone:
             office.start()
         await load.each_decided_by_redis(DEADLINE_S)
     await agree(office)
+
+
+async def test_a_worker_that_dies_with_half_of_a_batch_in_the_ledger_has_the_rest_decided_again(office: Office) -> None:
+    """One partition's facts are all acknowledged, of the other's the first record batch of three."""
+    hot, cold, *_ = event_at_each_home(office)
+    orders = [order(hot, f"r-{number}") for number in range(5_000)]
+    await office.send([*creations([hot, cold], 10_000), order(cold, "r-cold"), *orders])
+    victim = office.start(
+        BOXOFFICE_BATCH_SIZE="10000", BOXOFFICE_FAILPOINTS=f"{Failpoint.AMONG_PARTITIONS}=kill@1", **SESSION
+    )
+    assert await victim.end(DEADLINE_S) == -signal.SIGKILL
+    published = [json.loads(record.value or b"{}")["event_id"] for record in await office.read(office.ledger)]
+    assert published.count(cold) == 2
+    assert 0 < published.count(hot) < len(orders)
+    office.start()
+    await office.answered()
+    await agree(office)
+
+
+# Standing still
+
+
+class Zombie:
+    """A worker that stands still while another takes its partitions over, with decisions that it has not published."""
+
+    def __init__(self, office: Office, proxy: Proxy) -> None:
+        self.office = office
+        self.proxy = proxy
+        self.worker = office.start(
+            BOXOFFICE_REDIS_URL=f"redis://{proxy.address}/0", BOXOFFICE_REDIS_TIMEOUT_MS="60000", **SESSION
+        )
+
+    async def fall_behind(self, event_id: str) -> None:
+        """Decide a hundred orders, wait for Redis with them, and stand still until all of it is somebody else's."""
+        observed = Observed(self.worker)
+        self.proxy.hang()
+        await self.office.send(order(event_id, f"held-{number}") for number in range(100))
+        await until(
+            lambda: observed.counted("boxoffice_batch_commands_sum") >= 100, DEADLINE_S, "the orders to be decided"
+        )
+        self.worker.signal(signal.SIGSTOP)
+        await self.office.answered()
+
+    def go_on(self) -> None:
+        """As if nothing had been."""
+        self.proxy.restore()
+        self.worker.signal(signal.SIGCONT)
+
+
+async def open_with_zombie(
+    new_office: NewOffice, redis: EmbeddedRedis, proxy: Proxy
+) -> tuple[Office, Zombie, Process, str]:
+    """A box office with a worker that is to fall behind, one that is to take over, and an event of the first's."""
+    office = await new_office(redis.url)
+    ids = event_at_each_home(office)
+    zombie, heir = Zombie(office, proxy), office.start()
+    await until(lambda: shared_by(office, zombie.worker, heir), DEADLINE_S, "both to have partitions")
+    await office.send(creations(ids, 1_000))
+    await office.answered()
+    return office, zombie, heir, ids[said(zombie.worker, "partitions ready")[-1]["partitions"][0]]
+
+
+def shared_by(office: Office, *workers: Process) -> bool:
+    """Whether the workers have each some of the partitions, and all of them together."""
+    ready = [said(worker, "partitions ready") for worker in workers]
+    owned = [lines[-1]["partitions"] for lines in ready if lines]
+    return len(owned) == len(workers) and all(owned) and sum(map(len, owned)) == office.settings.partitions
+
+
+async def test_a_worker_that_stood_still_repeats_what_the_other_said_and_goes_on(
+    new_office: NewOffice, new_redis: NewRedis
+) -> None:
+    redis = await new_redis()
+    with Proxy(redis.port) as proxy:
+        office, zombie, heir, event_id = await open_with_zombie(new_office, redis, proxy)
+        await zombie.fall_behind(event_id)
+        zombie.go_on()
+        await until(lambda: shared_by(office, zombie.worker, heir), DEADLINE_S, "both to have partitions again")
+        [told] = said(zombie.worker, "another worker's records in the ledger, all repeats")
+        assert told["records"] == 100
+        summary = await agree(office)
+        assert summary["ledger"]["ignored"] == 100
+        assert await differing_repeats(office) == []
+        assert zombie.worker.ended() is heir.ended() is None
+
+
+@pytest.mark.long
+async def test_a_worker_that_stood_still_under_load_ends_where_the_other_has_gone_further(
+    new_office: NewOffice, new_redis: NewRedis
+) -> None:
+    redis = await new_redis()
+    with Proxy(redis.port) as proxy:
+        office, zombie, heir, event_id = await open_with_zombie(new_office, redis, proxy)
+        async with Load(office, [event_id], SEED) as load:
+            await zombie.fall_behind(event_id)
+            await load.decided(200)
+            zombie.go_on()
+            assert await zombie.worker.end(DEADLINE_S) == ExitStatus.LEDGER_DISAGREES
+            [told] = said(zombie.worker, "the process ends without committing")
+            assert "did not write and would not have written" in told["error"]
+            office.start()
+            await load.each_decided_by_redis()
+        summary = await agree(office)
+        assert summary["ledger"]["ignored"] >= 100
+        assert await differing_repeats(office) == []
+        assert heir.ended() is None
+
+
+# Coming and going
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(1, id="8 s"),
+        pytest.param(3, id="24 s", marks=[pytest.mark.long, pytest.mark.timeout(240)]),
+    ],
+)
+async def test_workers_that_come_go_and_die_every_two_seconds_leave_nothing_undone(office: Office, rounds: int) -> None:
+    workers = [office.start(**SESSION)]
+    await office.ready(workers[0])
+    async with Load(office, event_at_each_home(office), SEED) as load:
+        for change in ("come", "go", "come", "die") * rounds:
+            if change == "come":
+                workers.append(office.start(**SESSION))
+            elif change == "go":
+                assert await workers.pop(0).stop() == 0
+            else:
+                workers.pop(0).kill()
+            await asyncio.sleep(2)
+        await load.each_decided_by_redis(60)
+        assert [worker.ended() for worker in workers] == [None]
+    await agree(office)
+
+
+# Taking over
+
+
+@pytest.mark.long
+async def test_a_worker_says_how_far_it_is_with_a_ledger_that_takes_long_to_read(
+    new_kafka: NewKafka, redis_server: RedisAddress, prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Ten megabytes, which the broker sends slowly."""
+    beside = free_port()
+    with Proxy(beside) as proxy:
+        broker = await new_kafka(detour=Detour(beside, proxy.port))
+        office = Office(broker.bootstrap_servers, redis_server.url, prefix, tmp_path_factory.mktemp("slow"), 1)
+        try:
+            await office.open()
+            await office.send([*creations(["1"], 100_000), *(order("1", f"r-{number}") for number in range(20_000))])
+            first = office.start()
+            await office.answered()
+            assert await first.stop() == 0
+            proxy.delay(0.03)
+            heir = office.start(BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS=proxy.address)
+            await office.ready(heir)
+            [read] = said(heir, "ledgers read")
+            assert (read["partitions"], read["facts"]) == (1, 20_001)
+            progress = said(heir, "reading the ledger")
+            assert progress, f"{read['seconds']} s without a word"
+            offsets = [line["offset"] for line in progress]
+            assert offsets == sorted(set(offsets))
+            assert all((line["partition"], line["end"]) == (0, 20_001) for line in progress)
+        finally:
+            office.close()
