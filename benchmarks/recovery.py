@@ -18,9 +18,10 @@ READING: Final = Program("reading alone", ("-m", "benchmarks.contestants.recover
 
 
 async def recovery(bench: Bench) -> Outcome:
-    """Whole facts a second, and for each CPU second, read by the product's recovery."""
-    count = bench.size(500_000, 20_000)
+    """How long a million facts take, and whole facts a second and for each CPU second, by the product's recovery."""
+    count = bench.size(1_000_000, 20_000)
     ids = event_ids(EVENTS)
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
     rates: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     async with bench.sale(ids, tickets_each(count, EVENTS)) as sale:
         await sale.publish(purchases(ids, count))
@@ -31,9 +32,12 @@ async def recovery(bench: Bench) -> Outcome:
                 await process.ended()
             said = process.last_said("ledger read")
             assert said is not None
+            seconds[program.name].append(said["wall_s"])
             rates["", program.name].append(said["facts"] / said["wall_s"])
             rates["cpu_", program.name].append(said["facts"] / said["cpu_s"])
     outcome = Outcome()
+    for name, found in seconds.items():
+        outcome.add_rounds("recovery_seconds", found, "s", name)
     for (kind, name), found in rates.items():
         outcome.add_rounds(f"recovery_facts_per_{kind}second", found, f"facts/{'CPU ' if kind else ''}s", name)
     return outcome
