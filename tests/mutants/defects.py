@@ -133,8 +133,8 @@ DEFECTS: Final = (
     Defect(
         "a batch is acknowledged before it is published",
         "boxoffice/selling.py",
-        "            await self._publisher.publish(_together(waiting))\n            for taken in waiting:\n"
-        "                taken.batch.ack()\n",
+        "            await self._publisher.publish(_together(waiting))\n            passing(Failpoint.BEFORE_ACK)\n"
+        "            for taken in waiting:\n                taken.batch.ack()\n",
         "            for taken in waiting:\n                taken.batch.ack()\n"
         "            await self._publisher.publish(_together(waiting))\n",
     ),
