@@ -11,14 +11,19 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer import fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 
 from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.record_batches import TolerantRecords
 from boxoffice.settings import Settings
 
 Headers = Sequence[tuple[str, bytes]]
+
+# For every consumer of this process, Faust's too: aiokafka has no other seam for it.
+fetcher.MemoryRecords = TolerantRecords  # type: ignore[attr-defined,assignment]
 
 
 @lru_cache(maxsize=65_536)

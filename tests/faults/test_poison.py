@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import pytest
+
 from boxoffice import kafka
 from boxoffice.errors import ExitStatus
 from tests.faults.agreeing import agree
+from tests.odd_headers import OddName, let_producers_send_odd_names
 from tests.office import Office
 from tests.workload import creations, order
 from topics.dead_letters import POSITION_HEADER
@@ -65,11 +68,15 @@ ODD = {
     "an origin without end": Hostile(purchase("long-origin"), headers=((ORIGIN_HEADER, b"1:" + b"9" * 4_000),)),
     "an origin on a partition that is not there": Hostile(purchase("far"), headers=((ORIGIN_HEADER, b"999:0"),)),
     "the same member twice": Hostile(purchase("twice", quantity=1)[:-1] + b', "quantity": 2}'),
+    "a header whose name is no UTF-8": Hostile(purchase("odd-name"), headers=((OddName(b"\xff\x00"), b"\xff"),)),
     "headers of 16 KiB": Hostile(purchase("heavy"), headers=(("x", b"x" * (16 * KIB - 1)),)),
 }
 
 
-async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_dies(office: Office) -> None:
+async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_dies(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_producers_send_odd_names(monkeypatch)
     home = kafka.home_partition(EVENT, office.settings.partitions)
     await office.send(creations([EVENT], 1_000))
     positions = {}
