@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Any, Final, cast
 
@@ -13,7 +12,7 @@ from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTo
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.making import Making, fonts_of
 from boxoffice.documents.pages import EventPages
-from boxoffice.health import Health
+from boxoffice.health import Details
 from boxoffice.redis_connection import connect
 from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
 from boxoffice.settings import Settings
@@ -24,8 +23,8 @@ _NICENESS: Final = 10
 _NEVER_S: Final = 365 * 24 * 60 * 60
 
 
-def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
-    """The app of the documents process, on topics of so many partitions, and its health."""
+def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
+    """The app of the documents process, on topics of so many partitions, and what it knows of its health."""
     app = worker.make_app(settings, "documents", fetch_min_bytes=worker.GATHERED_BYTES)
     # While the store is down nothing is fetched: that is no reason to leave the group.
     app.conf.broker_max_poll_interval = _NEVER_S
@@ -60,7 +59,7 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
             "waits_for": ["document store"] if making.store.failing else [],
         }
 
-    return app, worker.make_health(app, settings, "documents", details)
+    return app, details
 
 
 def main(settings: Settings) -> int:
@@ -72,8 +71,5 @@ def main(settings: Settings) -> int:
     """
     faces(REGULAR_WEIGHT, fonts_of(settings))
     os.nice(_NICENESS)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    partitions = loop.run_until_complete(worker.wait_for_topics(settings, ticket_documents.TOPIC))
-    app, health = make_app(settings, partitions)
-    return worker.run(app, loop, health)
+    topics = worker.wait_for_topics(settings, ticket_documents.TOPIC)
+    return worker.run(settings, "documents", topics, lambda partitions: make_app(settings, partitions))

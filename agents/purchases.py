@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, cast
 
 import faust
@@ -10,7 +9,7 @@ import faust
 from boxoffice import worker
 from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
 from boxoffice.copies import Copies
-from boxoffice.health import Health
+from boxoffice.health import Details
 from boxoffice.publishing import Publisher
 from boxoffice.recovery import Recovery
 from boxoffice.redis_connection import connect
@@ -20,8 +19,8 @@ from boxoffice.settings import Settings
 from topics import purchase_requests
 
 
-def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
-    """The app of the purchases process, on topics of so many partitions, and its health."""
+def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
+    """The app of the purchases process, on topics of so many partitions, and what it knows of its health."""
     app = worker.make_app(settings, "purchases")
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(settings.topic_prefix)])
     copies = Copies(settings, RedisStore(connect(settings, time_each_reply=False), settings))
@@ -54,7 +53,7 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Health]:
     async def stop(*_: Any, **__: Any) -> None:
         await copies.stop()
 
-    return app, worker.make_health(app, settings, "purchases", details)
+    return app, details
 
 
 def main(settings: Settings) -> int:
@@ -63,8 +62,5 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    partitions = loop.run_until_complete(worker.wait_for_topics(settings))
-    app, health = make_app(settings, partitions)
-    return worker.run(app, loop, health)
+    topics = worker.wait_for_topics(settings)
+    return worker.run(settings, "purchases", topics, lambda partitions: make_app(settings, partitions))

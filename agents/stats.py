@@ -9,7 +9,7 @@ import faust
 
 from boxoffice import worker
 from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
-from boxoffice.health import Health
+from boxoffice.health import Details
 from boxoffice.settings import Settings
 from boxoffice.statistics.counting import Counting
 from boxoffice.statistics.redis_figures import RedisFigures
@@ -23,8 +23,8 @@ from topics import event_stats, purchase_results, stats_changelog
 WRITTEN = (event_stats.TOPIC, stats_changelog.TOPIC)
 
 
-def make_app(settings: Settings) -> tuple[faust.App, Health]:
-    """The app of the statistics process, and its health."""
+def make_app(settings: Settings) -> tuple[faust.App, Details]:
+    """The app of the statistics process, and what it knows of its health."""
     app = worker.make_app(settings, "stats", fetch_min_bytes=worker.GATHERED_BYTES)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(settings.topic_prefix)])
     table = make_table(app, stats_changelog.TOPIC.full_name(settings.topic_prefix))
@@ -59,7 +59,7 @@ def make_app(settings: Settings) -> tuple[faust.App, Health]:
     def details() -> dict[str, Any]:
         return {"redis": {"connected": not in_redis.is_down}, "partitions": {"ready": counting.ready}}
 
-    return app, worker.make_health(app, settings, "stats", details)
+    return app, details
 
 
 def main(settings: Settings) -> int:
@@ -68,9 +68,10 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    partitions = loop.run_until_complete(worker.wait_for_topics(settings, *WRITTEN))
-    loop.run_until_complete(check_partitions(settings, partitions, WRITTEN))
-    app, health = make_app(settings)
-    return worker.run(app, loop, health)
+    return worker.run(settings, "stats", _wait_for_topics(settings), lambda _: make_app(settings))
+
+
+async def _wait_for_topics(settings: Settings) -> int:
+    partitions = await worker.wait_for_topics(settings, *WRITTEN)
+    await check_partitions(settings, partitions, WRITTEN)
+    return partitions

@@ -35,6 +35,11 @@ log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S: Final = 1.0
 
+Details = Callable[[], Mapping[str, Any]]
+"""What a process itself knows. Two members are understood here: ``waits_for``, the names of outside servers
+without which it cannot get on now, and ``fallback``: whether that is ``active``, its ``reason``, and
+``backlog_facts``."""
+
 
 @dataclass
 class Progress:
@@ -84,24 +89,15 @@ class Outages:
 class Health:
     """Watches a process' progress and serves it, also to Redis.
 
-    ``details`` are what the process itself knows. Two of its members are understood here: ``waits_for``, the
-    names of outside servers without which it cannot get on now, and ``fallback``: whether that is
-    ``active``, its ``reason``, and ``backlog_facts``.
+    It begins before the process has anything to watch: until it is told what, the process waits for Kafka.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        process: str,
-        consumer: Callable[[], BatchConsumer],
-        is_ready: Callable[[], bool],
-        details: Callable[[], Mapping[str, Any]],
-    ) -> None:
+    def __init__(self, settings: Settings, process: str) -> None:
         self._settings = settings
         self._process = process
-        self._consumer = consumer
-        self._is_ready = is_ready
-        self._details = details
+        self._consumer: Callable[[], BatchConsumer] | None = None
+        self._is_ready: Callable[[], bool] = lambda: False
+        self._details: Details = dict
         self._started_s = monotonic()
         self._started_at = at_text(int(time() * 1000))
         self._progress = Progress()
@@ -110,6 +106,10 @@ class Health:
         self._runner: web.AppRunner | None = None
         self._running: list[asyncio.Task[None]] = []
         self.port = 0
+
+    def watch(self, consumer: Callable[[], BatchConsumer], is_ready: Callable[[], bool], details: Details) -> None:
+        """Kafka was there, and the process begins."""
+        self._consumer, self._is_ready, self._details = consumer, is_ready, details
 
     async def start(self) -> None:
         """Listen on the port of the settings, or on a free one where it is taken."""
@@ -161,14 +161,14 @@ class Health:
     def observe(self) -> None:
         """Look how far the partitions are, and what the process waits for."""
         now_s = monotonic()
-        consumer = self._consumer()
-        positions = consumer.positions()
+        consumer = self._consumer() if self._consumer is not None else None
+        positions = consumer.positions() if consumer is not None else {}
         self._progress.forget(set(positions))
         for tp, (position, end) in positions.items():
             self._progress.observe(tp, position, end, now_s)
             metrics.LAG.labels(str(tp.partition)).set(self._progress.lag[tp])
-        servers = [*self._details().get("waits_for", ()), *(["Kafka"] if consumer.is_cut_off else [])]
-        self._outages.observe(servers, now_s)
+        without_kafka = consumer is None or consumer.is_cut_off
+        self._outages.observe([*self._details().get("waits_for", ()), *(["Kafka"] if without_kafka else [])], now_s)
         if self._outages.since_s:
             self._progress.excuse(now_s)
 

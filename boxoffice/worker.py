@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from yarl import URL
 
 from boxoffice.batches import BatchConsumer, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
-from boxoffice.health import Health
+from boxoffice.health import Details, Health
 from boxoffice.kafka import group_id, ssl_context
 from boxoffice.settings import Settings
 from boxoffice.topic_admin import check_topics
@@ -107,9 +107,11 @@ def end_process(error: BaseException) -> None:
         exit_status=int(status),
         exc_info=None if isinstance(error, BoxOfficeError) else error,
     )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:  # also where nothing more can be written
+        os._exit(status)
 
 
 @contextmanager
@@ -122,14 +124,9 @@ def ending_on_failure() -> Iterator[None]:
 
 
 class Worker(faust.Worker):
-    """Serves its health from the start; ends in order at the first SIGTERM or SIGINT, at once at the second."""
+    """Ends in order at the first SIGTERM or SIGINT, at once at the second."""
 
     health: Health
-
-    async def on_execute(self) -> None:
-        """Begin."""
-        await super().on_execute()
-        await self.health.start()
 
     async def on_stop(self) -> None:
         """End."""
@@ -147,11 +144,6 @@ def is_ready(app: faust.App) -> bool:
     return app.started and not app.rebalancing and not app.unassigned
 
 
-def make_health(app: faust.App, settings: Settings, process: str, details: Callable[[], Mapping[str, Any]]) -> Health:
-    """The health of a process; ``details`` are what it alone knows."""
-    return Health(settings, process, lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
-
-
 def collect_garbage_rarely() -> None:
     """Of what a batch makes, nearly all ends without the collector, which by default looks every 700 objects.
 
@@ -163,8 +155,30 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
-def run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:
-    """Run a process until it is told to stop; returns its exit status."""
+MakeApp = Callable[[int], tuple[faust.App, Details]]
+"""Makes a process' app on topics of so many partitions; says also what the process knows of its health."""
+
+
+def run(settings: Settings, process: str, wait_for_partitions: Coroutine[Any, Any, int], make_app: MakeApp) -> int:
+    """Run a process until it is told to stop; returns its exit status.
+
+    Its health is served from the start: whoever watches it can tell waiting from being stuck.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    health = Health(settings, process)
+    loop.run_until_complete(health.start())
+    try:
+        partitions = loop.run_until_complete(wait_for_partitions)
+    except BaseException:
+        loop.run_until_complete(health.stop())
+        raise
+    app, details = make_app(partitions)
+    health.watch(lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
+    return _run(app, loop, health)
+
+
+def _run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:
     collect_garbage_rarely()
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.health = health

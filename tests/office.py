@@ -167,13 +167,21 @@ class Office:
                     found += records
         return found
 
-    async def verdict(self) -> Verdict:
-        """What the independent checker says of all that lies on the topics."""
+    async def verdict(self, *, harmed: bool = False) -> Verdict:
+        """What the independent checker says of all that lies on the topics; of a ledger that was harmed, if so."""
         requests, ledger, letters = [
             [_for_checker(record) for record in await self.read(topic)]
             for topic in (self.requests, self.ledger, self.dead_letters)
         ]
-        return check(requests, ledger, self.settings.partitions, letters)
+        return check(requests, ledger, self.settings.partitions, letters, harmed=harmed)
+
+    async def agrees(self) -> None:
+        """The independent checker and the audit find nothing wrong in all that was ever sold here."""
+        audit, verdict = await asyncio.gather(
+            asyncio.to_thread(self.boxoffice, "audit", "--wait", "30"), self.verdict()
+        )
+        assert verdict.problems == [], verdict.problems
+        assert audit.returncode == 0, audit.stdout + audit.stderr
 
     async def answered(self, timeout_s: float = 60) -> None:
         """Wait until the ledger accounts for every command."""

@@ -23,6 +23,8 @@ class _Connection:
     server: asyncio.StreamWriter
     reply_bytes_left: int | None
     """Replies are cut off after this many more; None: they are not."""
+    request_bytes_left: int | None
+    """The same of requests."""
     has_lost_replies: bool = False
 
     def abort(self) -> None:
@@ -51,6 +53,7 @@ class Proxy:
         self._replies = 0
         self._swallows = False
         self._reply_bytes: int | None = None
+        self._request_bytes: int | None = None
 
     @property
     def address(self) -> str:
@@ -93,6 +96,10 @@ class Proxy:
     def cut_after(self, reply_bytes: int) -> None:
         """Cut each connection once so many more bytes of replies have passed."""
         self._now(lambda: self._bound_replies(reply_bytes))
+
+    def cut_requests_after(self, request_bytes: int) -> None:
+        """Cut each connection once so many more bytes of requests have passed."""
+        self._now(lambda: self._bound_requests(request_bytes))
 
     def lead_to(self, server_port: int) -> None:
         """Cut the connections, and bring new ones to another server: a failover."""
@@ -141,12 +148,18 @@ class Proxy:
         for connection in self._connections:
             connection.reply_bytes_left = reply_bytes
 
+    def _bound_requests(self, request_bytes: int | None) -> None:
+        self._request_bytes = request_bytes
+        for connection in self._connections:
+            connection.request_bytes_left = request_bytes
+
     async def _restore(self) -> None:
         for connection in self._connections:
             if connection.has_lost_replies:
                 connection.abort()
         self._delay_s, self._swallows = 0.0, False
         self._bound_replies(None)
+        self._bound_requests(None)
         self._flowing.set()
         await self._listen()
 
@@ -163,10 +176,10 @@ class Proxy:
         except OSError:
             to_client.transport.abort()
             return
-        connection = _Connection(to_client, to_server, self._reply_bytes)
+        connection = _Connection(to_client, to_server, self._reply_bytes, self._request_bytes)
         self._connections.add(connection)
         passing = [
-            asyncio.create_task(self._pass_requests(from_client, to_server)),
+            asyncio.create_task(self._pass_requests(from_client, connection)),
             asyncio.create_task(self._pass_replies(from_server, connection)),
         ]
         try:
@@ -178,12 +191,15 @@ class Proxy:
             to_client.close()
             to_server.close()
 
-    async def _pass_requests(self, from_client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
+    async def _pass_requests(self, from_client: asyncio.StreamReader, connection: _Connection) -> None:
         with suppress(OSError):
-            while data := await from_client.read(CHUNK_BYTES):
+            while connection.request_bytes_left != 0 and (data := await from_client.read(CHUNK_BYTES)):
                 await self._flowing.wait()
-                to_server.write(data)
-                await to_server.drain()
+                if connection.request_bytes_left is not None:
+                    data = data[: connection.request_bytes_left]
+                    connection.request_bytes_left -= len(data)
+                connection.server.write(data)
+                await connection.server.drain()
 
     async def _pass_replies(self, from_server: asyncio.StreamReader, connection: _Connection) -> None:
         with suppress(OSError):

@@ -35,3 +35,11 @@ async def reset_group(office: Office, where: str) -> None:
     request = [ConsumerGroupTopicPartitions(group_id(office), offsets)]
     for altered in admin.alter_consumer_group_offsets(request).values():
         await asyncio.to_thread(altered.result, TIMEOUT_S)
+
+
+async def committed(office: Office) -> dict[int, int]:
+    """The group's committed offset of each partition that has one."""
+    admin = AdminClient({"bootstrap.servers": office.settings.kafka_bootstrap_servers})
+    [listed] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group_id(office))]).values()
+    found = await asyncio.to_thread(listed.result, TIMEOUT_S)
+    return {tp.partition: tp.offset for tp in found.topic_partitions if tp.offset >= 0}

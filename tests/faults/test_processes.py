@@ -55,45 +55,6 @@ async def test_topics_of_different_counts_are_refused(office: Office) -> None:
     assert "they must have the same number" in worker.log_text()
 
 
-async def test_a_broker_that_is_missing_at_start_is_waited_for(
-    new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    broker = await new_kafka()
-    office = Office(broker.bootstrap_servers, redis_server.url, "late-", tmp_path_factory.mktemp("late"))
-    await office.open()
-    await broker.stop()
-    worker = office.start()
-    try:
-        await until(lambda: "waiting for Kafka" in worker.log_text(), 30, "the worker to say that it waits")
-        await broker.launch()
-        await office.ready(worker)
-    finally:
-        office.close()
-
-
-async def test_a_broker_killed_under_load_loses_nothing(
-    new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    broker = await new_kafka()
-    office = Office(broker.bootstrap_servers, redis_server.url, f"b{SEED}-", tmp_path_factory.mktemp("broker"))
-    ids = event_ids(SEED + 1, 4)
-    try:
-        await office.open()
-        worker = office.start()
-        await office.ready(worker)
-        await office.send([*creations(ids, 1_000), *commands(SEED, ids, 4_000)])
-        broker.kill()
-        await asyncio.sleep(3)
-        await broker.launch()
-        await office.send(commands(SEED + 2, ids, 1_000))
-        await office.answered(timeout_s=90)
-        verdict = await office.verdict()
-        assert verdict.problems == []
-        assert worker.ended() is None
-    finally:
-        office.close()
-
-
 async def test_a_publish_that_passes_its_deadline_ends_the_process(
     new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -53,7 +53,7 @@ async def test_commands_of_both_partitioners_by_kcat_are_all_answered(office: Of
     publish_by_kcat(office, records[:10_000], "consistent_random")
     publish_by_kcat(office, records[10_000:], "murmur2_random")
     await office.answered()
-    await agree(office)
+    await office.agrees()
     assert await worker.stop() == 0
 
 
@@ -64,7 +64,7 @@ async def test_commands_from_librdkafka_as_it_is_are_forwarded_home(office: Offi
     await office.ready(worker)
     await asyncio.to_thread(publish_by_librdkafka, office, records)
     await office.answered()
-    await agree(office)
+    await office.agrees()
     verdict = await office.verdict()
     assert verdict.summary["forwarded"] > 1_000
 
@@ -80,7 +80,7 @@ async def test_two_workers_one_joining_and_one_leaving(office: Office) -> None:
     assert await first.stop() == 0
     await sending
     await office.answered()
-    await agree(office)
+    await office.agrees()
     assert await second.stop() == 0
 
 
@@ -96,7 +96,7 @@ async def test_a_worker_that_is_killed_and_started_again(office: Office) -> None
         office.start()
     await sending
     await office.answered()
-    await agree(office)
+    await office.agrees()
 
 
 @pytest.mark.timeout(600)
@@ -133,7 +133,7 @@ async def test_offsets_that_were_reset_change_nothing(office: Office, where: str
     await (delete_group(office) if where == "deleted" else reset_group(office, where))
     office.start()
     await office.answered()
-    await agree(office)
+    await office.agrees()
 
 
 async def test_redis_killed_emptied_and_hung_under_load(new_office: NewOffice, new_redis: NewRedis) -> None:
@@ -147,7 +147,7 @@ async def test_redis_killed_emptied_and_hung_under_load(new_office: NewOffice, n
     await kill_and_pause(redis)
     await sending
     await office.answered()
-    await agree(office)
+    await office.agrees()
     assert worker.ended() is None
 
 
@@ -173,4 +173,4 @@ async def send_slowly(office: Office, records: list[Sent], at_once: int = 500) -
 
 async def agree_with_a_worker(office: Office) -> None:
     office.start()
-    await agree(office)
+    await office.agrees()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from boxoffice.errors import ExitStatus
 
+FULL = Path("/dev/full")
 PROGRAM = """
 from boxoffice.errors import PublishError
 from boxoffice.worker import ending_on_failure
@@ -28,3 +30,11 @@ def test_a_failure_ends_the_process(error: str, status: ExitStatus) -> None:
     )
     assert ended.returncode == status
     assert "went on" not in ended.stdout
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+def test_a_failure_ends_the_process_also_where_its_log_cannot_be_written() -> None:
+    program = PROGRAM.format(error="PublishError('no')")
+    with FULL.open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=full, timeout=60, check=False)
+    assert ended.returncode == ExitStatus.PUBLISH_FAILED
