@@ -344,8 +344,8 @@ class BatchConsumer(driver.Consumer):
         expected = self._next.get(tp)
         if expected is None:
             return
-        if records[0].offset < expected:
-            records = [record for record in records if record.offset >= expected]
+        # A topic made anew begins again; whoever takes the run is to see that it does not follow.
+        expected = min(expected, records[0].offset)
         for at in range(0, len(records), RUN_SIZE):
             part = records[at : at + RUN_SIZE]
             run = Run(tp, self.app.consumer_generation_id, expected, part[-1].offset + 1, part)
@@ -410,6 +410,11 @@ class BatchConsumer(driver.Consumer):
         return consumer is not None and not any(
             connection.connected() for connection in list(consumer._client._conns.values())
         )
+
+    @property
+    def withheld(self) -> frozenset[TP]:
+        """The assigned partitions that are not read."""
+        return frozenset(self._withheld)
 
     def positions(self) -> dict[TP, tuple[int, int]]:
         """Of each batch partition: the offset behind what was dealt with, and the partition's end."""

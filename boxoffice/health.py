@@ -49,10 +49,10 @@ class Progress:
     position: dict[TP, int] = field(default_factory=dict)
     stuck_since_s: dict[TP, float] = field(default_factory=dict)
 
-    def observe(self, tp: TP, position: int, end: int, now_s: float) -> None:
-        """Note a partition's next offset and its end."""
+    def observe(self, tp: TP, position: int, end: int, now_s: float, *, withheld: bool = False) -> None:
+        """Note a partition's next offset and its end; one that is withheld has a good reason to stand still."""
         self.lag[tp] = max(0, end - position)
-        if not self.lag[tp] or self.position.get(tp) != position:
+        if withheld or not self.lag[tp] or self.position.get(tp) != position:
             self.stuck_since_s.pop(tp, None)
         else:
             self.stuck_since_s.setdefault(tp, now_s)
@@ -102,6 +102,7 @@ class Health:
         self._started_at = at_text(int(time() * 1000))
         self._progress = Progress()
         self._outages = Outages()
+        self._withheld: frozenset[TP] = frozenset()
         self._presence = Presence(settings, process)
         self._runner: web.AppRunner | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -163,9 +164,10 @@ class Health:
         now_s = monotonic()
         consumer = self._consumer() if self._consumer is not None else None
         positions = consumer.positions() if consumer is not None else {}
+        self._withheld = consumer.withheld if consumer is not None else frozenset()
         self._progress.forget(set(positions))
         for tp, (position, end) in positions.items():
-            self._progress.observe(tp, position, end, now_s)
+            self._progress.observe(tp, position, end, now_s, withheld=tp in self._withheld)
             metrics.LAG.labels(str(tp.partition)).set(self._progress.lag[tp])
         without_kafka = consumer is None or consumer.is_cut_off
         self._outages.observe([*self._details().get("waits_for", ()), *(["Kafka"] if without_kafka else [])], now_s)
@@ -212,7 +214,7 @@ class Health:
 
     async def _health(self, _: web.Request) -> web.Response:
         state = self.state()
-        well = state.live and state.ready and not state.waits_for
+        well = state.live and state.ready and not state.waits_for and not self._withheld
         now_s = monotonic()
         return web.json_response(
             {

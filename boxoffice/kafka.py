@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import fetcher
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 
@@ -150,22 +150,68 @@ OpenReader = Callable[[Settings, Iterable[TopicPartition]], AbstractAsyncContext
 
 
 async def read_between(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, first: int, end: int
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    first: int,
+    end: int,
+    on_damage: Callable[[int, int], object] | None = None,
 ) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
     """The records of a reader's partition from offset ``first`` until ``end``, in lists as they arrive.
 
-    ``end`` is exclusive. The offsets of markers and of aborted transactions hold no record.
+    ``end`` is exclusive. The offsets of markers and of aborted transactions hold no record. Record batches that
+    the disk has damaged are passed over if ``on_damage`` is there to be told their first and last offset.
+
+    Raises:
+        CorruptRecordException: a record batch is damaged.
     """
     consumer.seek(partition, first)
     consumer.resume(partition)
+    carefully = False
     try:
-        while await consumer.position(partition) < end:
-            for records in (await consumer.getmany(partition, timeout_ms=1_000)).values():
+        while (position := await consumer.position(partition)) < end:
+            try:
+                fetched = await consumer.getmany(partition, timeout_ms=1_000, max_records=1 if carefully else None)
+            except CorruptRecordException:
+                if on_damage is None:
+                    raise
+                if carefully:
+                    behind = await _behind_damage(consumer, partition, position, end)
+                    on_damage(position, behind - 1)
+                    position = behind
+                # What came before the damage in the same fetch is gone with the exception: it is read one by one.
+                consumer.seek(partition, position)
+                carefully = not carefully
+                continue
+            for records in fetched.values():
                 wanted = records if records[-1].offset < end else [r for r in records if r.offset < end]
                 if wanted:
                     yield wanted
     finally:
         consumer.pause(partition)
+
+
+async def _behind_damage(consumer: AIOKafkaConsumer, partition: TopicPartition, damaged: int, end: int) -> int:
+    """The next offset that can be read: a record batch is damaged as a whole, and does not say how long it is."""
+    step = 1
+    while damaged + step < end and not await _is_readable(consumer, partition, damaged + step):
+        damaged, step = damaged + step, 2 * step
+    readable = min(damaged + step, end)
+    while readable - damaged > 1:
+        middle = (damaged + readable) // 2
+        if await _is_readable(consumer, partition, middle):
+            readable = middle
+        else:
+            damaged = middle
+    return readable
+
+
+async def _is_readable(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> bool:
+    consumer.seek(partition, offset)
+    try:
+        await consumer.getmany(partition, timeout_ms=1_000, max_records=1)
+    except CorruptRecordException:
+        return False
+    return True
 
 
 async def read_all(

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from boxoffice import metrics
 from boxoffice.batches import BatchProducer, Outgoing
@@ -97,6 +97,8 @@ class Publisher:
                     await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
         except TimeoutError:
             raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
+        except OutOfOrderSequenceNumber:
+            raise LedgerError("Kafka has lost records that it had acknowledged: a topic lost its tail.") from None
         except KafkaError as error:
             raise PublishError(f"Kafka refused a publish: {error!r}.") from error
         metrics.count_decisions(answer.fact for _, answers in sold for answer in answers)
@@ -165,7 +167,7 @@ class Publisher:
                         )
                     bookmark = offsets[1]
         if foreign:
-            log.warning("another worker's records in the ledger, all repeats", partition=owned.number, records=foreign)
+            log.warning("others' records in the ledger, all harmless", partition=owned.number, records=foreign)
 
 
 def _says_the_same(answer: Answer | None, first: int, value: bytes | None) -> bool:

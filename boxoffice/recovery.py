@@ -81,8 +81,13 @@ class Recovery:
     ) -> int:
         said_s = monotonic()
         read = damaged = 0
-        first = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
-        async for records in read_between(consumer, tp, first, end):
+
+        def on_damage(first: int, last: int) -> None:
+            nonlocal damaged
+            damaged += last - first + 1
+
+        begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
+        async for records in read_between(consumer, tp, begin, end, on_damage):
             for record in records:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
                 read += 1
@@ -139,11 +144,17 @@ class Recovery:
         """Look whether records lie at the offsets that a run left out.
 
         Raises:
-            CommandsSkippedError: they do; something dropped them.
+            CommandsSkippedError: they do, and something dropped them; or nobody can know any more.
         """
         tp = TopicPartition(self._requests, number)
         delivered = {record.offset for record in records}
         async with self._open_reader(self._settings, [tp]) as consumer:
+            start = (await consumer.beginning_offsets([tp]))[tp]
+            if start > first:
+                raise CommandsSkippedError(
+                    f"{self._requests} partition {number}: the commands {first}-{start - 1} are gone before they "
+                    "were decided."
+                )
             async for found in read_between(consumer, tp, first, records[-1].offset):
                 skipped = [record.offset for record in found if record.offset not in delivered]
                 if skipped:

@@ -101,16 +101,16 @@ async def wait_for_topics(settings: Settings, *also: TopicDefinition) -> int:
 def end_process(error: BaseException) -> None:
     """End at once, without committing: whatever was not acknowledged is decided again, alike."""
     status = error.exit_status if isinstance(error, BoxOfficeError) else ExitStatus.AGENT_FAILED
-    log.critical(
-        "the process ends without committing",
-        error=str(error),
-        exit_status=int(status),
-        exc_info=None if isinstance(error, BoxOfficeError) else error,
-    )
     try:
+        log.critical(
+            "the process ends without committing",
+            error=str(error),
+            exit_status=int(status),
+            exc_info=None if isinstance(error, BoxOfficeError) else error,
+        )
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:  # also where nothing more can be written
+    finally:  # whether or not its log can be written
         os._exit(status)
 
 

@@ -168,7 +168,7 @@ class Audit:
                 check = LedgerCheck(ledger.partition, self._partitions, starts[request], noted)
                 audit = PartitionAudit(
                     check,
-                    Tape(facts, ledger, starts[ledger], offsets),
+                    Tape(facts, ledger, starts[ledger], offsets, check.note_damage),
                     Tape(commands, request, starts[request], offsets),
                 )
                 await self._compare_partition(audit, begun_at[ledger], ends[ledger.partition], downstream)

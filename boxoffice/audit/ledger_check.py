@@ -75,6 +75,10 @@ class LedgerCheck:
         else:
             self._take_next(record, accounted[1])
 
+    def note_damage(self, first: int, last: int) -> None:
+        """Records that the disk has damaged lie at these offsets of the ledger."""
+        self.damaged += last - first + 1
+
     def needs_answer(self, end: int) -> list[Record]:
         """The commands before offset ``end`` that have no answer, and are no second copies."""
         return [record for record in self.commands if record.offset < end and not self._is_second_copy(record)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -21,6 +21,7 @@ class Tape:
     """One partition of a topic, read on from ``position`` as far as somebody asks.
 
     ``offsets`` is asked where the topic ends: a question to ``consumer`` would wait until its fetch is over.
+    What the disk has damaged is passed over, and ``on_damage`` told of its first and last offset.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class Tape:
         partition: TopicPartition,
         position: int,
         offsets: AIOKafkaConsumer | None = None,
+        on_damage: Callable[[int, int], object] = lambda *_: None,
     ) -> None:
         self.position = position
         self._consumer = consumer
         self._offsets = offsets or consumer
         self._partition = partition
+        self._on_damage = on_damage
         self._runs: AsyncIterator[list[Record]] | None = None
 
     async def next_run(self) -> list[Record] | None:
@@ -58,7 +61,7 @@ class Tape:
         self._end = (await self._offsets.end_offsets([self._partition]))[self._partition]
         if self._end <= self.position:
             return False
-        self._runs = read_between(self._consumer, self._partition, self.position, self._end)
+        self._runs = read_between(self._consumer, self._partition, self.position, self._end, self._on_damage)
         return True
 
 

@@ -18,13 +18,16 @@ from tests.servers import serving
 
 BATCH_HEAD = struct.Struct(">qi")
 """A record batch begins with its first offset, and the length of what follows."""
+RECORD_COUNT = struct.Struct(">i")
+RECORD_COUNT_AT = 57
+"""Where in a record batch the number of its records stands."""
 
 
 class OfficeBehind(Office):
     """A box office whose processes reach Kafka by another address than the tests."""
 
-    def __init__(self, processes_reach: str, *arguments: str, folder: Path) -> None:
-        super().__init__(*arguments, folder)
+    def __init__(self, servers: str, processes_reach: str, redis_url: str, prefix: str, folder: Path) -> None:
+        super().__init__(servers, redis_url, prefix, folder)
         self._processes_reach = processes_reach
         # Whoever sends and reads in a test waits as long as it takes.
         self.settings = self.settings.model_copy(update={"kafka_request_timeout_ms": 120_000})
@@ -43,7 +46,7 @@ class OwnBroker:
 
     def office(self, redis_url: str, prefix: str, folder: Path) -> Office:
         """A box office whose processes come through the proxy."""
-        return OfficeBehind(self.proxy.address, self.kafka.bootstrap_servers, redis_url, prefix, folder=folder)
+        return OfficeBehind(self.kafka.bootstrap_servers, self.proxy.address, redis_url, prefix, folder)
 
     async def mend(self) -> None:
         """Whatever a test has done: the broker serves."""
@@ -70,9 +73,10 @@ def open_own_broker(folder: Path) -> Iterator[OwnBroker]:
 
 
 class StoredBatch(NamedTuple):
-    """A record batch in a segment file: its first offset, and the bytes from ``begin`` until ``end``."""
+    """A record batch in a segment file: its first offset, its records, and the bytes from ``begin`` until ``end``."""
 
     first_offset: int
+    records: int
     begin: int
     end: int
 
@@ -86,7 +90,8 @@ def stored_batches(segment: Path) -> list[StoredBatch]:
         first_offset, length = BATCH_HEAD.unpack_from(content, at)
         if not length:
             break
-        batches.append(StoredBatch(first_offset, at, at + BATCH_HEAD.size + length))
+        [records] = RECORD_COUNT.unpack_from(content, at + RECORD_COUNT_AT)
+        batches.append(StoredBatch(first_offset, records, at, at + BATCH_HEAD.size + length))
         at = batches[-1].end
     return batches
 
@@ -101,11 +106,12 @@ def cut_tail(segment: Path, batches: int) -> int:
     return cut.first_offset
 
 
-def flip_byte(segment: Path, batch: int) -> None:
-    """Change a byte of a record in a stored record batch."""
+def flip_byte(segment: Path, batch: int) -> StoredBatch:
+    """Change a byte of a record in a stored record batch, and say in which."""
     stored = stored_batches(segment)[batch]
     with segment.open("rb+") as opened:
         opened.seek(stored.end - 8)
         [byte] = opened.read(1)
         opened.seek(stored.end - 8)
         opened.write(bytes([byte ^ 0xFF]))
+    return stored
