@@ -64,7 +64,7 @@ class SharedOffice:
 
     async def in_step(self) -> None:
         """Wait until Redis serves every worker and has all facts."""
-        await until(lambda: all(map(_is_in_step, self.workers)), IN_STEP_DEADLINE_S, "all copies to be in step")
+        await until(lambda: all(map(is_in_step, self.workers)), IN_STEP_DEADLINE_S, "all copies to be in step")
 
     async def fallback(self, *, active: bool) -> None:
         """Wait until every worker decides without Redis, or with it."""
@@ -112,7 +112,8 @@ def open_shared_office(kafka_servers: str, prefix: str, folder: Path) -> Iterato
         yield shared
 
 
-def _is_in_step(worker: Process) -> bool:
+def is_in_step(worker: Process) -> bool:
+    """Whether Redis serves a worker, and has all facts of its events."""
     told = health(worker)
     behind = {state: copies for state, copies in told["redis"]["copies"].items() if copies and state != "in_step"}
     return bool(told["redis"]["connected"]) and not behind
