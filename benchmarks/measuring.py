@@ -91,7 +91,7 @@ async def watch(
     """Sample a sale until its ledger holds so many facts; the first sample is of the first facts that were seen.
 
     CPU seconds are by the worker's name, and by those of the ``servers``, whose process ids are given. ``look``
-    is told how many facts there are. ``without_redis``: that it is down is what is measured.
+    is told how many facts there are. ``without_redis``: it may be down.
 
     Raises:
         DisturbedError: Redis was not there for a worker all the time, which is another thing to measure.

@@ -55,28 +55,20 @@ def event_at_each_home(office: Office) -> list[str]:
 # Dying at a point
 
 
-async def wait_for_it(_: Office, __: EmbeddedRedis, ___: Load, ____: Process) -> None:
-    """Sales are all that is needed."""
-
-
-async def empty_redis(office: Office, redis: EmbeddedRedis, _: Load, victim: Process) -> None:
+async def empty_redis(redis: EmbeddedRedis, _: Load) -> None:
     """What it held is loaded again."""
-    await office.ready(victim)
     with Redis(host=HOST, port=redis.port) as client:
         client.flushall()
 
 
-async def hang_redis(office: Office, redis: EmbeddedRedis, load: Load, victim: Process) -> None:
+async def hang_redis(redis: EmbeddedRedis, load: Load) -> None:
     """What it missed is settled when it goes on."""
-    await office.ready(victim)
     redis.pause()
     await load.decided(100, by="local")
     redis.resume()
 
 
-Way = Callable[[Office, EmbeddedRedis, Load, Process], Awaitable[None]]
-
-WAYS: dict[Failpoint, Way] = {
+WAYS: dict[Failpoint, Callable[[EmbeddedRedis, Load], Awaitable[None]]] = {
     Failpoint.SETTLING: hang_redis,
     Failpoint.LOADING: empty_redis,
     Failpoint.BEFORE_REPLACING: empty_redis,
@@ -109,7 +101,9 @@ async def test_a_worker_that_dies_at_any_point_leaves_nothing_undone_or_done_twi
         if alone:
             assert await first.stop() == 0
         victim = office.start(BOXOFFICE_FAILPOINTS=f"{point}=kill@{PASSING}", **SESSION)
-        await WAYS.get(point, wait_for_it)(office, redis, load, victim)
+        if point in WAYS:
+            await office.ready(victim)
+            await WAYS[point](redis, load)
         assert await victim.end(DEADLINE_S) == -signal.SIGKILL
         assert [line["failpoint"] for line in said(victim, "failpoint")] == [point]
         if alone:
