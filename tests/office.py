@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -175,13 +176,14 @@ class Office:
         ]
         return check(requests, ledger, self.settings.partitions, letters, harmed=harmed)
 
-    async def agrees(self) -> None:
-        """The independent checker and the audit find nothing wrong in all that was ever sold here."""
+    async def agrees(self, deadline_s: int = 30) -> dict[str, Any]:
+        """The independent checker and the audit find nothing wrong; returns the checker's figures."""
         audit, verdict = await asyncio.gather(
-            asyncio.to_thread(self.boxoffice, "audit", "--wait", "30"), self.verdict()
+            asyncio.to_thread(self.boxoffice, "audit", "--wait", str(deadline_s)), self.verdict()
         )
         assert verdict.problems == [], verdict.problems
         assert audit.returncode == 0, audit.stdout + audit.stderr
+        return verdict.summary
 
     async def answered(self, timeout_s: float = 60) -> None:
         """Wait until the ledger accounts for every command."""

@@ -11,7 +11,6 @@ from redis import Redis
 
 from boxoffice.embedded.ports import HOST
 from boxoffice.topic_admin import create_topics
-from tests.faults.agreeing import agree
 from tests.faults.conftest import NewOffice
 from tests.faults.load import Load
 from tests.office import Office, Process, Record
@@ -64,7 +63,7 @@ async def test_a_worker_whose_clock_jumps_by_days_stalls_at_nothing_and_another_
         await load.decided(200, by="local")
         redis.resume()
         await load.each_decided_by_redis()
-    await agree(office)
+    await office.agrees()
     assert clock_is_wrong_by(office) > timedelta(hours=23)
     assert await first.stop() == 0
     ledger = decided(await office.read(office.ledger))
@@ -75,4 +74,4 @@ async def test_a_worker_whose_clock_jumps_by_days_stalls_at_nothing_and_another_
     office.start()
     await office.answered()
     assert decided(await office.read(office.ledger)) == ledger
-    await agree(office)
+    await office.agrees()

@@ -9,7 +9,6 @@ import pytest
 
 from boxoffice import kafka
 from boxoffice.errors import ExitStatus
-from tests.faults.agreeing import agree
 from tests.odd_headers import OddName, let_producers_send_odd_names
 from tests.office import Office
 from tests.workload import creations, order
@@ -98,5 +97,5 @@ async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_die
     }
     letters = {kafka.header(record.headers, POSITION_HEADER) for record in await office.read(office.dead_letters)}
     assert letters == {f"{office.requests}:{home}:{positions[name].offset}".encode() for name in UNREADABLE}
-    await agree(office)
+    await office.agrees()
     assert await worker.stop() == ExitStatus.OK

@@ -11,7 +11,6 @@ import pytest
 from confluent_kafka import Producer
 
 from boxoffice import kafka
-from tests.faults.agreeing import agree
 from tests.faults.conftest import NewOffice
 from tests.faults.groups import delete_group, reset_group
 from tests.office import Office

@@ -12,9 +12,9 @@ from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
-from tests.faults.agreeing import agree, differing_repeats
 from tests.faults.conftest import NewOffice
 from tests.faults.load import Load, longest_gap_s, shares
+from tests.faults.repeats import differing_repeats
 from tests.faults.shared import new_events
 from tests.office import Office, Process
 from tests.servers import NewRedis
@@ -108,7 +108,7 @@ async def test_a_storm_leaves_every_command_answered_once(
             await step(storm)
             await asyncio.sleep(max(0.0, begun_s + seconds * number / len(steps) - monotonic()))
             storm.keep_two()
-    summary = await agree(office, DEADLINE_S)
+    summary = await office.agrees(DEADLINE_S)
     assert await differing_repeats(office) == []
     share = shares(load.taken)
     with capsys.disabled():

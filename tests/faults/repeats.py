@@ -1,22 +1,11 @@
-"""What everybody has to say of a sale, whatever has died in it."""
+"""What is published again says the same, whatever has died."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 from tests.office import Office
-
-
-async def agree(office: Office, deadline_s: int = 30) -> dict[str, Any]:
-    """The independent checker and the audit find nothing wrong; returns the checker's figures."""
-    audit, verdict = await asyncio.gather(
-        asyncio.to_thread(office.boxoffice, "audit", "--wait", str(deadline_s)), office.verdict()
-    )
-    assert verdict.problems == [], verdict.problems
-    assert audit.returncode == 0, audit.stdout + audit.stderr
-    return verdict.summary
 
 
 async def differing_repeats(office: Office) -> list[dict[str, Any]]:
