@@ -158,6 +158,18 @@ async def test_a_connection_is_cut_after_so_many_bytes_of_replies(proxy: Proxy) 
         assert await client.ask(b"abcdef\n") == b"abcdef\n"
 
 
+async def test_a_connection_is_cut_after_so_many_bytes_of_requests(proxy: Proxy) -> None:
+    async with connected(proxy) as client:
+        assert await client.ask(b"before\n") == b"before\n"
+        proxy.cut_requests_after(5)
+        assert await client.ask(b"abc\n") == b"abc\n"
+        client.send(b"def\n")
+        assert await client.is_cut()
+    proxy.restore()
+    async with connected(proxy) as client:
+        assert await client.ask(b"abcdef\n") == b"abcdef\n"
+
+
 async def test_cutting_ends_what_is_open_and_lets_clients_come_again(proxy: Proxy) -> None:
     async with connected(proxy) as client:
         assert await client.ask(b"a\n") == b"a\n"
