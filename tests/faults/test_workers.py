@@ -143,14 +143,12 @@ class Zombie:
         )
 
     async def fall_behind(self, event_id: str) -> None:
-        """Decide a hundred orders, wait for Redis with them, and stand still until all of it is somebody else's."""
+        """Decide a batch, a hundred orders if nothing else comes, and stand still until all of it is somebody else's."""
         await until(lambda: is_in_step(self.worker), DEADLINE_S, "Redis to decide for all events")
         self.proxy.hang()
         observed = Observed(self.worker)
         await self._send_at_once([order(event_id, f"held-{number}") for number in range(100)])
-        await until(
-            lambda: observed.counted("boxoffice_batch_commands_sum") >= 100, DEADLINE_S, "the orders to be decided"
-        )
+        await until(lambda: observed.counted("boxoffice_batch_commands_count") > 0, DEADLINE_S, "a batch to be decided")
         self.worker.signal(signal.SIGSTOP)
         await self.office.answered()
 
