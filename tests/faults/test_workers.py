@@ -143,7 +143,7 @@ class Zombie:
         )
 
     async def fall_behind(self, event_id: str) -> None:
-        """Decide a batch, a hundred orders if nothing else comes, and stand still until all of it is somebody else's."""
+        """Decide a batch, a hundred orders if nothing else comes, and stand still until all is somebody else's."""
         await until(lambda: is_in_step(self.worker), DEADLINE_S, "Redis to decide for all events")
         self.proxy.hang()
         observed = Observed(self.worker)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 SIMULATION: Final = "tests/simulation/test_schedules.py"
+COPIES: Final = "tests/simulation/test_copies.py"
+TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
 RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
@@ -170,7 +172,7 @@ DEFECTS: Final = (
         "boxoffice/selling.py",
         "        self._forget({number for number, owned in self._owned.items() if owned.unsettled})\n",
         "",
-        "tests/simulation/test_taking_over.py",
+        TAKING_OVER,
     ),
     Defect(
         "gaps between commands are not looked at",
@@ -183,7 +185,7 @@ DEFECTS: Final = (
         "boxoffice/selling.py",
         "if owned.ledger.bookmark != bookmarks[number]:",
         "if owned.ledger.bookmark < -1:",
-        "tests/simulation/test_taking_over.py",
+        TAKING_OVER,
     ),
     Defect(
         "a process that lost the broker while it read is not started again",
@@ -255,6 +257,7 @@ DEFECTS: Final = (
         "            copy.state = CopyState.BEHIND\n            self.breaker.failed(error)",
         "            copy.state = CopyState.BEHIND\n            copy.backlog.clear()\n"
         "            self.breaker.failed(error)",
+        COPIES,
     ),
     Defect(
         "what is decided during a rebuild is not kept",
@@ -267,6 +270,7 @@ DEFECTS: Final = (
         "boxoffice/copies.py",
         "elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):",
         "elif reply.answers:",
+        COPIES,
     ),
     Defect(
         "a Redis that lost an event is not noticed until the event sells",

@@ -1,0 +1,76 @@
+"""One owner of the only partition, for scenarios that are told step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from random import Random
+from typing import Any, cast
+
+from boxoffice.batches import BatchConsumer, BatchProducer
+from boxoffice.copies import Copies, Copy, CopyState
+from boxoffice.kafka import OpenReader
+from boxoffice.publishing import Publisher
+from boxoffice.recovery import Recovery
+from boxoffice.redis_store import RedisStore
+from boxoffice.selling import Selling
+from boxoffice.settings import load_settings
+from tests.simulation.broker import Broker, Producer
+from tests.simulation.network import Network
+from tests.simulation.processes import Process, SimulatedLoop, simulate
+from tests.simulation.redis_server import RedisClient, RedisServer
+from tests.simulation.worker import Consumer
+from topics import purchase_requests
+
+TOPIC = purchase_requests.TOPIC.name
+EVENT = "42"
+
+
+class Owner:
+    """A process that owns the only partition, whether or not another believes so too."""
+
+    def __init__(self, broker: Broker, redis: RedisServer) -> None:
+        self._broker = broker
+        settings, reader = load_settings(partitions=1), cast(OpenReader, broker.reader)
+        self.copies = Copies(settings, RedisStore(cast(Any, RedisClient(redis)), settings))
+        publisher = Publisher(settings, cast(BatchProducer, Producer(broker)), reader)
+        self.selling = Selling(settings, Recovery(settings, 1, reader), self.copies, publisher, nullcontext)
+        self._consumer = Consumer(broker, TOPIC, lambda _: None)
+        self._consumer.assign({0})
+
+    async def take_over(self) -> None:
+        """Fold the ledger to its end."""
+        await self.selling.take_over(cast(BatchConsumer, self._consumer), 1)
+
+    async def sell(self, members: dict[str, Any]) -> None:
+        """Decide one more command, and publish what was decided."""
+        self._broker.append(TOPIC, 0, [(EVENT.encode(), json.dumps(members).encode(), [])])
+        self._consumer.flow()
+        await self.selling.sell(await self._consumer.batch())
+        owned = self.selling._owned[0]
+        while owned.unsettled:
+            await asyncio.sleep(0.1)
+
+    @property
+    def copy(self) -> Copy:
+        """The event's copy."""
+        return self.copies._copies[EVENT]
+
+    async def in_step(self) -> None:
+        """Wait until Redis has all facts."""
+        while self.copy.state is not CopyState.IN_STEP:
+            await asyncio.sleep(0.1)
+
+
+def in_simulation(scenario: Callable[[Broker, RedisServer], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario on a log and a Redis of its own."""
+    loop = SimulatedLoop()
+    network = Network(loop, Random(1))
+    broker, redis = Broker(network), RedisServer(network)
+
+    async def main() -> None:
+        await Process(loop).spawn(scenario(broker, redis))
+
+    simulate(main(), loop)
