@@ -55,7 +55,10 @@ class Process:
 
     async def end(self, timeout_s: float = 15) -> int:
         """Wait for its end; returns the exit status."""
-        await until(lambda: self.ended() is not None, timeout_s, "the process to end")
+        try:
+            await until(lambda: self.ended() is not None, timeout_s, "the process to end")
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {self.log_text()[-2000:]}") from None
         return self._child.returncode
 
     async def stop(self) -> int:
