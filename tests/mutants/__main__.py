@@ -133,7 +133,7 @@ def _run(root: Path, tests: Sequence[str]) -> Outcome:
             command, cwd=root, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return Outcome("a test that never ends", monotonic() - begun_s)
+        return Outcome(f"{tests[0]}, which does not end", monotonic() - begun_s)
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
     if ran.returncode and failed is None:
         raise RuntimeError(f"pytest could not run: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
