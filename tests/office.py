@@ -53,7 +53,7 @@ class Process:
         """Its exit status, once it has ended."""
         return self._child.poll()
 
-    async def end(self, timeout_s: float = 15) -> int:
+    async def end(self, timeout_s: float = 30) -> int:
         """Wait for its end; returns the exit status."""
         try:
             await until(lambda: self.ended() is not None, timeout_s, "the process to end")
