@@ -18,10 +18,10 @@ from boxoffice.embedded.kafka import Detour
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.errors import ExitStatus
 from boxoffice.failpoints import Failpoint
-from tests.faults.agreeing import agree, differing_repeats
 from tests.faults.conftest import NewOffice
 from tests.faults.load import Load
 from tests.faults.observed import Observed
+from tests.faults.repeats import differing_repeats
 from tests.faults.shared import is_in_step
 from tests.office import Office, Process, until
 from tests.proxy import Proxy
@@ -109,7 +109,7 @@ async def test_a_worker_that_dies_at_any_point_leaves_nothing_undone_or_done_twi
         if alone:
             office.start()
         await load.each_decided_by_redis(DEADLINE_S)
-    await agree(office)
+    await office.agrees()
 
 
 async def test_a_worker_that_dies_with_half_of_a_batch_in_the_ledger_has_the_rest_decided_again(office: Office) -> None:
@@ -126,7 +126,7 @@ async def test_a_worker_that_dies_with_half_of_a_batch_in_the_ledger_has_the_res
     assert 0 < published.count(hot) < len(orders)
     office.start()
     await office.answered()
-    await agree(office)
+    await office.agrees()
 
 
 # Standing still
@@ -198,7 +198,7 @@ async def test_a_worker_that_stood_still_repeats_what_the_other_said_and_goes_on
         await until(lambda: shared_by(office, zombie.worker, heir), DEADLINE_S, "both to have partitions again")
         [told] = said(zombie.worker, "another worker's records in the ledger, all repeats")
         assert told["records"] == 100
-        summary = await agree(office)
+        summary = await office.agrees()
         assert summary["ledger"]["ignored"] == 100
         assert await differing_repeats(office) == []
         assert zombie.worker.ended() is heir.ended() is None
@@ -220,7 +220,7 @@ async def test_a_worker_that_stood_still_under_load_ends_where_the_other_has_gon
             assert "did not write and would not have written" in told["error"]
             office.start()
             await load.each_decided_by_redis()
-        summary = await agree(office)
+        summary = await office.agrees()
         assert summary["ledger"]["ignored"] > 0
         assert await differing_repeats(office) == []
         assert heir.ended() is None
@@ -251,7 +251,7 @@ async def test_workers_that_come_go_and_die_every_two_seconds_leave_nothing_undo
             await asyncio.sleep(2)
         await load.each_decided_by_redis(60)
         assert [worker.ended() for worker in workers] == [None]
-    await agree(office)
+    await office.agrees()
 
 
 # Taking over

@@ -9,12 +9,14 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import PIPE
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -128,15 +130,18 @@ def _run(root: Path, tests: Sequence[str]) -> Outcome:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        ran = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Outcome(f"{tests[0]}, which does not end", monotonic() - begun_s)
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", ran.stdout, re.MULTILINE)
-    if ran.returncode and failed is None:
-        raise RuntimeError(f"pytest could not run: {ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    with subprocess.Popen(
+        command, cwd=root, env=environment, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            stdout, stderr = running.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # With the processes that it has started: they would go on for ever.
+            os.killpg(running.pid, signal.SIGKILL)
+            return Outcome(f"{tests[0]}, which does not end", monotonic() - begun_s)
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", stdout, re.MULTILINE)
+    if running.returncode and failed is None:
+        raise RuntimeError(f"pytest could not run: {stdout[-2000:]}{stderr[-2000:]}")
     return Outcome(failed[1] if failed else None, monotonic() - begun_s)
 
 
