@@ -196,7 +196,7 @@ async def test_a_worker_that_stood_still_repeats_what_the_other_said_and_goes_on
         await zombie.fall_behind(event_id)
         zombie.go_on()
         await until(lambda: shared_by(office, zombie.worker, heir), DEADLINE_S, "both to have partitions again")
-        [told] = said(zombie.worker, "another worker's records in the ledger, all repeats")
+        [told] = said(zombie.worker, "others' records in the ledger, all harmless")
         assert told["records"] == 100
         summary = await office.agrees()
         assert summary["ledger"]["ignored"] == 100
