@@ -25,7 +25,13 @@ from boxoffice import metrics
 
 log = structlog.get_logger(__name__)
 
+
+class DrillError(RedisError):
+    """Redis may serve, but an operator wants to see that sales go on without it."""
+
+
 _SERVER_ERRORS = (
+    DrillError,
     RedisConnectionError,
     RedisTimeoutError,
     BusyLoadingError,
@@ -40,13 +46,9 @@ UNSERVED = (RedisError, TimeoutError, OSError)
 _SERVER_ERROR_CODES = ("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "NOPERM")
 
 
-class DrillError(RedisError):
-    """Redis may serve, but an operator wants to see that sales go on without it."""
-
-
 def is_server_error(error: BaseException) -> bool:
     """Whether an error says that the server cannot serve, not that one event's keys are wrong."""
-    if isinstance(error, (*_SERVER_ERRORS, DrillError)):
+    if isinstance(error, _SERVER_ERRORS):
         return True
     message = str(error).removeprefix("-")
     return isinstance(error, RedisError) and message.partition(" ")[0] in _SERVER_ERROR_CODES

@@ -165,10 +165,8 @@ class Office:
         partitions = kafka.topic_partitions(topic, self.settings.partitions)
         found: list[Record] = []
         async with kafka.reader(self.settings, partitions) as consumer:
-            starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-            for tp in partitions:
-                async for records in kafka.read_between(consumer, tp, starts[tp], ends[tp]):
-                    found += records
+            async for records in kafka.read_all(consumer, partitions):
+                found += records
         return found
 
     async def verdict(self, *, harmed: bool = False) -> Verdict:

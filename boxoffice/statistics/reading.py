@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from boxoffice.documents.counting import Announced, DocumentCounter
 from boxoffice.errors import BoxOfficeError, SettingsError
-from boxoffice.kafka import read_between, reader, topic_partitions
+from boxoffice.kafka import read_all, reader, topic_partitions
 from boxoffice.presence import Presences, ProcessState, read_presences
 from boxoffice.redis_connection import FAILURES, RedisClient, connect
 from boxoffice.settings import Settings
@@ -128,11 +128,9 @@ async def read_topic(settings: Settings) -> dict[str, Figures]:
     count = await check_topics(settings, event_stats.TOPIC)
     partitions = topic_partitions(event_stats.TOPIC.full_name(settings.topic_prefix), count)
     async with reader(settings, partitions) as consumer:
-        starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        for tp in partitions:
-            async for records in read_between(consumer, tp, starts[tp], ends[tp]):
-                for record in records:
-                    take_record(found, record)
+        async for records in read_all(consumer, partitions):
+            for record in records:
+                take_record(found, record)
     return found
 
 
