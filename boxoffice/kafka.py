@@ -22,6 +22,10 @@ from boxoffice.settings import Settings
 
 Headers = Sequence[tuple[str, bytes]]
 
+RECORDS_AT_ONCE = 500
+"""A fetch holds thousands: unpacked all at once they leave the processor's cache before they are looked at, which
+made reading and folding a ledger slower by a tenth or more."""
+
 # For every consumer of this process, Faust's too: aiokafka has no other seam for it.
 fetcher.MemoryRecords = TolerantRecords  # type: ignore[attr-defined,assignment]
 
@@ -170,7 +174,8 @@ async def read_between(
     try:
         while (position := await consumer.position(partition)) < end:
             try:
-                fetched = await consumer.getmany(partition, timeout_ms=1_000, max_records=1 if carefully else None)
+                at_once = 1 if carefully else RECORDS_AT_ONCE
+                fetched = await consumer.getmany(partition, timeout_ms=1_000, max_records=at_once)
             except CorruptRecordException:
                 if on_damage is None:
                     raise

@@ -90,8 +90,8 @@ class Recovery:
         async for records in read_between(consumer, tp, begin, end, on_damage):
             for record in records:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
-                read += 1
                 damaged += taken is Taken.DAMAGED
+            read += len(records)
             passing(Failpoint.RECOVERY)
             if monotonic() - said_s > PROGRESS_INTERVAL_S:
                 said_s = monotonic()
