@@ -71,6 +71,18 @@ GOALS: Final = (
         0.7,
         contestant="meanwhile/before",
     ),
+    Goal(
+        "sales while Redis hangs, by their rate before", "outage", "outage_rate_ratio", 0.8, contestant="during/before"
+    ),
+    Goal("Redis is back: until it has 100,000 facts more", "outage", "outage_settled_seconds", 5, "s", at_most=True),
+    Goal(
+        "sales of other events meanwhile, by their rate before",
+        "outage",
+        "outage_settling_others_rate_ratio",
+        0.7,
+        contestant="meanwhile/before",
+    ),
+    Goal("audit of 1,000,000 facts", "auditing", "audit_seconds", 60, "s", at_most=True),
     Goal("statistics, facts a CPU second", "counting", "statistics_facts_per_cpu_second", 50_000),
     Goal("start of a worker to its first decision", "starting", "start_to_first_decision", 3, "s", at_most=True),
 )

@@ -23,6 +23,8 @@ from boxoffice.settings import Settings
 
 EVENTS_EACH: Final = 25
 _POLL_S: Final = 0.02
+_ASK_S: Final = 0.2
+"""A worker's answer about its health costs it some of what is measured."""
 
 _TIMEOUT_MS: Final = str(Settings.model_fields["redis_timeout_ms"].default)
 """What a worker waits for Redis unless told otherwise is part of what is measured."""
@@ -111,13 +113,13 @@ def _longest_gap_s(samples: Sequence[Sample], since_s: float) -> float:
 
 
 async def _until(condition: Callable[[], bool], worker: Process) -> float:
-    """Wait until something is so; returns when it was."""
+    """Wait until something is so; returns when that was seen."""
     deadline_s = monotonic() + DEADLINE_S
     while not await asyncio.to_thread(condition):
         worker.check()
         if monotonic() > deadline_s:
             raise BenchmarkError(f"A worker did not get there in {DEADLINE_S:g} s: {worker.log_text()[-500:]}")
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(_ASK_S)
     return monotonic()
 
 

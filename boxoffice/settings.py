@@ -152,6 +152,13 @@ class Settings(BaseSettings):
     publish_timeout_ms: int = _setting(
         60_000, "A publish that takes longer ends the process.", unit="ms", ge=1_000, le=3_600_000
     )
+    stop_timeout_ms: int = _setting(
+        20_000,
+        "A process that was told to stop and has not ended in order after this ends at once, and commits no more.",
+        unit="ms",
+        ge=100,
+        le=3_600_000,
+    )
     accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
         "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
     )

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import Any, cast
 
 import faust
@@ -124,9 +125,13 @@ def ending_on_failure() -> Iterator[None]:
 
 
 class Worker(faust.Worker):
-    """Ends in order at the first SIGTERM or SIGINT, at once at the second."""
+    """Ends in order at the first SIGTERM or SIGINT; at once at the second, or when that takes too long.
+
+    What was not committed is read and decided again, alike; but who does not end keeps its partitions from others.
+    """
 
     health: Health
+    stop_timeout_s: float
 
     async def on_stop(self) -> None:
         """End."""
@@ -136,7 +141,18 @@ class Worker(faust.Worker):
     def _schedule_shutdown(self, number: signal.Signals) -> None:
         if self._signal_stop_time:
             os._exit(128 + number)
+        # A thread, since it may be the event loop that does not go on.
+        timer = Timer(self.stop_timeout_s, self._end_late, [number])
+        timer.daemon = True
+        timer.start()
         super()._schedule_shutdown(number)
+
+    def _end_late(self, number: signal.Signals) -> None:
+        try:
+            log.critical("did not stop in time and ends at once", seconds=self.stop_timeout_s)
+            sys.stdout.flush()
+        finally:
+            os._exit(128 + number)
 
 
 def is_ready(app: faust.App) -> bool:
@@ -175,13 +191,13 @@ def run(settings: Settings, process: str, wait_for_partitions: Coroutine[Any, An
         raise
     app, details = make_app(partitions)
     health.watch(lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
-    return _run(app, loop, health)
+    return _run(app, loop, health, settings.stop_timeout_ms / 1000)
 
 
-def _run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health) -> int:
+def _run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health, stop_timeout_s: float) -> int:
     collect_garbage_rarely()
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.health = health
+    worker.health, worker.stop_timeout_s = health, stop_timeout_s
     worker.spinner = None
     try:
         worker.execute_from_commandline()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -85,6 +86,26 @@ async def test_a_process_that_waits_for_its_broker_lives_and_says_so(
     await suffering.ready(process)
     await until(lambda: health(process)["status"] == "ok", 30, "it to be well")
     assert health(process)["waits_for"] == []
+
+
+async def test_a_process_that_cannot_stop_in_order_does_not_keep_its_partitions(
+    broker: OwnBroker, suffering: Office
+) -> None:
+    _, ids = new_events(4)
+    worker = suffering.start(BOXOFFICE_STOP_TIMEOUT_MS="2000")
+    await suffering.ready(worker)
+    await suffering.send(creations(ids, 500))
+    await suffering.answered()
+    broker.kafka.pause()
+    worker.signal(signal.SIGTERM)
+    assert await worker.end(timeout_s=15) == 128 + signal.SIGTERM
+    assert "did not stop in time" in worker.log_text()
+    broker.kafka.resume()
+    again = suffering.start()
+    await suffering.send([order(event_id, "r-1") for event_id in ids])
+    await suffering.answered()
+    await suffering.agrees()
+    assert again.ended() is None
 
 
 async def test_a_publish_that_is_acknowledged_too_late_is_not_committed_and_found_by_the_next_worker(
