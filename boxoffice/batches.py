@@ -325,7 +325,8 @@ class BatchConsumer(driver.Consumer):
     async def _wait_for_room(self) -> None:
         self._room.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._room.wait(), timeout=0.1)
+            async with asyncio.timeout(0.1):
+                await self._room.wait()
 
     async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
         ordinary: dict[TP, list[Record]] = {}

@@ -22,6 +22,7 @@ from redis.exceptions import (
 )
 
 from boxoffice import metrics
+from boxoffice.tasks import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -118,8 +119,7 @@ class Breaker:
     async def stop(self) -> None:
         """Stop probing."""
         if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+            await end_tasks([self._probing])
 
 
 def _reason(error: BaseException) -> str:

@@ -30,6 +30,7 @@ from boxoffice.failpoints import Failpoint, passing
 from boxoffice.publishing import Sold
 from boxoffice.redis_store import DecideCall, EventPosition, RedisStore, Snapshot
 from boxoffice.settings import Settings
+from boxoffice.tasks import end_tasks
 from lua import Code
 from lua.calls import MAX_ADDED, DecideReply, agrees
 from models.commands import AddTickets
@@ -145,9 +146,7 @@ class Copies:
         """End all work in the background, and begin none."""
         self._stopping = True
         tasks = [*self._healing.values(), *([self._watching] if self._watching else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         await self.breaker.stop()
 
     # Deciding
@@ -358,7 +357,8 @@ class Copies:
                 except UNSERVED as error:
                     self.breaker.failed(error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), timeout=self._settings.redis_probe_interval_s)
+                async with asyncio.timeout(self._settings.redis_probe_interval_s):
+                    await self._check_now.wait()
 
     async def _probe(self) -> None:
         """Return if Redis serves, and may.

@@ -29,6 +29,7 @@ from boxoffice import metrics
 from boxoffice.batches import BatchConsumer
 from boxoffice.presence import Presence, ProcessState
 from boxoffice.settings import Settings
+from boxoffice.tasks import end_tasks
 from models.facts import at_text
 
 log = structlog.get_logger(__name__)
@@ -142,9 +143,7 @@ class Health:
 
     async def stop(self) -> None:
         """Stop listening, and be there no more."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await end_tasks(self._running)
         await self._presence.take_back()
         if self._runner is not None:
             await self._runner.cleanup()

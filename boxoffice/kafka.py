@@ -87,17 +87,26 @@ def _unreachable(settings: Settings, error: Exception) -> UnreachableError:
 
 @asynccontextmanager
 async def _started(settings: Settings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """The client at work; closed whatever ends the block, or its start: a cancellation too."""
     try:
-        await client.start()
-    except (KafkaError, OSError) as error:
-        await close()
-        raise _unreachable(settings, error) from None
-    # aiokafka's own tasks must have begun before it is closed, or its close is cancelled with them.
-    await asyncio.sleep(0)
-    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise _unreachable(settings, error) from None
         yield
     finally:
-        await close()
+        closing = asyncio.create_task(_close(close))
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await asyncio.wait([closing])
+
+
+async def _close(close: Callable[[], Awaitable[None]]) -> None:
+    """In a task of its own: aiokafka takes a cancellation of who closes it for one of its own, and passes over it."""
+    # Those tasks must have begun before, or the closing is cancelled with them.
+    await asyncio.sleep(0)
+    await close()
 
 
 @asynccontextmanager

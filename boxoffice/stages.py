@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Final, Generic, TypeVar
 
+from boxoffice.tasks import end_tasks
+
 _Item = TypeVar("_Item")
 
 
@@ -36,8 +38,7 @@ class Stage(Generic[_Item]):
     async def stop(self) -> None:
         """Give up what is being worked on, and what waits."""
         if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
+            await end_tasks([self._working])
 
     async def _run(self) -> None:
         while self._waiting:

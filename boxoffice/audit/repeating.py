@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import time
+from time import monotonic, time
 
 import structlog
 from prometheus_client import start_http_server
@@ -16,6 +16,7 @@ from boxoffice.audit.comparing import Audit
 from boxoffice.audit.report import AuditReport
 from boxoffice.errors import BoxOfficeError
 from boxoffice.settings import Settings
+from boxoffice.tasks import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,14 @@ async def audit_repeatedly(settings: Settings, every_s: float, wait_s: float, ev
     """Audit, serve what was found as metrics, and audit again ``every_s`` after the last one began."""
     with _serving(settings):
         while True:
-            _, _ = await asyncio.gather(_audit(settings, wait_s, event_ids), asyncio.sleep(every_s))
+            next_s = monotonic() + every_s
+            auditing = asyncio.create_task(_audit(settings, wait_s, event_ids))
+            try:
+                await asyncio.wait([auditing])
+            finally:
+                await end_tasks([auditing])
+            auditing.result()
+            await asyncio.sleep(next_s - monotonic())
 
 
 async def _audit(settings: Settings, wait_s: float, event_ids: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -28,6 +28,7 @@ from boxoffice.kafka import admin, group_id, read_between, reader
 from boxoffice.rendering import TicketPage
 from boxoffice.servers import committed_offsets
 from boxoffice.settings import Settings
+from boxoffice.tasks import end_tasks
 from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from topics import purchase_results
@@ -87,7 +88,7 @@ class Making:
         """Drop everything: whoever has the partitions next begins after what was committed."""
         self.progress.clear()
         self._queue.clear()
-        await _cancel(self._at_work)
+        await end_tasks(self._at_work)
 
     async def _recover(self, tps: list[TP]) -> dict[TP, TakenLedger]:
         while True:
@@ -254,7 +255,7 @@ class Making:
             await asyncio.wait(self._at_work, timeout=_FINISH_S)
         await self.let_go()
         if self._cleaning is not None:
-            await _cancel([self._cleaning])
+            await end_tasks([self._cleaning])
         await self._announcer.stop()
         await self.pool.stop()
         await self._pages.aclose()
@@ -263,13 +264,6 @@ class Making:
 def fonts_of(settings: Settings) -> tuple[str, ...]:
     """The TrueType files of the settings."""
     return tuple(settings.documents_fonts.split(",")) if settings.documents_fonts else ()
-
-
-async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
-    tasks = list(tasks)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _start(committed: int | None, begin: int, end: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from boxoffice.statistics.figures import Figures, event_figures
+from boxoffice.tasks import end_tasks
 from models.statistics import Statistics
 
 EndingOnFailure = Callable[[], AbstractContextManager[None]]
@@ -50,8 +51,7 @@ class Publisher(ABC):
     async def stop(self) -> None:
         """Publish the last figures, and end."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await end_tasks([self._running])
         await self.hand_over()
 
     async def _run(self) -> None:

@@ -22,6 +22,7 @@ from boxoffice.redis_connection import FAILURES, RedisClient, connect
 from boxoffice.settings import Settings
 from boxoffice.statistics.figures import Figures, Totals, totals_of_events, totals_of_partitions
 from boxoffice.statistics.redis_figures import RedisFigures
+from boxoffice.tasks import end_tasks
 from boxoffice.topic_admin import check_topics
 from topics import event_stats
 
@@ -71,8 +72,7 @@ class Reader:
     async def aclose(self) -> None:
         """Close the connections."""
         if self._counting is not None:
-            self._counting.cancel()
-            await asyncio.gather(self._counting, return_exceptions=True)
+            await end_tasks([self._counting])
         await self._figures.aclose()
         await self._redis.aclose()
 

@@ -17,6 +17,7 @@ from faust.types import TP
 
 from boxoffice.batches import BatchConsumer
 from boxoffice.errors import BoxOfficeError, ExitStatus
+from boxoffice.tasks import end_tasks
 
 _LOOK_INTERVAL_S: Final = 1.0
 
@@ -46,8 +47,7 @@ class StallWatch:
     async def stop(self) -> None:
         """Watch no more."""
         if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+            await end_tasks([self._watching])
 
     async def _watch(self) -> None:
         with self._ending_on_failure():

@@ -133,9 +133,11 @@ def running(source: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         started.send_signal(signal.SIGINT)
         try:
-            started.wait(timeout=15)
+            # librdkafka leaves its group first, and waits for a rebalance that may go on.
+            started.wait(timeout=60)
         finally:
             started.kill()
+            started.wait()
 
 
 class Consumer:

@@ -1,0 +1,65 @@
+"""Work with Kafka that is cancelled, as Ctrl-C and SIGTERM do: nothing of it goes on, at which nobody could end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import pytest
+
+from boxoffice import kafka as clients
+from boxoffice.audit.repeating import audit_repeatedly
+from boxoffice.settings import Settings
+from tests.office import Office
+from tests.servers import KafkaAddress, RedisAddress
+from topics import purchase_results
+
+MOMENTS_MS = range(60)
+
+Work = Callable[[Settings], Coroutine[None, None, None]]
+
+
+@pytest.fixture
+async def office(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, tmp_path: Path) -> Office:
+    office = Office(kafka.bootstrap_servers, redis_server.url, prefix, tmp_path)
+    await office.open()
+    return office
+
+
+async def read(settings: Settings) -> None:
+    topic = purchase_results.TOPIC.full_name(settings.topic_prefix)
+    partitions = clients.topic_partitions(topic, settings.partitions)
+    async with clients.reader(settings, partitions) as consumer:
+        await consumer.end_offsets(partitions)
+
+
+async def publish(settings: Settings) -> None:
+    async with clients.producer(settings) as producer:
+        await (await producer.send(purchase_results.TOPIC.full_name(settings.topic_prefix), b"?", partition=0))
+
+
+async def look(settings: Settings) -> None:
+    async with clients.admin(settings) as admin:
+        await admin.list_topics()
+
+
+async def audit(settings: Settings) -> None:
+    await audit_repeatedly(settings, 0.01, 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the connections that are forgotten
+@pytest.mark.parametrize("work", [read, publish, look, audit])
+async def test_nothing_is_left_of_what_is_cancelled_at_any_moment(office: Office, work: Work) -> None:
+    settings = office.settings.model_copy(update={"health_port": 0})
+    before = asyncio.all_tasks()
+    for moment_ms in MOMENTS_MS:
+        task = asyncio.create_task(work(settings))
+        await asyncio.sleep(moment_ms / 1000)
+        task.cancel()
+        await asyncio.wait([task])
+        left = {str(one.get_coro()) for one in asyncio.all_tasks() - before if one is not task}
+        # aiokafka forgets a connection whose making is cancelled; it ends with its last reference, or when cancelled.
+        assert not [name for name in left if "AIOKafkaConnection._read" not in name]
+    gc.collect()
