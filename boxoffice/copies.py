@@ -96,7 +96,12 @@ class Copy:
         self.backlog.clear()
 
     def in_step(self, redis_seq: int) -> None:
-        """Redis has all that it was told of. The table may be ahead, by what is still on its way there."""
+        """Redis has all that it was told of. The table may be ahead, by what is still on its way there.
+
+        Unless more was lost since Redis was asked: then the copy stays behind.
+        """
+        if self.lost_more:
+            return
         self.state = CopyState.IN_STEP
         self.redis_seq = redis_seq
         self.backlog.clear()
@@ -204,7 +209,7 @@ class Copies:
         if self.backlog_facts > self._settings.backlog_limit:
             longest = max(self._copies.values(), key=lambda copy: len(copy.backlog))
             log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
-            longest.lost()
+            self._lost(longest)
 
     def _compare(self, copy: Copy, decided: list[Decided], reply: DecideReply | Exception) -> None:
         if isinstance(reply, Exception):

@@ -1,0 +1,41 @@
+"""The states of an event's copy in Redis."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from boxoffice.copies import Copy, CopyState
+from models.commands import read_command
+from models.facts import EventCreated
+from models.inventory import Event, Inventory, Position, decide
+from tests.unit.records import creation
+
+CREATED = cast(
+    EventCreated,
+    decide(
+        Inventory(0),
+        read_command(json.dumps(creation("42")).encode()),
+        Position(0, 0, {"partition": 0, "offset": 0}),
+    ),
+)
+
+
+def copy_in_step() -> Copy:
+    return Copy(Event(CREATED, 0), 0, redis_seq=1)
+
+
+def test_a_copy_that_missed_facts_is_in_step_once_redis_has_them() -> None:
+    copy = copy_in_step()
+    copy.missed([(CREATED, 0)])
+    assert copy.state is CopyState.BEHIND
+    copy.in_step(2)
+    assert (copy.state, copy.redis_seq, copy.backlog) == (CopyState.IN_STEP, 2, [])
+
+
+def test_a_reply_to_what_was_asked_before_a_loss_does_not_bring_a_copy_in_step() -> None:
+    copy = copy_in_step()
+    copy.missed([(CREATED, 0)])
+    copy.lost()
+    copy.in_step(2)
+    assert (copy.state, copy.lost_more) == (CopyState.BEHIND, True)
