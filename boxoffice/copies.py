@@ -219,7 +219,7 @@ class Copies:
                 return
             log.error("Redis cannot decide for an event", event_id=copy.event.event_id, error=str(reply)[:200])
             self._lost(copy)
-        elif reply.code is not Code.DECIDED:
+        elif reply.code is not Code.DECIDED or reply.seq < max(one.fact["seq"] for one in decided):
             log.warning(
                 "Redis has lost facts of an event", event_id=copy.event.event_id, reply=str(reply._replace(answers=[]))
             )
