@@ -176,7 +176,8 @@ class _Child:
         process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), deadline_s)
+            async with asyncio.timeout(deadline_s):
+                await process.wait()
         except TimeoutError:
             self.say(f"did not stop within {deadline_s:g} s and is killed")
             self.kill()
