@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord
 
@@ -47,7 +47,8 @@ class OwnedPartition:
     """A partition that this worker decides.
 
     ``ledger`` is ahead of the topic by the answers that are not acknowledged yet (``unsettled``);
-    should those be lost, the whole fold is thrown away and read again. ``ledger_end`` is the offset
+    should those be lost, the whole fold is thrown away and read again. ``settled_bookmark`` is the bookmark
+    without them, ``settled_at`` where its record lies in the ledger; ``ledger_end`` is the offset
     at which the next record is expected to land, ``position`` the next offset to look at.
     """
 
@@ -57,7 +58,8 @@ class OwnedPartition:
     ledger_end: int = 0
     position: int = 0
     unsettled: int = 0
-    settled_bookmark: int = field(default=-1)
+    settled_bookmark: int = -1
+    settled_at: int = -1
 
     def answer(self, records: list[Record]) -> list[Answer]:
         """Decide consecutive commands, in order. Second copies of forwards get no answer."""

@@ -17,6 +17,7 @@ from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import LedgerError, PublishError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka import OpenReader, header, read_between, reader
+from boxoffice.recovery import check_settled
 from boxoffice.settings import Settings
 from models.facts import (
     Fact,
@@ -133,6 +134,7 @@ class Publisher:
             settled += count
             owned.ledger_end = base_offset + count
             owned.settled_bookmark = answers[settled - 1].last
+            owned.settled_at = owned.ledger_end - 1
         metrics.LEDGER_RECORDS.labels(str(owned.number)).set(owned.ledger_end)
         owned.unsettled -= len(answers)
 
@@ -154,6 +156,7 @@ class Publisher:
         ours = {answer.last: answer for answer in answers}
         foreign = 0
         async with self._open_reader(self._settings, [tp]) as consumer:
+            await check_settled(consumer, tp, base_offset, owned)
             async for records in read_between(consumer, tp, owned.ledger_end, base_offset):
                 for record in records:
                     foreign += 1

@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
-from boxoffice.errors import CommandsSkippedError
+from boxoffice.errors import CommandsSkippedError, LedgerError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka import OpenReader, header, read_between, reader
 from boxoffice.settings import Settings
 from models.commands import UnreadableCommandError, read_command
-from models.facts import Fact, at_text
+from models.facts import Fact, at_text, read_range
 from models.ledger import Ledger, Taken
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
@@ -53,6 +53,7 @@ class Recovery:
 
         Raises:
             UnreachableError: no broker answered.
+            LedgerError: the ledger of one that was kept is another than the one folded.
         """
         if not owned:
             return []
@@ -81,23 +82,28 @@ class Recovery:
     ) -> int:
         said_s = monotonic()
         read = damaged = 0
+        settled_at = owned.settled_at
 
         def on_damage(first: int, last: int) -> None:
             nonlocal damaged
             damaged += last - first + 1
 
+        await check_settled(consumer, tp, end, owned)
         begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
         async for records in read_between(consumer, tp, begin, end, on_damage):
             for record in records:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
-                damaged += taken is Taken.DAMAGED
+                if taken is Taken.TAKEN:
+                    settled_at = record.offset
+                elif taken is Taken.DAMAGED:
+                    damaged += 1
+            owned.settled_at, owned.settled_bookmark = settled_at, owned.ledger.bookmark
             read += len(records)
             passing(Failpoint.RECOVERY)
             if monotonic() - said_s > PROGRESS_INTERVAL_S:
                 said_s = monotonic()
                 log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)
-        owned.ledger_end = max(end, owned.ledger_end)
-        owned.settled_bookmark = owned.ledger.bookmark
+        owned.ledger_end = end
         metrics.DAMAGED_RECORDS.inc(damaged)
         if damaged:
             log.error(
@@ -161,6 +167,27 @@ class Recovery:
                     raise CommandsSkippedError(
                         f"{self._requests} partition {number}: the command at {skipped[0]} was not delivered."
                     )
+
+
+async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> None:
+    """See that the last record this worker knows of is still in the ledger, which ends at ``end``.
+
+    A ledger that lost its tail may have grown beyond that place again, by what a replaced owner still wrote.
+
+    Raises:
+        LedgerError: it is not, and what follows cannot be folded on top.
+    """
+    if owned.settled_at < 0 or owned.settled_at < (await consumer.beginning_offsets([tp]))[tp]:
+        return  # Nothing to compare with, or nothing any more.
+    if end > owned.settled_at:
+        async for records in read_between(consumer, tp, owned.settled_at, owned.settled_at + 1):
+            offsets = read_range(header(records[0].headers, READ_HEADER))
+            if offsets is not None and offsets[1] == owned.settled_bookmark:
+                return
+    raise LedgerError(
+        f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
+        f"more that accounted for the command at {owned.settled_bookmark}."
+    )
 
 
 def has_gaps(records: list[ConsumerRecord[bytes, bytes]], first: int) -> bool:

@@ -13,7 +13,7 @@ from aiokafka.admin import RecordsToDelete
 
 from boxoffice import kafka as clients
 from boxoffice.deciding import OwnedPartition
-from boxoffice.errors import CommandsSkippedError
+from boxoffice.errors import CommandsSkippedError, LedgerError
 from boxoffice.publishing import ledger_record
 from boxoffice.recovery import Recovery, Refusal, has_gaps, new_partition
 from boxoffice.settings import load_settings
@@ -72,11 +72,10 @@ class World:
         await self.office.delete_topic(topic)
         await create_topics(self.office.settings)
 
-    async def expire_commands(self, before: int) -> None:
-        """Delete the commands below an offset, as retention does."""
+    async def expire(self, topic: str, before: int) -> None:
+        """Delete a topic's records below an offset, as retention does."""
         async with clients.admin(self.office.settings) as admin:
-            tp = TopicPartition(self.office.requests, 0)
-            await admin.delete_records({tp: RecordsToDelete(before_offset=before)})
+            await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before)})
 
 
 @pytest.fixture
@@ -121,6 +120,37 @@ async def test_what_lies_behind_a_damaged_record_is_ignored(world: World) -> Non
     assert partition.ledger_end == len(world.ledger)
 
 
+async def test_a_kept_partition_goes_on_where_it_stood(world: World) -> None:
+    partition, _ = await world.recover()
+    await world.write_commands([purchase("late", EVENT)])
+    await world.decide()  # once more all, as another owner whose first records are repeats
+    assert await Recovery(world.office.settings, 1).recover({0: partition}) == []
+    assert (partition.ledger.bookmark, partition.ledger_end) == (LAST + 1, 2 * (LAST + 1) + 1)
+    assert partition.settled_at == partition.ledger_end - 1
+
+
+@pytest.mark.parametrize("kept", [0, 6, LAST])
+async def test_a_kept_partition_does_not_go_on_over_a_ledger_that_lost_its_tail(world: World, kept: int) -> None:
+    partition, _ = await world.recover()
+    await world.write_ledger_anew(world.ledger[:kept])
+    with pytest.raises(LedgerError, match=f"at offset {LAST} is not the record"):
+        await Recovery(world.office.settings, 1).recover({0: partition})
+
+
+async def test_nor_when_others_wrote_more_behind_what_is_left(world: World) -> None:
+    partition, _ = await world.recover()
+    await world.write_ledger_anew([*world.ledger[:-2], *[replace(world.ledger[3])] * 6])
+    with pytest.raises(LedgerError, match="lost its tail"):
+        await Recovery(world.office.settings, 1).recover({0: partition})
+
+
+async def test_a_kept_partition_whose_ledger_lost_its_head_goes_on(world: World) -> None:
+    partition, _ = await world.recover()
+    await world.expire(world.office.ledger, LAST + 1)
+    assert await Recovery(world.office.settings, 1).recover({0: partition}) == []
+    assert (partition.ledger.bookmark, partition.ledger_end) == (LAST, LAST + 1)
+
+
 async def test_repeats_and_another_owners_records_change_nothing(world: World) -> None:
     await world.write_ledger_anew([*world.ledger[:6], *world.ledger[2:8], *world.ledger[4:]])
     partition, refusals = await world.recover()
@@ -142,7 +172,7 @@ async def test_a_topic_with_other_commands_is_refused(world: World) -> None:
 
 async def test_commands_that_expired_undecided_refuse_the_partition_until_the_loss_is_accepted(world: World) -> None:
     await world.write_commands([purchase(f"late-{n}", EVENT) for n in range(5)])
-    await world.expire_commands(LAST + 4)
+    await world.expire(world.office.requests, LAST + 4)
     _, [refusal] = await world.recover()
     assert f"BOXOFFICE_ACCEPT_LOSS=0:{LAST + 1}-{LAST + 3}" in refusal.reason
     partition, refusals = await world.recover(accept_loss=f"0:{LAST + 1}-{LAST + 3}")
@@ -152,7 +182,7 @@ async def test_commands_that_expired_undecided_refuse_the_partition_until_the_lo
 
 
 async def test_commands_that_expired_decided_are_no_loss(world: World) -> None:
-    await world.expire_commands(LAST + 1)
+    await world.expire(world.office.requests, LAST + 1)
     partition, refusals = await world.recover()
     assert (refusals, partition.position) == ([], LAST + 1)
 
