@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from boxoffice.breaker import UNSERVED
 from boxoffice.errors import BoxOfficeError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.redis_connection import RedisClient
@@ -127,6 +128,8 @@ class RedisStore:
         self._timeout_ms = settings.redis_timeout_ms
         self._load_chunk_size = settings.redis_load_chunk_size
         self._loading_expiry_s = settings.redis_loading_expiry_s
+        # What was loaded for an event when Redis did not answer any more.
+        self._unanswered: dict[str, EventKeys] = {}
         # A pool with no connection left raises what looks like a dead server.
         self._connections = asyncio.Semaphore(settings.redis_pool_size)
 
@@ -225,6 +228,10 @@ class RedisStore:
         """
         live = event_keys(self._prefix, event.event_id)
         loading = loading_keys(self._prefix, event.event_id, uuid4().hex)
+        if event.event_id in self._unanswered:
+            # Its switch may be on its way still: it must not put an older state in the place of this one.
+            await self._ask("UNLINK", *self._unanswered[event.event_id])
+            del self._unanswered[event.event_id]
         try:
             await self._load(loading, loading.meta, list(chain.from_iterable(event.meta().items())))
             tickets = await self._load_tickets(loading, event)
@@ -235,6 +242,9 @@ class RedisStore:
             # Out of memory, say: what was loaded must not take more of it until it expires.
             with suppress(RedisError):
                 await self._ask("UNLINK", *loading)
+            raise
+        except UNSERVED:
+            self._unanswered[event.event_id] = loading
             raise
         return Code(reply[0])
 

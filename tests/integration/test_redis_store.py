@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
@@ -20,9 +20,11 @@ from boxoffice.redis_store import (
     EventKeepsChangingError,
     EventPosition,
     RedisStore,
+    _Run,
     agrees,
     differences,
 )
+from lua import REPLACE
 from lua.keys import event_keys
 from models.commands import Command
 from tests.integration.redis_tables import (
@@ -312,6 +314,26 @@ async def test_a_rebuild_that_sales_overtook_changes_nothing(store: RedisStore) 
     [reply] = await decide_in(store, *taken(table, purchase("r-1")))
     assert reply.code == Code.DECIDED
     assert await rebuilding == Code.NEWER
+    assert await store.read_event("42") == table.copy()
+
+
+async def test_a_forced_switch_that_arrives_late_does_not_undo_what_came_after_it(store: RedisStore) -> None:
+    table = await on_sale(store, "42", capacity=100)
+    run_one = store._run_one
+    late: list[_Run] = []
+
+    async def hold_the_switch(run: _Run) -> Any:
+        if run.script is REPLACE and not late:
+            late.append(run)
+            raise TimeoutError
+        return await run_one(run)
+
+    store._run_one = hold_the_switch  # type: ignore[method-assign]
+    with pytest.raises(TimeoutError):
+        await store.rebuild(table.snapshot(), force=True)
+    taken(table, purchase("r-1"))
+    assert await store.rebuild(table.snapshot(), force=True) == Code.REPLACED
+    assert (await run_one(late[0]))[0] == Code.INCOMPLETE
     assert await store.read_event("42") == table.copy()
 
 

@@ -11,6 +11,8 @@ RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 WORKER: Final = "tests/unit/test_worker.py"
+RECOVERY: Final = "tests/integration/test_recovery.py"
+STORE: Final = "tests/integration/test_redis_store.py"
 SCRIPTS: Final = "tests/integration/test_lua_scripts.py"
 
 
@@ -162,6 +164,13 @@ DEFECTS: Final = (
         "partition.ledger_end = ends[ledgers[number]]",
     ),
     Defect(
+        "a partition is kept over a ledger that lost its tail",
+        "boxoffice/recovery.py",
+        "        await check_settled(consumer, tp, end, owned)\n",
+        "",
+        RECOVERY,
+    ),
+    Defect(
         "a partition begins where the group's offset is",
         "boxoffice/selling.py",
         "                consumer.start_at(tp, owned.position)\n",
@@ -289,6 +298,13 @@ DEFECTS: Final = (
         "boxoffice/copies.py",
         "if copy is not None and copy.state is not CopyState.IN_STEP:",
         "if copy is not None and copy.state is CopyState.IN_STEP:",
+    ),
+    Defect(
+        "a switch that Redis did not answer may still happen",
+        "boxoffice/redis_store.py",
+        "        if event.event_id in self._unanswered:\n",
+        "        if event.event_id in self._unanswered and event.seq < 0:\n",
+        STORE,
     ),
     Defect(
         "scripts that Redis forgot are not loaded again",

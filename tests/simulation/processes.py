@@ -139,6 +139,7 @@ class SimulatedLoop(BaseEventLoop):
         task: Any = super().create_task(coro, name=name, context=context)
         # What a process was at when it was killed is never done.
         task._log_destroy_pending = False
+        task.process = _PROCESS.get() if context is None else context.get(_PROCESS)
         return task  # type: ignore[no-any-return]
 
     def take_handles(self, process: Process) -> list[Handle]:
@@ -183,7 +184,9 @@ class SimulatedLoop(BaseEventLoop):
         self.close()
 
     def _note_failure(self, _loop: object, context: dict[str, Any]) -> None:
-        if not self._is_over:
+        process = getattr(context.get("future") or context.get("task"), "process", None)
+        # What fails while its process is being killed has nobody left who would look at it.
+        if not self._is_over and (process is None or process.state is not State.DEAD):
             self.failures.append(context.get("exception") or RuntimeError(context["message"]))
 
 
