@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self
 from aiokafka import ConsumerRecord, TopicPartition
 
 from boxoffice.errors import BoxOfficeError, ExitStatus
-from boxoffice.kafka import Headers, group_id, producer, read_all, read_between, reader, topic_partitions
+from boxoffice.kafka import Headers, group_id, producer, read_all, reader, record_at, topic_partitions
 from boxoffice.settings import Settings
 from boxoffice.side_records import (
     MAX_DEAD_LETTER_BYTES,
@@ -229,10 +229,10 @@ class DeadLetters:
         tp = TopicPartition(self._topic, position.partition)
         async with reader(self._settings, [tp]) as consumer:
             begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-            if begin <= position.offset < end:
-                async for records in read_between(consumer, tp, position.offset, position.offset + 1):
-                    return DeadLetter.read(records[0])
-        raise NoDeadLetterError(position)
+            found = await record_at(consumer, tp, position.offset) if begin <= position.offset < end else None
+        if found is None:
+            raise NoDeadLetterError(position)
+        return DeadLetter.read(found)
 
     async def retry(
         self, position: Position | None = None, reason: str | None = None, *, dry_run: bool = False

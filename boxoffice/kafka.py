@@ -204,6 +204,17 @@ async def read_between(
         consumer.pause(partition)
 
 
+async def record_at(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
+) -> ConsumerRecord[bytes, bytes] | None:
+    """The record of a reader's partition at an offset before its end; None if none lies there."""
+    found = None
+    # To the end: a reader that is left in the middle pauses the partition later, whoever reads it then.
+    async for records in read_between(consumer, partition, offset, offset + 1):
+        [found] = records
+    return found
+
+
 async def _behind_damage(consumer: AIOKafkaConsumer, partition: TopicPartition, damaged: int, end: int) -> int:
     """The next offset that can be read: a record batch is damaged as a whole, and does not say how long it is."""
     step = 1

@@ -14,7 +14,7 @@ from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
 from boxoffice.errors import CommandsSkippedError, LedgerError
 from boxoffice.failpoints import Failpoint, passing
-from boxoffice.kafka import OpenReader, header, read_between, reader
+from boxoffice.kafka import OpenReader, header, read_between, reader, record_at
 from boxoffice.settings import Settings
 from models.commands import UnreadableCommandError, read_command
 from models.facts import Fact, at_text, read_range
@@ -132,19 +132,18 @@ class Recovery:
                 )
             log.error("commands lost, as accepted", partition=tp.partition, first=lost[1], last=lost[2])
             return None
-        if bookmark >= start and not await self._answers(consumer, tp, end, owned):
+        if bookmark >= start and not await self._answers(consumer, tp, owned):
             return (
                 f"{tp.topic} partition {tp.partition} has at {bookmark} another command than the one decided: "
                 "the topic was made anew."
             )
         return None
 
-    async def _answers(self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> bool:
+    async def _answers(self, consumer: AIOKafkaConsumer, tp: TopicPartition, owned: OwnedPartition) -> bool:
         """Whether the command at the bookmark is the one that its record answers."""
         assert owned.ledger.last is not None
-        async for records in read_between(consumer, tp, owned.ledger.bookmark, end):
-            return records[0].offset == owned.ledger.bookmark and is_answered_by(records[0], owned.ledger.last)
-        return False
+        found = await record_at(consumer, tp, owned.ledger.bookmark)
+        return found is not None and is_answered_by(found, owned.ledger.last)
 
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
         """Look whether records lie at the offsets that a run left out.
@@ -179,15 +178,13 @@ async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
     """
     if owned.settled_at < 0 or owned.settled_at < (await consumer.beginning_offsets([tp]))[tp]:
         return  # Nothing to compare with, or nothing any more.
-    if end > owned.settled_at:
-        async for records in read_between(consumer, tp, owned.settled_at, owned.settled_at + 1):
-            offsets = read_range(header(records[0].headers, READ_HEADER))
-            if offsets is not None and offsets[1] == owned.settled_bookmark:
-                return
-    raise LedgerError(
-        f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
-        f"more that accounted for the command at {owned.settled_bookmark}."
-    )
+    found = await record_at(consumer, tp, owned.settled_at) if owned.settled_at < end else None
+    offsets = read_range(header(found.headers, READ_HEADER)) if found is not None else None
+    if offsets is None or offsets[1] != owned.settled_bookmark:
+        raise LedgerError(
+            f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
+            f"more that accounted for the command at {owned.settled_bookmark}."
+        )
 
 
 def has_gaps(records: list[ConsumerRecord[bytes, bytes]], first: int) -> bool:
