@@ -9,6 +9,7 @@ import faust
 
 from boxoffice import metrics, worker
 from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
+from boxoffice.damage import passing_over
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.making import Making, fonts_of
 from boxoffice.documents.pages import EventPages
@@ -33,6 +34,8 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     announcer = Announcer(settings, cast(BatchProducer, app.producer), worker.ending_on_failure)
     making = Making(settings, EventPages(settings, connect(settings), partitions), announcer, worker.ending_on_failure)
     metrics.DOCUMENTS_WAITING.set_function(lambda: making.progress.tickets)
+
+    cast(BatchConsumer, app.consumer).look_at_damage = passing_over(settings)
 
     @app.agent(facts)
     async def make(stream: faust.StreamT[bytes]) -> None:

@@ -27,6 +27,8 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     publisher = Publisher(settings, cast(BatchProducer, app.producer))
     selling = Selling(settings, Recovery(settings, partitions), copies, publisher, worker.ending_on_failure)
 
+    cast(BatchConsumer, app.consumer).look_at_damage = selling.look_at_damage
+
     @app.agent(commands)
     async def sell(stream: faust.StreamT[bytes]) -> None:
         async for batch in cast(BatchStream, stream).batches(settings.batch_size):

@@ -9,6 +9,7 @@ import faust
 
 from boxoffice import worker
 from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
+from boxoffice.damage import passing_over
 from boxoffice.health import Details
 from boxoffice.settings import Settings
 from boxoffice.statistics.counting import Counting
@@ -32,6 +33,8 @@ def make_app(settings: Settings) -> tuple[faust.App, Details]:
     in_redis = RedisPublisher(settings, RedisFigures(settings), worker.ending_on_failure)
     counting = Counting(settings, table, (on_topic, in_redis))
     stalls = StallWatch(app, settings.stats_stalled_after_s, worker.ending_on_failure)
+
+    cast(BatchConsumer, app.consumer).look_at_damage = passing_over(settings)
 
     @app.agent(facts)
     async def count(stream: faust.StreamT[bytes]) -> None:

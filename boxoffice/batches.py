@@ -27,6 +27,8 @@ What it promises:
   commit. Work that takes long, or that is done in another order, can be handed over instead.
 * A run says which offset it was expected to begin at, so that whoever takes it can tell whether
   records are missing.
+* A record batch that the disk has damaged stops its own partition at most: the application says where the
+  damage is and whether to go on behind it (:attr:`BatchConsumer.look_at_damage`).
 
 Back-pressure is by records that wait for a partition; a fetch more may wait than ``buffer_size`` says.
 
@@ -39,13 +41,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from faust.streams import Stream
 from faust.topics import Topic
 from faust.transport.conductor import Conductor
@@ -76,6 +78,17 @@ class Run(NamedTuple):
     first: int
     next: int
     records: list[Record]
+
+
+class Obstacle(NamedTuple):
+    """Damage in a partition: the readable records before it, and the offset behind it if it is to be passed."""
+
+    before: list[Record]
+    go_on_at: int | None
+
+
+LookAtDamage = Callable[[dict[TP, int]], Awaitable[dict[TP, Obstacle]]]
+"""Says which of the partitions, given with the next offset of each, are damaged there."""
 
 
 class Batch:
@@ -228,6 +241,9 @@ class BatchConsumer(driver.Consumer):
     fetch_min_bytes: int = 1
     """The broker answers a fetch when it has so much, or after ``FETCH_MAX_WAIT_MS``."""
 
+    look_at_damage: LookAtDamage | None = None
+    """Asked when a fetch meets a damaged record batch; without it, that ends the consumer."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Counts the times that the flow was stopped: a fetch that began before belongs to the past.
         self.epoch = 0
@@ -315,12 +331,41 @@ class BatchConsumer(driver.Consumer):
         if not active:
             await self._wait_for_room()
             return
-        fetched = await cast(CommittedReads, self._thread).fetch(active, epoch)
+        try:
+            fetched = await cast(CommittedReads, self._thread).fetch(active, epoch)
+        except CorruptRecordException:
+            if not await self._go_round_damage(active, epoch):
+                raise
+            return
         if self.should_stop:
             await asyncio.sleep(0)
         elif epoch == self.epoch:
             await self._deliver(fetched)
             self._note_read_to()
+
+    async def _go_round_damage(self, active: set[TP], epoch: int) -> bool:
+        """Deliver what lies before the damage, and go on behind it or leave the partition; False if none is found."""
+        positions = {tp: self._next[tp] for tp in active if tp in self._next}
+        obstacles = await self.look_at_damage(positions) if self.look_at_damage is not None else {}
+        if epoch != self.epoch:
+            return True
+        if not obstacles:
+            return False
+        for tp, (before, go_on_at) in obstacles.items():
+            if before:
+                self._deliver_runs(tp, cast(BatchConductor, self.app.topics).batch_queue(tp), before)
+            if go_on_at is None:
+                self._withheld.add(tp)
+                self.pause_partitions([tp])
+                self._buffered_partitions.discard(tp)
+            else:
+                self._next[tp] = go_on_at
+        # What the same fetch had taken of other partitions is lost with the exception: it is read again.
+        for tp in positions:
+            if epoch != self.epoch:
+                break
+            await self.seek(tp, self._next[tp])
+        return True
 
     async def _wait_for_room(self) -> None:
         self._room.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any
@@ -168,7 +168,7 @@ async def read_between(
     first: int,
     end: int,
     on_damage: Callable[[int, int], object] | None = None,
-) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+) -> AsyncGenerator[list[ConsumerRecord[bytes, bytes]], None]:
     """The records of a reader's partition from offset ``first`` until ``end``, in lists as they arrive.
 
     ``end`` is exclusive. The offsets of markers and of aborted transactions hold no record. Record batches that
@@ -207,12 +207,20 @@ async def read_between(
 async def record_at(
     consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
 ) -> ConsumerRecord[bytes, bytes] | None:
-    """The record of a reader's partition at an offset before its end; None if none lies there."""
+    """The record of a reader's partition at an offset before its end; None if none lies there.
+
+    Raises:
+        CorruptRecordException: its record batch is damaged.
+    """
     found = None
     # To the end: a reader that is left in the middle pauses the partition later, whoever reads it then.
-    async for records in read_between(consumer, partition, offset, offset + 1):
+    async for records in read_between(consumer, partition, offset, offset + 1, _raise_damage):
         [found] = records
     return found
+
+
+def _raise_damage(first: int, last: int) -> None:
+    raise CorruptRecordException(f"The record batch at {first}-{last} is damaged.")
 
 
 async def _behind_damage(consumer: AIOKafkaConsumer, partition: TopicPartition, damaged: int, end: int) -> int:

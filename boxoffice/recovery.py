@@ -9,6 +9,7 @@ from time import monotonic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CorruptRecordException
 
 from boxoffice import metrics
 from boxoffice.deciding import OwnedPartition
@@ -125,12 +126,12 @@ class Recovery:
             )
         if start > bookmark + 1:
             lost = (tp.partition, bookmark + 1, start - 1)
-            if lost not in self._accepted_losses:
+            if not self.accepts_loss(*lost):
                 return (
                     f"{tp.topic} partition {tp.partition} lost the commands {lost[1]}-{lost[2]} before they were "
-                    f"decided; to go on without them, set BOXOFFICE_ACCEPT_LOSS={lost[0]}:{lost[1]}-{lost[2]}."
+                    f"decided; {_how_to_accept(*lost)}"
                 )
-            log.error("commands lost, as accepted", partition=tp.partition, first=lost[1], last=lost[2])
+            _log_accepted(*lost)
             return None
         if bookmark >= start and not await self._answers(consumer, tp, owned):
             return (
@@ -142,8 +143,26 @@ class Recovery:
     async def _answers(self, consumer: AIOKafkaConsumer, tp: TopicPartition, owned: OwnedPartition) -> bool:
         """Whether the command at the bookmark is the one that its record answers."""
         assert owned.ledger.last is not None
-        found = await record_at(consumer, tp, owned.ledger.bookmark)
+        try:
+            found = await record_at(consumer, tp, owned.ledger.bookmark)
+        except CorruptRecordException:
+            return True  # Nobody can tell.
         return found is not None and is_answered_by(found, owned.ledger.last)
+
+    def reason_against_damage(self, number: int, first: int, last: int) -> Refusal | None:
+        """Why to stop before commands that the disk has damaged; None if their loss was accepted."""
+        if self.accepts_loss(number, first, last):
+            _log_accepted(number, first, last)
+            return None
+        return Refusal(
+            number,
+            f"{self._requests} partition {number}: the commands {first}-{last} are damaged; "
+            f"{_how_to_accept(number, first, last)}",
+        )
+
+    def accepts_loss(self, number: int, first: int, last: int) -> bool:
+        """Whether operators have said that these commands are lost."""
+        return (number, first, last) in self._accepted_losses
 
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
         """Look whether records lie at the offsets that a run left out.
@@ -185,6 +204,14 @@ async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
             f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
             f"more that accounted for the command at {owned.settled_bookmark}."
         )
+
+
+def _log_accepted(number: int, first: int, last: int) -> None:
+    log.error("commands lost, as accepted", partition=number, first=first, last=last)
+
+
+def _how_to_accept(number: int, first: int, last: int) -> str:
+    return f"to go on without them, set BOXOFFICE_ACCEPT_LOSS={number}:{first}-{last}."
 
 
 def has_gaps(records: list[ConsumerRecord[bytes, bytes]], first: int) -> bool:

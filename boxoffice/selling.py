@@ -13,13 +13,14 @@ import structlog
 from faust.types import TP
 
 from boxoffice import metrics
-from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.batches import Batch, BatchConsumer, Obstacle, Run
 from boxoffice.copies import Copies
+from boxoffice.damage import find_damage
 from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import CommandsSkippedError, UnreachableError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.publishing import Publisher, Sold
-from boxoffice.recovery import Recovery, has_gaps, new_partition
+from boxoffice.recovery import Recovery, Refusal, has_gaps, new_partition
 from boxoffice.settings import Settings
 from boxoffice.stages import Stage
 from topics import purchase_requests
@@ -70,7 +71,7 @@ class Selling:
     @property
     def ready(self) -> list[int]:
         """The partitions that it decides."""
-        return sorted(self._owned)
+        return sorted(self._owned.keys() - self.refused)
 
     # Taking over
 
@@ -104,8 +105,7 @@ class Selling:
                 consumer.start_at(tp, owned.position)
         self.refused = refused
         metrics.RECOVERIES.inc()
-        metrics.PARTITIONS.labels("ready").set(len(self._owned))
-        metrics.PARTITIONS.labels("refused").set(len(refused))
+        self._count_partitions()
         for number, owned in self._owned.items():
             metrics.LEDGER_RECORDS.labels(str(number)).set(owned.ledger_end)
         log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
@@ -119,8 +119,24 @@ class Selling:
                 await asyncio.sleep(RETRY_RECOVERY_S)
                 continue
             for refusal in refusals:
-                log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
+                _log_refused(refusal)
             return {refusal.partition for refusal in refusals}
+
+    async def look_at_damage(self, positions: dict[TP, int]) -> dict[TP, Obstacle]:
+        """Where the disk has damaged commands: their partitions are refused until the loss is accepted."""
+        obstacles = {}
+        for tp, damage in (await find_damage(self._settings, positions)).items():
+            refusal = self._recovery.reason_against_damage(tp.partition, damage.first, damage.last)
+            if refusal is not None:
+                _log_refused(refusal)
+                self.refused.add(tp.partition)
+                self._count_partitions()
+            obstacles[tp] = Obstacle(damage.before, damage.last + 1 if refusal is None else None)
+        return obstacles
+
+    def _count_partitions(self) -> None:
+        metrics.PARTITIONS.labels("ready").set(len(self.ready))
+        metrics.PARTITIONS.labels("refused").set(len(self.refused))
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in list(numbers):
@@ -162,7 +178,7 @@ class Selling:
                 taken.batch.ack()
 
     async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
-        if run.first != owned.position:
+        if run.first != owned.position and not self._recovery.accepts_loss(owned.number, owned.position, run.first - 1):
             raise CommandsSkippedError(
                 f"{self._topic} partition {owned.number}: {run.first} came next, {owned.position} was expected."
             )
@@ -181,6 +197,10 @@ class Selling:
                 offset=unreadable[0]["source"]["offset"],
                 reason=unreadable[0]["reason"],
             )
+
+
+def _log_refused(refusal: Refusal) -> None:
+    log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
 
 
 def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Taken]]:

@@ -169,7 +169,7 @@ class Audit:
                 audit = PartitionAudit(
                     check,
                     Tape(facts, ledger, starts[ledger], offsets, check.note_damage),
-                    Tape(commands, request, starts[request], offsets),
+                    Tape(commands, request, starts[request], offsets, check.note_damaged_commands),
                 )
                 await self._compare_partition(audit, begun_at[ledger], ends[ledger.partition], downstream)
                 found.append(_Found(check))
@@ -213,6 +213,11 @@ class Audit:
                 f"purchase-results {check.number}: {number_of(check.damaged, 'damaged record')}, which the chain "
                 "passes over."
             )
+        if check.unreadable:
+            report.notes.append(
+                f"purchase-requests {check.number}: {number_of(sum(map(len, check.unreadable)), 'damaged command')}, "
+                "which nobody can judge."
+            )
 
     def _report_missing(self, known: set[str]) -> None:
         for event_id in self._event_ids:
@@ -220,13 +225,13 @@ class Audit:
                 self._report.differences.append(str(UnknownEventError(event_id)))
 
     def _compare_forwards(self, checks: Sequence[_Found]) -> None:
-        """What was forwarded must have arrived; where commands have expired, that cannot be told any more."""
+        """What was forwarded must have arrived; where commands have expired or are damaged, nobody can tell."""
         forwarded = {(one.number, home): sums for one in checks for home, sums in one.forwarded.items()}
         arrived = {(origin, one.number): sums for one in checks for origin, sums in one.arrived.items()}
-        expired = {one.number for one in checks if one.first_kept}
+        unknown = {one.number for one in checks if one.first_kept or one.unreadable}
         for way in sorted(forwarded.keys() | arrived.keys()):
             sent, found = forwarded.get(way, OriginSum()), arrived.get(way, OriginSum())
-            if sent != found and way[1] not in expired:
+            if sent != found and way[1] not in unknown:
                 self._report.differences.append(
                     f"From partition {way[0]} to {way[1]}, {number_of(sent.count, 'command')} went, "
                     f"and {found.count} were answered there."
@@ -298,6 +303,7 @@ class _Found:
     def __init__(self, check: LedgerCheck) -> None:
         self.number = check.number
         self.first_kept = check.first_kept
+        self.unreadable = check.unreadable
         self.events = frozenset(check.ledger.inventory.events)
         self.forwarded = check.forwarded
         self.arrived = check.arrived

@@ -60,6 +60,7 @@ class LedgerCheck:
         self.arrived: dict[int, OriginSum] = {}
         self._partitions = partitions
         self.first_kept = first_kept
+        self.unreadable: list[range] = []
         self._ends = ends or {}
         self._decisions: dict[str, array[int]] = {}
         self._others_last, self._others = array("q"), array("q")
@@ -78,6 +79,10 @@ class LedgerCheck:
     def note_damage(self, first: int, last: int) -> None:
         """Records that the disk has damaged lie at these offsets of the ledger."""
         self.damaged += last - first + 1
+
+    def note_damaged_commands(self, first: int, last: int) -> None:
+        """Commands that the disk has damaged lie at these offsets: their answers are taken as they are."""
+        self.unreadable.append(range(first, last + 1))
 
     def needs_answer(self, end: int) -> list[Record]:
         """The commands before offset ``end`` that have no answer, and are no second copies."""
@@ -125,8 +130,8 @@ class LedgerCheck:
         return through
 
     def _expected(self, accounted_for: Sequence[Record], offset: int, last: int) -> Fact | None:
-        """The fact that must be there; None where the command has expired, or a difference was told."""
-        if last < self.first_kept:
+        """The fact that must be there; None where the command has expired or is damaged, or a difference was told."""
+        if last < self.first_kept or any(last in damaged for damaged in self.unreadable):
             return None
         passed_over = [record for record in accounted_for if record.offset < last and not self._is_second_copy(record)]
         for command in passed_over:

@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from boxoffice import metrics
 from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.damage import tell_passed_over
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
@@ -113,7 +114,9 @@ class Making:
                 taken = self._ledgers.get(tp)
                 if taken is None or not taken.rewind(start):
                     taken = TakenLedger(begin)
-                async for records in read_between(consumer, partition, taken.next_offset, start):
+                async for records in read_between(
+                    consumer, partition, taken.next_offset, start, tell_passed_over(tp.partition)
+                ):
                     for record in records:
                         self._see(taken.take(record))
                     taken.settle(taken.next_offset)

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
+from boxoffice.damage import tell_passed_over
 from boxoffice.documents.errors import UnknownEventError
 from boxoffice.errors import UnreachableError
 from boxoffice.kafka import header, home_partition, read_between, reader
@@ -112,7 +113,7 @@ class EventPages:
         home = TopicPartition(self._ledger, home_partition(event_id, self._partitions))
         async with reader(self._settings, [home]) as consumer:
             first, end = (await consumer.beginning_offsets([home]))[home], (await consumer.end_offsets([home]))[home]
-            async for records in read_between(consumer, home, first, end):
+            async for records in read_between(consumer, home, first, end, tell_passed_over(home.partition)):
                 for record in records:
                     if header(record.headers, "ce_type") == _CREATED and (fact := _fact(record.value)):
                         self.saw(fact)

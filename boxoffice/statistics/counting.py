@@ -13,6 +13,7 @@ from faust.types import TP
 
 from boxoffice import metrics
 from boxoffice.batches import Batch, BatchConsumer, Run
+from boxoffice.damage import tell_passed_over
 from boxoffice.errors import PublishError
 from boxoffice.kafka import header, read_between, reader
 from boxoffice.recovery import has_gaps
@@ -88,7 +89,7 @@ class Counting:
     async def _read(self, statistics: Statistics, first: int, end: int) -> None:
         tp = TopicPartition(self._topic, statistics.row.partition)
         async with reader(self._settings, [tp]) as consumer:
-            async for records in read_between(consumer, tp, first, end):
+            async for records in read_between(consumer, tp, first, end, tell_passed_over(tp.partition)):
                 for at in range(0, len(records), RECORDS_AT_ONCE):
                     fold(statistics, records[at : at + RECORDS_AT_ONCE])
                     await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from boxoffice import kafka
 from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus
 from boxoffice.topic_admin import create_topics
-from tests.faults.brokers import OwnBroker, cut_tail, flip_byte, stored_batches
+from tests.faults.brokers import OwnBroker, StoredBatch, cut_tail, flip_byte, stored_batches
 from tests.faults.observed import Observed, get, health
 from tests.faults.shared import new_events
 from tests.office import POLL_S, Office, Process, until
@@ -25,6 +25,7 @@ from tests.workload import Sent, creations, order
 Fact = dict[str, Any]
 
 DAMAGED = "damaged ledger records: their commands are decided again"
+PASSED = "passed over damaged ledger records"
 HARMLESS = "others' records in the ledger, all harmless"
 long = [pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -292,6 +293,83 @@ async def test_facts_that_the_disk_has_damaged_are_decided_again(broker: OwnBrok
     assert f"purchase-results 0: {number_of(damaged.records, 'damaged record')}, which the chain passes over." in (
         " ".join(audit.stdout.split())
     )
+
+
+async def damaged_commands(broker: OwnBroker, office: Office, ids: list[str]) -> StoredBatch:
+    """Damage two batches of partition 0's commands, one decided and one that waits; returns the latter.
+
+    Of each event seven commands were decided, and fifteen wait.
+    """
+    worker = office.start()
+    await office.ready(worker)
+    await office.send(creations(ids, 100))
+    await sell_in_rounds(office, ids, 2)
+    assert await worker.stop() == ExitStatus.OK
+    for number in range(5):
+        await office.send(orders(ids, f"waiting-{number}"))
+    await broker.kafka.stop()
+    flip_byte(broker.segment(office.requests, 0), 1)
+    damaged = flip_byte(broker.segment(office.requests, 0), -2)
+    await broker.kafka.launch()
+    return damaged
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_commands_that_the_disk_has_damaged_stop_their_partition_alone_until_the_loss_is_accepted(
+    broker: OwnBroker, suffering: Office
+) -> None:
+    ids = an_event_of_each_partition(suffering)
+    damaged = await damaged_commands(broker, suffering, ids)
+    last = damaged.first_offset + damaged.records - 1
+    refusing = suffering.start()
+    await until(lambda: 0 in reasons(refusing), 60, "the partition to be refused")
+    await suffering.send(orders(ids, "late"))
+    for number in range(1, suffering.settings.partitions):
+        await until_sold(suffering, number, 7 + 15 + 3)
+    await until_sold(suffering, 0, damaged.first_offset)
+    assert len((await facts(suffering))[0]) == damaged.first_offset
+    assert health(refusing)["partitions"] == {"ready": [1, 2, 3, 4, 5], "refused": [0]}
+    assert await refusing.stop() == ExitStatus.OK
+    loss = f"0:{damaged.first_offset}-{last}"
+    assert reasons(refusing)[0].endswith(f"are damaged; to go on without them, set BOXOFFICE_ACCEPT_LOSS={loss}.")
+    accepting = suffering.start(BOXOFFICE_ACCEPT_LOSS=loss)
+    await suffering.ready(accepting)
+    await until_sold(suffering, 0, 7 + 15 + 3 - damaged.records)
+    audit = await asyncio.to_thread(suffering.boxoffice, "audit", "--wait", "30")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert "damaged commands, which nobody can judge." in " ".join(audit.stdout.split())
+    # What lies behind the loss needs it no more.
+    assert await accepting.stop() == ExitStatus.OK
+    after = suffering.start()
+    await suffering.ready(after)
+    await suffering.send(orders(ids, "last"))
+    await until_sold(suffering, 0, 7 + 15 + 3 + 3 - damaged.records)
+    assert not reasons(after)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_documents_and_statistics_pass_over_facts_that_the_disk_has_damaged(
+    broker: OwnBroker, suffering: Office
+) -> None:
+    ids = an_event_of_each_partition(suffering)
+    worker = suffering.start()
+    await suffering.ready(worker)
+    await suffering.send(creations(ids, 100))
+    await sell_in_rounds(suffering, ids, 6)
+    assert await worker.stop() == ExitStatus.OK
+    await broker.kafka.stop()
+    flip_byte(broker.segment(suffering.ledger, 0), 3)
+    await broker.kafka.launch()
+    stats, documents = suffering.start("stats"), suffering.start("documents")
+    await until(lambda: PASSED in stats.log_text() and PASSED in documents.log_text(), 60, "both to pass over it")
+    again = suffering.start()
+    await suffering.ready(again)
+    await suffering.send(orders(ids, "late"))
+    audit = await asyncio.to_thread(suffering.boxoffice, "audit", "--wait", "60")
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    assert (again.ended(), stats.ended(), documents.ended()) == (None, None, None)
 
 
 async def started_sale(office: Office) -> tuple[Process, str]:
