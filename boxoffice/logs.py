@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -58,6 +60,18 @@ def configure(settings: Settings, process: str = "", stream: TextIO | None = Non
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def close() -> None:
+    """End the log of a process that ends: where it cannot be written, that is not to be its exit status.
+
+    Python flushes both streams once more when all is over, and exits with 120 if it cannot.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+        os.dup2(nowhere, stream.fileno())
 
 
 def _set_level(level: int, *names: str) -> None:

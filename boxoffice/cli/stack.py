@@ -44,13 +44,15 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     from importlib import import_module
 
     from boxoffice import failpoints
-    from boxoffice.logs import configure
+    from boxoffice.logs import close, configure
     from boxoffice.settings import load_settings
 
     settings = load_settings()
     configure(settings, process)
     failpoints.arm(settings.failpoints)
-    raise typer.Exit(import_module(f"agents.{process}").main(settings))
+    status = import_module(f"agents.{process}").main(settings)
+    close()
+    raise typer.Exit(status)
 
 
 def up(

@@ -181,7 +181,8 @@ async def test_a_broker_that_cannot_write_loses_nothing(broker: OwnBroker, suffe
 async def test_a_worker_whose_log_cannot_be_written_sells_on(suffering: Office) -> None:
     """So does one without a home folder and in a folder where nothing can be written: it needs no disk."""
     port = free_port()
-    bare = {name: value for name, value in suffering.environment.items() if name not in ("HOME", "TMPDIR")}
+    left_out = ("HOME", "TMPDIR", "PYTHONUNBUFFERED")
+    bare = {name: value for name, value in suffering.environment.items() if name not in left_out}
     in_proc = ["sh", "-c", 'cd /proc && exec "$@"', "sh", *procfile_command("purchases")]
     worker = Process(in_proc, {**bare, "BOXOFFICE_HEALTH_PORT": str(port)}, FULL)
     try:

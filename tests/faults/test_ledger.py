@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -351,8 +352,9 @@ async def test_commands_that_the_disk_has_damaged_stop_their_partition_alone_unt
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_documents_and_statistics_pass_over_facts_that_the_disk_has_damaged(
-    broker: OwnBroker, suffering: Office
+    broker: OwnBroker, suffering: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", (tmp_path / "documents").as_uri())
     ids = an_event_of_each_partition(suffering)
     worker = suffering.start()
     await suffering.ready(worker)
