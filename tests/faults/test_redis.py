@@ -239,10 +239,7 @@ async def test_sales_go_on_while_redis_cannot_serve(shared_office: SharedOffice,
             # What ran although its reply was lost, or did not run, is not taken for a wrong decision.
             assert worker.counted("boxoffice_redis_divergences_total") == 0
             assert which.loses_data or worker.counted("boxoffice_event_rebuilds_total") == 0
-        errors = [line["error"] for worker in workers for line in worker.logged(DOWN)]
-        assert any(which.error in error for error in errors)
-        # On a busy machine Redis may be too slow as well, before or after.
-        assert all(which.error in error or "TimeoutError" in error for error in errors)
+            assert [line for line in worker.logged(DOWN) if which.error not in line["error"]] == []
     await shared_office.agrees()
 
 
