@@ -64,7 +64,7 @@ def passing_over(settings: Settings) -> LookAtDamage:
     async def look_at_damage(positions: dict[TP, int]) -> dict[TP, Obstacle]:
         found = await find_damage(settings, positions)
         for tp, damage in found.items():
-            tell_passed_over(tp.partition)(damage.first, damage.last)
+            _tell_passed_over(tp.partition, damage.first, damage.last)
         return {tp: Obstacle(damage.before, damage.last + 1) for tp, damage in found.items()}
 
     return look_at_damage

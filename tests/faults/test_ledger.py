@@ -50,6 +50,15 @@ async def sell_in_rounds(office: Office, event_ids: list[str], rounds: int) -> N
         await office.answered()
 
 
+async def sell_and_stop(office: Office, event_ids: list[str], rounds: int) -> None:
+    """Create the events, and sell in rounds with a worker that ends in order."""
+    worker = office.start()
+    await office.ready(worker)
+    await office.send(creations(event_ids, 100))
+    await sell_in_rounds(office, event_ids, rounds)
+    assert await worker.stop() == ExitStatus.OK
+
+
 async def facts(office: Office) -> list[list[Fact]]:
     """What the ledger says of decisions, by partition; ``decided_by`` is left out."""
     found: list[list[Fact]] = [[] for _ in range(office.settings.partitions)]
@@ -241,11 +250,7 @@ async def test_commands_of_a_lost_tail_that_have_expired_are_refused_until_the_l
     broker: OwnBroker, suffering: Office
 ) -> None:
     loser, other, *_ = an_event_of_each_partition(suffering)
-    worker = suffering.start()
-    await suffering.ready(worker)
-    await suffering.send(creations([loser, other], 100))
-    await sell_in_rounds(suffering, [loser, other], 5)
-    assert await worker.stop() == ExitStatus.OK
+    await sell_and_stop(suffering, [loser, other], 5)
     broker.kafka.kill()
     end = cut_tail(broker.segment(suffering.ledger, 0), 2)
     await broker.kafka.launch()
@@ -265,19 +270,21 @@ async def test_commands_of_a_lost_tail_that_have_expired_are_refused_until_the_l
     assert [fact["request_id"] for fact in (await facts(suffering))[0][-3:]] == ["late-0", "late-1", "late-2"]
 
 
+async def damaged_facts(broker: OwnBroker, office: Office, ids: list[str]) -> StoredBatch:
+    """Sell six rounds, and damage a batch of partition 0's facts."""
+    await sell_and_stop(office, ids, 6)
+    # A broker that ended in order does not look at its files when it begins.
+    await broker.kafka.stop()
+    damaged = flip_byte(broker.segment(office.ledger, 0), 3)
+    await broker.kafka.launch()
+    return damaged
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_facts_that_the_disk_has_damaged_are_decided_again(broker: OwnBroker, suffering: Office) -> None:
     ids = an_event_of_each_partition(suffering)
-    worker = suffering.start()
-    await suffering.ready(worker)
-    await suffering.send(creations(ids, 100))
-    await sell_in_rounds(suffering, ids, 6)
-    assert await worker.stop() == ExitStatus.OK
-    # A broker that ended in order does not look at its files when it begins.
-    await broker.kafka.stop()
-    damaged = flip_byte(broker.segment(suffering.ledger, 0), 3)
-    await broker.kafka.launch()
+    damaged = await damaged_facts(broker, suffering, ids)
     again = suffering.start()
     await suffering.ready(again)
     await suffering.send(orders(ids, "late"))
@@ -301,11 +308,7 @@ async def damaged_commands(broker: OwnBroker, office: Office, ids: list[str]) ->
 
     Of each event seven commands were decided, and fifteen wait.
     """
-    worker = office.start()
-    await office.ready(worker)
-    await office.send(creations(ids, 100))
-    await sell_in_rounds(office, ids, 2)
-    assert await worker.stop() == ExitStatus.OK
+    await sell_and_stop(office, ids, 2)
     for number in range(5):
         await office.send(orders(ids, f"waiting-{number}"))
     await broker.kafka.stop()
@@ -356,14 +359,7 @@ async def test_documents_and_statistics_pass_over_facts_that_the_disk_has_damage
 ) -> None:
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", (tmp_path / "documents").as_uri())
     ids = an_event_of_each_partition(suffering)
-    worker = suffering.start()
-    await suffering.ready(worker)
-    await suffering.send(creations(ids, 100))
-    await sell_in_rounds(suffering, ids, 6)
-    assert await worker.stop() == ExitStatus.OK
-    await broker.kafka.stop()
-    flip_byte(broker.segment(suffering.ledger, 0), 3)
-    await broker.kafka.launch()
+    await damaged_facts(broker, suffering, ids)
     stats, documents = suffering.start("stats"), suffering.start("documents")
     await until(lambda: PASSED in stats.log_text() and PASSED in documents.log_text(), 60, "both to pass over it")
     again = suffering.start()
