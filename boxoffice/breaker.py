@@ -13,6 +13,7 @@ from redis.exceptions import (
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -51,8 +52,12 @@ def is_server_error(error: BaseException) -> bool:
     """Whether an error says that the server cannot serve, not that one event's keys are wrong."""
     if isinstance(error, _SERVER_ERRORS):
         return True
-    message = str(error).removeprefix("-")
-    return isinstance(error, RedisError) and message.partition(" ")[0] in _SERVER_ERROR_CODES
+    return isinstance(error, RedisError) and _code(error) in _SERVER_ERROR_CODES
+
+
+def _code(error: RedisError) -> str:
+    """With which a reply begins that is an error, ``BUSY`` say."""
+    return str(error).removeprefix("-").partition(" ")[0]
 
 
 class Breaker:
@@ -85,9 +90,9 @@ class Breaker:
 
     def failed(self, error: BaseException) -> None:
         """Redis did not serve: leave it alone, and probe. ``reason`` says why, until it serves again."""
-        if not isinstance(error, DrillError):
-            metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         self.reason = _reason(error)
+        if not isinstance(error, DrillError):
+            metrics.REDIS_ERRORS.labels(self.reason).inc()
         if self._probing is None:
             if asyncio.get_running_loop().time() - self._closed_at_s > self._longest_delay_s:
                 self._delay_s = self._first_delay_s
@@ -123,4 +128,9 @@ class Breaker:
 
 
 def _reason(error: BaseException) -> str:
-    return "drill" if isinstance(error, DrillError) else type(error).__name__
+    """``drill``, the error's class, or Redis' own code where the client has no class for it."""
+    if isinstance(error, DrillError):
+        return "drill"
+    if type(error) is ResponseError and is_server_error(error):
+        return _code(error)
+    return type(error).__name__

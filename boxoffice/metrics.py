@@ -61,7 +61,10 @@ REDIS_DURATION: Final = Histogram(
     registry=PURCHASES,
 )
 REDIS_ERRORS: Final = Counter(
-    "boxoffice_redis_errors", "Calls that Redis did not serve, by the error's class.", ["error"], registry=PURCHASES
+    "boxoffice_redis_errors",
+    "Calls that Redis did not serve, by the error's class or code.",
+    ["error"],
+    registry=PURCHASES,
 )
 FALLBACK_ACTIVE: Final = Gauge(
     "boxoffice_fallback_active",

@@ -65,12 +65,15 @@ class SharedOffice:
         """Wait until Redis serves every worker and has all facts."""
         await until(lambda: all(map(is_in_step, self.workers)), IN_STEP_DEADLINE_S, "all copies to be in step")
 
-    async def fallback(self, *, active: bool) -> None:
-        """Wait until every worker decides without Redis, or with it."""
+    async def fallback(self, *, active: bool, reason: str | None = None) -> None:
+        """Wait until every worker decides without Redis, for this ``reason`` if any is given, or with it."""
+
+        def is_so(worker: Process) -> bool:
+            told = health(worker)["fallback"]
+            return told["active"] is active and reason in (None, told["reason"])
+
         await until(
-            lambda: all(health(worker)["fallback"]["active"] is active for worker in self.workers),
-            IN_STEP_DEADLINE_S,
-            f"the fallback to be {active}",
+            lambda: all(map(is_so, self.workers)), IN_STEP_DEADLINE_S, f"the fallback to be {active}, for {reason}"
         )
 
     def observed(self) -> list[Observed]:
