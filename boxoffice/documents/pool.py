@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,6 +28,10 @@ _STOP_S = 1.0
 _STOP_PAUSE_S = 0.1
 _START_TRIES = 5
 _START_PAUSE_S = 0.2
+
+# The forkserver says once how a process ended. A start asks for every process that has not been asked for,
+# and who asks beside it finds the pipe empty and takes that for status 255.
+_ASKING_HOW_IT_ENDED = threading.Lock()
 
 _Answer = TypeVar("_Answer")
 
@@ -114,7 +119,8 @@ class _Slot:
         self._connection: Connection | None = None
 
     def runs(self) -> bool:
-        return self._process is not None and self._process.is_alive()
+        """Whether it waits for a ticket; its end would be all that there is to read."""
+        return self._connection is not None and not self._connection.poll()
 
     def start(self) -> None:
         """Start a process; blocks.
@@ -130,7 +136,8 @@ class _Slot:
             arguments = (theirs, drawing.drawer(), self._fonts)
             process = context.Process(target=drawing.serve, args=arguments, name="drawing", daemon=True)
             try:
-                process.start()
+                with _ASKING_HOW_IT_ENDED:
+                    process.start()
             except (OSError, EOFError):
                 # The server that processes are forked from may be killed as well; the next try starts it again.
                 ours.close()
@@ -159,14 +166,15 @@ class _Slot:
 
     def _why_ended(self) -> str:
         assert self._process is not None
-        self._process.join(_STOP_S)
-        return f"its process ended with status {self._process.exitcode}"
+        with _ASKING_HOW_IT_ENDED:
+            self._process.join(_STOP_S)
+            return f"its process ended with status {self._process.exitcode}"
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
-            with suppress(ValueError):
+            with suppress(ValueError), _ASKING_HOW_IT_ENDED:
                 self._process.join(_STOP_S)
                 self._process.close()
         self._connection = self._process = None

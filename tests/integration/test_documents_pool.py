@@ -67,6 +67,16 @@ async def test_one_that_cannot_be_drawn_fails_alone(pool: Pool, reason: str) -> 
     assert str(failed[int(SPOILT)]) == reason
 
 
+@pytest.mark.parametrize("drawer", ["crashing"], indirect=True)
+@pytest.mark.usefixtures("drawer")
+async def test_each_of_many_that_crash_at_once_says_how() -> None:
+    pool = Pool(4, timeout_s=30)
+    spoilt = [pool.draw(page(int(SPOILT))) for _ in range(200)]
+    outcomes = await asyncio.gather(*spoilt, return_exceptions=True)
+    await pool.stop()
+    assert {str(outcome) for outcome in outcomes} == {"its process ended with status 9"}
+
+
 async def test_processes_that_were_killed_while_nothing_was_drawn_cost_nothing(pool: Pool) -> None:
     await asyncio.gather(*(pool.draw(page(number)) for number in range(10)))
     for child in drawing_processes():
