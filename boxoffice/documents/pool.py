@@ -161,8 +161,10 @@ class _Slot:
         return answer
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
+        if (process := self._process) is not None:
+            # One that its thread is closing just now raises, and has ended.
+            with suppress(ValueError):
+                process.kill()
 
     def _why_ended(self) -> str:
         assert self._process is not None
