@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -13,6 +15,8 @@ from boxoffice.errors import TopicsError
 from boxoffice.kafka import admin
 from boxoffice.settings import Settings
 from topics import TOPICS, TopicDefinition, dead_letters, purchase_requests, purchase_results
+
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ async def create_topics(settings: Settings) -> list[TopicReport]:
 
     Raises:
         UnreachableError: no broker answered.
-        TopicsError: the broker refused to create one.
+        TopicsError: the broker refused to create one, or does not show it within ``kafka_request_timeout_ms``.
     """
     async with admin(settings) as client:
         before = await _describe(client, settings)
@@ -60,7 +64,7 @@ async def create_topics(settings: Settings) -> list[TopicReport]:
         created = {report.name for report in missing}
         return [
             TopicReport(report.name, report.definition, report.existing, report.differences, report.name in created)
-            for report in await _describe(client, settings)
+            for report in await _describe_all(client, settings)
         ]
 
 
@@ -132,6 +136,19 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, missing: list
     for name, code, *reason in response.topic_errors:  # type: ignore[attr-defined]  # as its schema says
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicsError(f"The broker did not create {name}: {reason[0] or for_code(code).__name__}.")
+
+
+async def _describe_all(client: AIOKafkaAdminClient, settings: Settings) -> list[TopicReport]:
+    """The controller has created a topic before a broker shows it: who came meanwhile would find it missing."""
+    deadline_s = monotonic() + settings.kafka_request_timeout_ms / 1000
+    while True:
+        reports = await _describe(client, settings)
+        hidden = [report.name for report in reports if report.existing is None]
+        if not hidden:
+            return reports
+        if monotonic() > deadline_s:
+            raise TopicsError(f"The broker does not show what was created: {', '.join(hidden)}.")
+        await asyncio.sleep(_POLL_S)
 
 
 async def _describe(client: AIOKafkaAdminClient, settings: Settings) -> list[TopicReport]:

@@ -13,6 +13,7 @@ import pytest
 from boxoffice.cli.stack import Process
 from boxoffice.errors import ExitStatus
 from boxoffice.settings import load_settings
+from boxoffice.topic_admin import create_topics, describe_topics
 from tests.office import ROOT, Office, boxoffice_path
 from tests.servers import KafkaAddress, RedisAddress
 from topics import TOPICS
@@ -44,6 +45,13 @@ def test_topics_are_created_once_and_then_left_as_they_are(office: Office) -> No
     shown = office.boxoffice("topics", "show")
     assert shown.returncode == ExitStatus.OK
     assert all(name in shown.stdout for name in _names(office))
+
+
+async def test_topics_are_there_for_everybody_as_soon_as_they_are_created(office: Office) -> None:
+    for number in range(20):
+        settings = office.settings.model_copy(update={"topic_prefix": f"{office.settings.topic_prefix}{number}-"})
+        assert [report.name for report in await create_topics(settings) if report.existing is None] == []
+        assert [report.name for report in await describe_topics(settings) if report.existing is None] == []
 
 
 def test_a_topic_with_other_settings_is_told_and_not_changed(office: Office) -> None:
