@@ -645,6 +645,9 @@ class Schedule:
                 raise ScheduleError(f"{PATIENCE_S:g} s after the last fault: {wrong}")
 
     def _what_is_wrong(self) -> str | None:
+        if not all(worker.consumer.flows for worker in self._selling()):
+            # What it owned before may look like what it will.
+            return "a worker is taking partitions over"
         owned = self._owned()
         if sorted(partition.number for partition in owned) != list(range(PARTITIONS)):
             return f"owned are {[(partition.number) for partition in owned]}"

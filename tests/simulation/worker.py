@@ -90,6 +90,11 @@ class Consumer:
         self._withheld -= self._withheld - numbers
         self._next = {number: self._random.choice((0, 3, 1_000)) for number in numbers}
 
+    @property
+    def flows(self) -> bool:
+        """Whether it delivers: what was assigned last is taken over."""
+        return self._flowing.is_set()
+
     def flow(self) -> None:
         """Deliver, also to who waits for something new."""
         self._flowing.set()
