@@ -98,9 +98,10 @@ class Copy:
     def in_step(self, redis_seq: int) -> None:
         """Redis has all that it was told of. The table may be ahead, by what is still on its way there.
 
-        Unless more was lost since Redis was asked: then the copy stays behind.
+        Unless more was lost since Redis was asked: then the copy stays behind. And unless it is being
+        rebuilt since: what is decided before the switch joins the backlog, or the switch could undo it.
         """
-        if self.lost_more:
+        if self.lost_more or self.state is CopyState.REBUILDING:
             return
         self.state = CopyState.IN_STEP
         self.redis_seq = redis_seq
@@ -136,7 +137,10 @@ class Copies:
         self._owned[owned.number] = owned
         for event_id, event in owned.ledger.inventory.events.items():
             if event_id not in self._copies:
-                self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
+                copy = self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
+                if event_id in self._healing:
+                    # Of the copy that was dropped: its switch may still bring an older state.
+                    copy.lost()
         self._check_now.set()
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch())
@@ -395,7 +399,7 @@ class Copies:
             elif copy.state is CopyState.IN_STEP and self._asked_for[event_id]:
                 done.append(event_id)
             elif copy.state is CopyState.IN_STEP:
-                # A reply that was on its way said that all is well.
+                # Its partition was given up and taken back before the rebuild was made.
                 self._lost(copy)
         return done
 

@@ -275,6 +275,20 @@ DEFECTS: Final = (
         "if not self.lost_more and self.state is not CopyState.REBUILDING:",
     ),
     Defect(
+        "a reply to what was asked before ends a rebuild",
+        "boxoffice/copies.py",
+        "if self.lost_more or self.state is CopyState.REBUILDING:",
+        "if self.lost_more:",
+        COPIES,
+    ),
+    Defect(
+        "a copy that was adopted during another's rebuild is taken for in step",
+        "boxoffice/copies.py",
+        "                if event_id in self._healing:\n",
+        "                if copy.given_up:\n",
+        COPIES,
+    ),
+    Defect(
         "Redis is believed whatever it decides",
         "boxoffice/copies.py",
         "elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):",

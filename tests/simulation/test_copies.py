@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from lua.keys import event_keys
+from lua.keys import event_keys, rebuild_key
 from tests.simulation.broker import Broker
 from tests.simulation.owner import EVENT, Owner, in_simulation
 from tests.simulation.redis_server import Health, RedisServer
@@ -14,6 +14,7 @@ from tests.unit.records import creation, purchase
 from topics import purchase_results
 
 KEYS = event_keys("", EVENT)
+DELAY_S = 0.01
 
 
 def facts(broker: Broker) -> list[dict[str, Any]]:
@@ -49,6 +50,51 @@ async def _decides_otherwise(broker: Broker, redis: RedisServer) -> None:
 
 def test_redis_is_not_believed() -> None:
     in_simulation(_decides_otherwise)
+
+
+async def _is_rebuilt_meanwhile(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    seqs: list[int] = []
+    redis.on_executed = lambda: seqs.append(int(seq_in_redis(redis)))
+    redis.network.delay_s = lambda: DELAY_S  # type: ignore[method-assign]
+    first = asyncio.create_task(owner.sell(purchase("r-1", EVENT)))
+    while seq_in_redis(redis) != b"2":
+        await asyncio.sleep(DELAY_S / 10)
+    # Its reply is on its way when an operator's rebuild begins, which replaces whatever is there.
+    redis.memory.data[rebuild_key("").encode()] = {EVENT.encode()}
+    owner.copies._rebuild_asked_for({EVENT})
+    await asyncio.gather(first, owner.sell(purchase("r-2", EVENT)))
+    await owner.in_step()
+    assert seqs == sorted(seqs)
+    assert [fact["decided_by"] for fact in facts(broker)[-2:]] == ["redis", "local"]
+    assert seq_in_redis(redis) == b"3"
+
+
+def test_a_rebuild_undoes_nothing_that_is_decided_meanwhile() -> None:
+    in_simulation(_is_rebuilt_meanwhile)
+
+
+async def _is_adopted_meanwhile(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    redis.network.delay_s = lambda: DELAY_S  # type: ignore[method-assign]
+    redis.memory.data[rebuild_key("").encode()] = {EVENT.encode()}
+    owner.copies._rebuild_asked_for({EVENT})
+    seqs: list[int] = []
+    redis.on_executed = lambda: seqs.append(int(seq_in_redis(redis)))
+    sale = asyncio.create_task(owner.sell(purchase("r-1", EVENT)))
+    await asyncio.sleep(1.5 * DELAY_S)
+    # The command comes half a delay after this, sooner than the next probe says that the rebuild is still wanted.
+    owner.copies.drop(0)
+    owner.copies.adopt(owner.selling._owned[0])
+    await sale
+    assert facts(broker)[-1]["decided_by"] == "local"
+    await owner.in_step()
+    assert seqs == sorted(seqs)
+    assert seq_in_redis(redis) == b"2"
+
+
+def test_a_rebuild_for_an_owner_of_before_undoes_nothing_either() -> None:
+    in_simulation(_is_adopted_meanwhile)
 
 
 async def _dies_before_it_is_told(broker: Broker, redis: RedisServer) -> None:

@@ -39,3 +39,11 @@ def test_a_reply_to_what_was_asked_before_a_loss_does_not_bring_a_copy_in_step()
     copy.lost()
     copy.in_step(2)
     assert (copy.state, copy.lost_more) == (CopyState.BEHIND, True)
+
+
+def test_a_reply_to_what_was_asked_before_a_rebuild_does_not_end_it() -> None:
+    copy = copy_in_step()
+    copy.state = CopyState.REBUILDING
+    copy.in_step(2)
+    copy.missed([(CREATED, 0)])
+    assert (copy.state, copy.can_decide(), len(copy.backlog)) == (CopyState.REBUILDING, False, 1)
