@@ -26,7 +26,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port nobody listens on now and which this process was not given before.
+    """A port nobody listens on now, which this process was not given before and which none of its servers will take.
 
     Between the pick and its use another program may take it: whoever binds it must be ready to pick
     again, as ``ServerProcess.launch`` is.
@@ -37,6 +37,11 @@ def free_port() -> int:
             _given.add(port)
             return port
     raise NoFreePortError(_TRIES)
+
+
+def keep_port(port: int) -> None:
+    """Never give this one: a server will listen there that does not yet."""
+    _given.add(port)
 
 
 def can_listen(port: int) -> bool:

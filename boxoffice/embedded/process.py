@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from boxoffice.embedded.errors import PortTakenError, ServerStartError
-from boxoffice.embedded.ports import HOST, can_listen, free_port
+from boxoffice.embedded.ports import HOST, can_listen, free_port, keep_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +75,8 @@ class ServerProcess(ABC):
         self.log_file = folder / f"{self.name.lower()}.log"
         self._port = port
         self._port_fixed = port is not None
+        if port is not None:
+            keep_port(port)
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start_bytes = 0
 

@@ -24,7 +24,9 @@ from boxoffice.embedded import (
     PortTakenError,
     ServerStartError,
     StackInUseError,
+    ports,
 )
+from boxoffice.embedded.errors import NoFreePortError
 
 if TYPE_CHECKING:
     from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
@@ -135,6 +137,16 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         with pytest.raises(PortTakenError, match=str(port)):
             await EmbeddedRedis(tmp_path, port).launch()
+
+
+def test_the_port_that_a_server_was_given_is_no_other_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before it has started, either: a broker picks its second port while the first is still free."""
+    only = next(port for port in range(15_000, 32_000) if port not in ports._given and ports.can_listen(port))
+    monkeypatch.setattr(ports, "_LOWEST_PORT", only)
+    monkeypatch.setattr(ports, "_first_outgoing_port", lambda: only + 1)
+    EmbeddedKafka(tmp_path, only)
+    with pytest.raises(NoFreePortError):
+        ports.free_port()
 
 
 async def test_a_server_that_cannot_start_shows_its_last_lines(tmp_path: Path) -> None:
