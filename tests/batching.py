@@ -67,7 +67,7 @@ class Batching:
         log_path = self._folder / f"worker-{len(self._workers)}.log"
         worker = Process(
             [sys.executable, "-m", "tests.batch_app"],
-            {"PATH": "", "PYTHONPATH": str(ROOT), **told.environment()},
+            {"PATH": "", "PYTHONPATH": str(ROOT), "APP_DATADIR": str(self._folder / "faust"), **told.environment()},
             log_path,
         )
         self._workers.append(worker)
