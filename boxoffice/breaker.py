@@ -105,8 +105,12 @@ class Breaker:
             self._probing = asyncio.create_task(self._probe_until_closed())
 
     async def _probe_until_closed(self) -> None:
+        loop = asyncio.get_running_loop()
+        asked_s = loop.time()
         while True:
-            await asyncio.sleep(self._delay_s)
+            # A probe that is not answered takes its timeout: the next one comes no later for it.
+            await asyncio.sleep(asked_s + self._delay_s - loop.time())
+            asked_s = loop.time()
             self._delay_s = min(self._delay_s * 2, self._longest_delay_s)
             try:
                 await self._probe()
@@ -116,7 +120,7 @@ class Breaker:
             else:
                 break
         self._probing = self.reason = None
-        self._closed_at_s = asyncio.get_running_loop().time()
+        self._closed_at_s = loop.time()
         metrics.FALLBACK_ACTIVE.set(0)
         log.warning("Redis answers again")
         self._on_closed()

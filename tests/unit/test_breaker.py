@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, loop: SimulatedLoop, answers_from_s: float) -> None:
         self.loop = loop
+        self.fails_after_s = 0.0
         self.answers_from_s = answers_from_s
         self.probed_at_s: list[float] = []
         self.closed = 0
@@ -28,6 +29,7 @@ class Server:
     async def probe(self) -> None:
         self.probed_at_s.append(round(self.loop.time(), 3))
         if self.loop.time() < self.answers_from_s:
+            await self.until(self.loop.time() + self.fails_after_s)
             raise DOWN
 
     def on_closed(self) -> None:
@@ -61,6 +63,15 @@ def test_it_stays_open_while_redis_is_down_and_probes_ever_more_rarely() -> None
     server = run(100, _fails_once)
     assert server.breaker.is_open
     assert server.probed_at_s == [0.2, 0.6, 1.4, 2.4, 3.4, 4.4]
+
+
+async def _hangs(server: Server) -> None:
+    server.fails_after_s = 0.25
+    await _fails_once(server)
+
+
+def test_probes_of_a_redis_that_hangs_come_no_more_rarely() -> None:
+    assert run(100, _hangs).probed_at_s == [0.2, 0.6, 1.4, 2.4, 3.4, 4.4]
 
 
 def test_it_closes_when_redis_answers_and_says_so_once() -> None:
