@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 INLINE_BACKLOG = 1_000
 """A backlog up to this goes in front of the next commands, in the same round trip."""
-SETTLED_AT_ONCE = 250
+SETTLED_AT_ONCE = 500
 """Facts of a longer backlog in one call: while a script runs, every other event waits for Redis."""
 CONCURRENT_HEALS = 4
 MOST_ATTEMPTS = 3
