@@ -44,6 +44,11 @@ class Process:
         """Send it a signal."""
         self._child.send_signal(number)
 
+    def freeze(self) -> None:
+        """SIGSTOP, and wait until nothing of it runs."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""
         self._child.kill()

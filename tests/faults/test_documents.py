@@ -436,8 +436,10 @@ async def test_5000_tickets_with_everything_that_can_happen(desk: Desk) -> None:
     await desk.makes(1_000)
     drawers_of(process)[-1].kill()
     aside = desk.folder.with_name("aside")
+    process.freeze()  # or it might make the folder again in between
     desk.folder.rename(aside)
     desk.folder.touch()
+    process.signal(signal.SIGCONT)
     await until(lambda: "the document store fails" in process.log_text(), 20, "the process to say that it waits")
     desk.folder.unlink()
     aside.rename(desk.folder)
