@@ -32,6 +32,7 @@ async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(of
     await office.send([*creations(ids, 100), *commands(SEED, ids, 500)])
     await office.answered()
     await until(lambda: get(worker, "/health/ready")[0] == 200, 10, "the worker to be ready")
+    await until(lambda: idle(worker), 10, "the worker to know that it is at the end")
     assert get(worker, "/health/live") == (200, '{"live": true}')
     status, text = get(worker, "/health")
     health = json.loads(text)
