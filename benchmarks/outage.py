@@ -23,7 +23,7 @@ from boxoffice.settings import Settings
 
 EVENTS_EACH: Final = 25
 WARMING_UP: Final = 4
-"""The last part of the backlog is sold by a worker that was held just before."""
+"""The last of so many equal parts of the backlog is sold by a worker that was held just before."""
 _POLL_S: Final = 0.02
 _ASK_S: Final = 0.2
 """A worker's answer about its health costs it some of what is measured."""
@@ -72,8 +72,7 @@ async def _run(bench: Bench, backlog: int) -> dict[str, float]:
             await give_backlog(sale, [worker], [*rest, *purchases(others, 4 * backlog, 2 * backlog)])
             settling = asyncio.create_task(_until(lambda: _in_step(port) == len(ids), worker))
             after, back_s = await _watch(sale, worker, 6 * backlog, go_on, at=2 * backlog)
-            await settling
-            settled_s = settling.result()
+            settled_s = await settling
             # The pace of a shared machine changes within seconds: what is on both sides is the measure.
             otherwise = (before + facts_per_second(after, settled_s, after[-1].at_s)) / 2
     return {
