@@ -13,12 +13,14 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
+from tests.office import Office
 from tests.servers import kafka_for_session, redis_for_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tests.batching import Batching
+    from tests.office import NewOffice
     from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
 pytest_plugins = ("tests.ci_skips",)
@@ -50,6 +52,28 @@ def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
         _delete_from_kafka(request.getfixturevalue("kafka"), own)
     if "redis_server" in used:
         _delete_from_redis(request.getfixturevalue("redis_server"), own)
+
+
+@pytest.fixture
+def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[NewOffice]:
+    """Topics under a prefix of their own; what the test starts is ended after it."""
+    opened: list[Office] = []
+
+    async def open_office(redis_url: str) -> Office:
+        office = Office(kafka.bootstrap_servers, redis_url, prefix, tmp_path)
+        opened.append(office)
+        await office.open()
+        return office
+
+    yield open_office
+    for office in opened:
+        office.close()
+
+
+@pytest.fixture
+async def office(new_office: NewOffice, redis_server: RedisAddress) -> Office:
+    """A box office on the shared Redis."""
+    return await new_office(redis_server.url)
 
 
 @pytest.fixture

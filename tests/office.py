@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -261,6 +261,12 @@ def boxoffice_path() -> str:
     found = str(beside) if beside.exists() else shutil.which("boxoffice")
     assert found is not None, "boxoffice is not installed"
     return found
+
+
+class NewOffice(Protocol):
+    """Opens a box office on a Redis of the test's choice."""
+
+    async def __call__(self, redis_url: str) -> Office: ...
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -1,11 +1,10 @@
-"""A box office for each test: real processes on a real broker and a Redis of its own."""
+"""Box offices that tests may harm: two workers with their Redis, and a broker, both behind a proxy."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -13,34 +12,6 @@ from tests.faults.brokers import OwnBroker, open_own_broker
 from tests.faults.shared import SharedOffice, open_shared_office
 from tests.office import Office
 from tests.servers import KafkaAddress, RedisAddress
-
-
-class NewOffice(Protocol):
-    """Opens a box office on a Redis of the test's choice."""
-
-    async def __call__(self, redis_url: str) -> Office: ...
-
-
-@pytest.fixture
-def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[NewOffice]:
-    """Topics under a prefix of their own; what the test starts is ended after it."""
-    opened: list[Office] = []
-
-    async def open_office(redis_url: str) -> Office:
-        office = Office(kafka.bootstrap_servers, redis_url, prefix, tmp_path)
-        opened.append(office)
-        await office.open()
-        return office
-
-    yield open_office
-    for office in opened:
-        office.close()
-
-
-@pytest.fixture
-async def office(new_office: NewOffice, redis_server: RedisAddress) -> Office:
-    """A box office on the shared Redis."""
-    return await new_office(redis_server.url)
 
 
 @pytest.fixture(scope="module")

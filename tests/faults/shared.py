@@ -13,7 +13,7 @@ from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
-from tests.faults.observed import Observed, health
+from tests.observed import Observed, health
 from tests.office import Office, Process, until
 from tests.proxy import Proxy
 from tests.servers import serving

@@ -31,6 +31,7 @@ async def test_a_failing_body_and_a_refused_publish_end_the_process_and_the_next
     batching.judge(died=True)
 
 
+@pytest.mark.long
 async def test_a_publish_that_times_out_ends_the_process_and_the_next_goes_on_without_loss(
     new_kafka: NewKafka, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ async def test_a_publish_that_times_out_ends_the_process_and_the_next_goes_on_wi
         batching.close()
 
 
+@pytest.mark.long
 async def test_two_and_three_workers_that_come_and_go_under_load_do_all_exactly_once(batching: Batching) -> None:
     """Overlapped, a revocation finds batches that were taken and are not acknowledged."""
     workers = []
@@ -68,6 +70,7 @@ async def test_two_and_three_workers_that_come_and_go_under_load_do_all_exactly_
     batching.judge()
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_killed_under_load_loses_nothing(batching: Batching) -> None:
     killed, other = batching.start(session_timeout_s=2), batching.start()
     async with batching.load():
@@ -80,6 +83,7 @@ async def test_a_worker_that_is_killed_under_load_loses_nothing(batching: Batchi
     batching.judge(died=True)
 
 
+@pytest.mark.long
 async def test_a_broker_that_is_killed_under_load_loses_nothing_and_the_workers_go_on(
     new_kafka: NewKafka, tmp_path: Path
 ) -> None:

@@ -17,8 +17,8 @@ from boxoffice.errors import ExitStatus
 from tests.faults.brokers import OwnBroker
 from tests.faults.groups import committed
 from tests.faults.load import Load
-from tests.faults.observed import get, health
 from tests.faults.shared import new_events
+from tests.observed import get, health
 from tests.office import Office, Process, procfile_command, until
 from tests.workload import commands, creations, order
 
@@ -67,10 +67,8 @@ async def test_workers_outlast_a_broker_that_is_gone_and_go_on_when_it_is_back(
     await suffering.agrees()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["purchases", pytest.param("documents", marks=pytest.mark.long), pytest.param("stats", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["purchases", "documents", "stats"])
 async def test_a_process_that_waits_for_its_broker_lives_and_says_so(
     broker: OwnBroker, suffering: Office, tmp_path: Path, name: str
 ) -> None:
@@ -88,6 +86,7 @@ async def test_a_process_that_waits_for_its_broker_lives_and_says_so(
     assert health(process)["waits_for"] == []
 
 
+@pytest.mark.long
 async def test_a_process_that_cannot_stop_in_order_does_not_keep_its_partitions(
     broker: OwnBroker, suffering: Office
 ) -> None:

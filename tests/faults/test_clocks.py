@@ -7,13 +7,13 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from redis import Redis
 
 from boxoffice.embedded.ports import HOST
 from boxoffice.topic_admin import create_topics
-from tests.faults.conftest import NewOffice
 from tests.faults.load import Load
-from tests.office import Office, Process, Record
+from tests.office import NewOffice, Office, Process, Record
 from tests.servers import NewRedis
 from tests.workload import event_ids
 
@@ -50,6 +50,7 @@ def decided(records: list[Record]) -> list[tuple[int, bytes | None, object, obje
     return [(one.partition, one.key, one.headers, fact) for one, fact in zip(records, facts, strict=True)]
 
 
+@pytest.mark.long
 async def test_a_worker_whose_clock_jumps_by_days_stalls_at_nothing_and_another_decides_all_of_it_alike(
     new_office: NewOffice, new_redis: NewRedis, tmp_path: Path
 ) -> None:

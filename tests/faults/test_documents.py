@@ -25,8 +25,7 @@ from boxoffice.errors import ExitStatus
 from boxoffice.settings import Settings
 from tests import paperwork
 from tests.drawers import SPOILT
-from tests.faults.conftest import NewOffice
-from tests.office import ROOT, Office, Process, until
+from tests.office import ROOT, NewOffice, Office, Process, until
 from tests.paperwork import dealt_with
 from tests.servers import NewKafka, NewRedis, RedisAddress
 from tests.unit.records import creation, purchase

@@ -1,4 +1,4 @@
-"""What operators do while sales go on: a drill, a rebuild, a look back, and audits that nobody has to ask for."""
+"""What operators do while sales go on: a drill, a rebuild, and audits that nobody has to ask for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from boxoffice.errors import ExitStatus
 from lua.keys import event_keys
 from tests.faults.load import Load
-from tests.faults.observed import get
 from tests.faults.shared import SharedOffice, new_events
+from tests.observed import get
 from tests.office import Office, Process, until
 from tests.workload import creations, order
 
@@ -89,41 +89,6 @@ async def test_all_events_are_rebuilt_into_an_empty_redis(shared_office: SharedO
     rebuilt = json.loads(done.stdout)
     assert {event_id: rebuilt[event_id]["sold"] for event_id in ids} == dict.fromkeys(ids, 1)
     await shared_office.agrees()
-
-
-async def test_a_rebuild_says_what_is_wrong_and_leaves_no_wish_behind(office: Office) -> None:
-    _, [event_id, unknown] = new_events(2)
-    worker = office.start()
-    await office.send(creations([event_id], 10))
-    await office.answered()
-    assert await worker.stop() == 0
-    assert (await boxoffice(office, "rebuild", unknown)).returncode == ExitStatus.REJECTED
-    assert (await boxoffice(office, "rebuild")).returncode == ExitStatus.USAGE
-    done = await boxoffice(office, "rebuild", event_id, "--timeout", "0.5")
-    assert done.returncode == ExitStatus.NO_ANSWER
-    assert "1 of 1 events" in done.stderr
-    told = await boxoffice(office, "fallback", "status", "--json")
-    assert told.returncode == 0
-    assert json.loads(told.stdout)["to_rebuild"] == []
-
-
-async def test_an_event_is_shown_as_it_stood(office: Office) -> None:
-    _, [event_id] = new_events(1)
-    office.start()
-    await office.send([*creations([event_id], 10), *(order(event_id, f"r-{number}") for number in range(5))])
-    await office.answered()
-    records = [record for record in await office.read(office.ledger) if record.key == event_id.encode()]
-    for sold, record in enumerate(records):
-        done = await boxoffice(office, "audit", event_id, "--at", str(record.offset), "--json")
-        view = json.loads(done.stdout)
-        assert (view["ledger"]["sold"], view["ledger"]["left"], view["offset"]) == (sold, 10 - sold, record.offset)
-    last = json.loads(records[-1].value or b"")["at"]
-    assert (
-        json.loads((await boxoffice(office, "audit", event_id, "--at", last, "--json")).stdout)["ledger"]["sold"] == 5
-    )
-    too_early = await boxoffice(office, "audit", event_id, "--at", "2020-01-01T00:00:00Z")
-    assert too_early.returncode == ExitStatus.REJECTED
-    assert (await boxoffice(office, "audit", event_id, "--at", "yesterday")).returncode == ExitStatus.USAGE
 
 
 async def test_audits_are_made_again_and_again_and_their_outcome_is_a_metric(shared_office: SharedOffice) -> None:

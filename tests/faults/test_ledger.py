@@ -18,8 +18,8 @@ from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus
 from boxoffice.topic_admin import create_topics
 from tests.faults.brokers import OwnBroker, StoredBatch, cut_tail, flip_byte, stored_batches
-from tests.faults.observed import Observed, get, health
 from tests.faults.shared import new_events
+from tests.observed import Observed, get, health
 from tests.office import POLL_S, Office, Process, until
 from tests.workload import Sent, creations, order
 
@@ -93,7 +93,7 @@ def reasons(process: Process) -> dict[int, str]:
 # Commands
 
 
-@pytest.mark.parametrize("living", [False, True], ids=["stopped", "living"])
+@pytest.mark.parametrize("living", [pytest.param(False, id="stopped", marks=long), pytest.param(True, id="living")])
 async def test_a_topic_made_anew_is_refused_where_its_commands_were_decided_and_other_partitions_go_on(
     office: Office, living: bool
 ) -> None:
@@ -399,6 +399,7 @@ async def test_what_others_write_beside_the_chain_is_noticed_and_harmless(office
     await another_goes_on(office, event_id, damaged=what == "garbage")
 
 
+@pytest.mark.long
 async def test_garbage_in_the_place_of_the_next_fact_ends_the_owner_and_the_next_one_passes_over_it(
     office: Office,
 ) -> None:

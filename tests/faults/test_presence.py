@@ -1,4 +1,4 @@
-"""What ``boxoffice stats`` says of real processes, and of the documents that they made."""
+"""What ``boxoffice stats`` says of real processes, and that it says it without Redis."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.faults.conftest import NewOffice
-from tests.office import POLL_S, Office, Process
-from tests.paperwork import dealt_with
+import pytest
+
+from tests.office import POLL_S, NewOffice, Office, Process
 from tests.servers import NewRedis
-from tests.workload import commands, creations, event_ids
 
 SEED = 20261125
 PROCESSES = ("purchases", "documents", "stats")
@@ -42,6 +41,7 @@ def running(system: dict[str, Any]) -> Counter[str]:
     return Counter(one["process"] for one in system["processes"])
 
 
+@pytest.mark.long
 async def test_stats_says_which_processes_run_and_whether_they_do_without_redis(
     new_office: NewOffice, new_redis: NewRedis, tmp_path: Path
 ) -> None:
@@ -74,20 +74,3 @@ async def test_stats_says_which_processes_run_and_whether_they_do_without_redis(
     system = await until_system(office, lambda system: len(running(system)) == 3 and not system["usingFallback"])
     assert system["redisConnected"]
     assert all(process.ended() is None for process in started.values())
-
-
-async def test_stats_counts_the_documents_that_are_there(office: Office, tmp_path: Path) -> None:
-    documents = {"BOXOFFICE_DOCUMENTS_URL": (tmp_path / "documents").as_uri()}
-    for name in PROCESSES:
-        await office.ready(office.start(name, **QUICK, **documents))
-    ids = event_ids(SEED, 3)
-    await office.send([*creations(ids, 500), *commands(SEED, ids, 1_000)])
-    await office.answered()
-    await dealt_with(office.settings)
-    pdf = told(office)["pdf"]
-    files = list((tmp_path / "documents").glob("*/*.pdf"))
-    assert len(files) > 500
-    assert pdf == {
-        "totalTickets": len(files),
-        "totalSizeMB": round(sum(file.stat().st_size for file in files) / 1_000_000, 3),
-    }

@@ -10,8 +10,7 @@ import pytest
 from boxoffice import kafka
 from boxoffice.errors import ExitStatus
 from boxoffice.topic_admin import create_topics
-from tests.faults.conftest import NewOffice
-from tests.office import Office, until
+from tests.office import NewOffice, Office, until
 from tests.servers import NewKafka, RedisAddress
 from tests.unit.records import creation, purchase
 from tests.workload import Sent, commands, creations, event_ids
@@ -54,6 +53,7 @@ async def test_topics_of_different_counts_are_refused(office: Office) -> None:
     assert "they must have the same number" in worker.log_text()
 
 
+@pytest.mark.long
 async def test_a_publish_that_passes_its_deadline_ends_the_process(
     new_kafka: NewKafka, redis_server: RedisAddress, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -76,6 +76,7 @@ async def test_a_publish_that_passes_its_deadline_ends_the_process(
         office.close()
 
 
+@pytest.mark.long
 async def test_a_foreign_record_in_the_ledger_ends_the_owner_which_begins_again_from_the_chain(office: Office) -> None:
     [event_id] = event_ids(SEED + 4, 1)
     home = kafka.home_partition(event_id, office.settings.partitions)

@@ -19,8 +19,8 @@ from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.errors import ExitStatus
 from lua.keys import EventKeys, event_keys
 from tests.faults.load import Load, returned_to_redis, shares
-from tests.faults.observed import Observed
 from tests.faults.shared import SharedOffice, new_events
+from tests.observed import Observed
 from tests.office import until
 from tests.servers import NewRedis
 from tests.workload import creations, order

@@ -11,9 +11,8 @@ import pytest
 from confluent_kafka import Producer
 
 from boxoffice import kafka
-from tests.faults.conftest import NewOffice
 from tests.faults.groups import delete_group, reset_group
-from tests.office import Office
+from tests.office import NewOffice, Office
 from tests.servers import NewRedis, kill_and_pause
 from tests.workload import Sent, commands, creations, event_ids
 
@@ -68,6 +67,7 @@ async def test_commands_from_librdkafka_as_it_is_are_forwarded_home(office: Offi
     assert verdict.summary["forwarded"] > 1_000
 
 
+@pytest.mark.long
 async def test_two_workers_one_joining_and_one_leaving(office: Office) -> None:
     records = workload(SEED + 1, 20_000)
     first = office.start()
@@ -83,6 +83,7 @@ async def test_two_workers_one_joining_and_one_leaving(office: Office) -> None:
     assert await second.stop() == 0
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_killed_and_started_again(office: Office) -> None:
     records = workload(SEED + 2, 20_000)
     workers = [office.start(), office.start()]
@@ -98,6 +99,7 @@ async def test_a_worker_that_is_killed_and_started_again(office: Office) -> None
     await office.agrees()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_twenty_starts_on_a_backlog_of_5000(office: Office) -> None:
     for start in range(20):
@@ -121,6 +123,7 @@ async def test_a_backlog_larger_than_the_buffer_is_sold_whole(office: Office) ->
     assert worker.ended() is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["end", "beginning", "deleted"])
 async def test_offsets_that_were_reset_change_nothing(office: Office, where: str) -> None:
     records = workload(SEED + 3, 10_000)
@@ -135,6 +138,7 @@ async def test_offsets_that_were_reset_change_nothing(office: Office, where: str
     await office.agrees()
 
 
+@pytest.mark.long
 async def test_redis_killed_emptied_and_hung_under_load(new_office: NewOffice, new_redis: NewRedis) -> None:
     redis = await new_redis()
     office = await new_office(redis.url)

@@ -17,9 +17,8 @@ from boxoffice.statistics.figures import Figures, totals_of_events
 from boxoffice.statistics.reading import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from models.ledger import Ledger
-from tests.faults.conftest import NewOffice
 from tests.faults.test_selling import send_slowly, workload
-from tests.office import POLL_S, Office, Process
+from tests.office import POLL_S, NewOffice, Office, Process
 from tests.servers import NewRedis, kill_and_pause
 from tests.unit.test_statistics import figures_by_the_rules
 from topics import stats_changelog

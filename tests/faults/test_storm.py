@@ -12,11 +12,10 @@ from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
-from tests.faults.conftest import NewOffice
 from tests.faults.load import Load, longest_gap_s, shares
 from tests.faults.repeats import differing_repeats
 from tests.faults.shared import new_events
-from tests.office import Office, Process
+from tests.office import NewOffice, Office, Process
 from tests.servers import NewRedis
 
 EVENTS = 20

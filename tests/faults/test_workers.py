@@ -18,12 +18,11 @@ from boxoffice.embedded.kafka import Detour
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.errors import ExitStatus
 from boxoffice.failpoints import Failpoint
-from tests.faults.conftest import NewOffice
 from tests.faults.load import Load
-from tests.faults.observed import Observed
 from tests.faults.repeats import differing_repeats
 from tests.faults.shared import is_in_step
-from tests.office import Office, Process, until
+from tests.observed import Observed
+from tests.office import NewOffice, Office, Process, until
 from tests.proxy import Proxy
 from tests.servers import NewKafka, NewRedis, RedisAddress
 from tests.workload import Sent, creations, order
@@ -112,6 +111,7 @@ async def test_a_worker_that_dies_at_any_point_leaves_nothing_undone_or_done_twi
     await office.agrees()
 
 
+@pytest.mark.long
 async def test_a_worker_that_dies_with_half_of_a_batch_in_the_ledger_has_the_rest_decided_again(office: Office) -> None:
     """One partition's facts are all acknowledged, of the other's the first record batch of three."""
     hot, cold, *_ = event_at_each_home(office)

@@ -12,7 +12,6 @@ import pytest
 
 from boxoffice.errors import ExitStatus
 from tests import paperwork
-from tests.faults.conftest import new_office, office  # noqa: F401  # fixtures
 from tests.office import Office
 from tests.paperwork import dealt_with
 from tests.unit.records import creation, purchase
@@ -21,7 +20,7 @@ from tests.workload import Sent, event_ids
 SEED = 20261125
 
 
-async def _sell(office: Office, *commands: Mapping[str, object]) -> None:  # noqa: F811
+async def _sell(office: Office, *commands: Mapping[str, object]) -> None:
     selling = office.start(BOXOFFICE_HEALTH_PORT="0")
     await office.ready(selling)
     await office.send([Sent(str(one["event_id"]).encode(), json.dumps(one).encode()) for one in commands])
@@ -29,11 +28,7 @@ async def _sell(office: Office, *commands: Mapping[str, object]) -> None:  # noq
     assert await selling.stop() == 0
 
 
-async def test_a_ticket_is_fetched_by_its_name(
-    office: Office,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "documents"
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", folder.as_uri())
     monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")
@@ -78,12 +73,7 @@ async def test_a_ticket_is_fetched_by_its_name(
     ],
 )
 def test_a_ticket_without_a_document_is_one_sentence_and_a_status(
-    office: Office,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    status: ExitStatus,
-    sentence: str,
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, status: ExitStatus, sentence: str
 ) -> None:
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", (tmp_path / "documents").as_uri())
     done = office.boxoffice("ticket", name)
@@ -94,9 +84,7 @@ def test_a_ticket_without_a_document_is_one_sentence_and_a_status(
 
 
 def test_a_store_that_is_unreachable_is_one_sentence_and_a_status(
-    office: Office,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "documents").touch()
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", (tmp_path / "documents").as_uri())

@@ -24,7 +24,6 @@ from boxoffice.documents.errors import StoreError
 from boxoffice.documents.store import DocumentStore
 from boxoffice.settings import Settings, load_settings
 from models.documents import read_announcement
-from tests.faults.conftest import new_office, office  # noqa: F401  # fixtures
 from tests.office import Office
 from tests.paperwork import dealt_with
 from tests.unit.records import creation, purchase
@@ -208,10 +207,7 @@ async def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path: Path, monke
 
 
 async def test_the_process_keeps_its_documents_in_a_bucket(
-    office: Office,  # noqa: F811
-    bucket: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    office: Office, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", f"s3://{bucket}/tickets")
     monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")

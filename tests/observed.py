@@ -32,6 +32,12 @@ def health(process: Process) -> dict[str, Any]:
     return told
 
 
+def idle(process: Process) -> bool:
+    """Whether it knows its lag, and has none."""
+    lag = health(process)["lag"]
+    return bool(lag) and set(lag.values()) == {0}
+
+
 class Observed:
     """What a process logs and counts from now on."""
 
