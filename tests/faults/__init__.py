@@ -4,6 +4,6 @@ What stands here kills, pauses, cuts off, fills up or empties a server or a work
 then compares the ledger, Redis and the answers with what must be. A test that breaks a server breaks one of
 its own, never the shared one.
 
-`make test` has five minutes for what stands here and for the simulation: one scenario of each kind, or the shortest
-of its forms. All others are marked `long`, and run by `make faults`.
+`make test` has five minutes for what stands here and for the simulation, and runs a part that represents it. All
+others are marked `long`, and run by `make faults`.
 """
