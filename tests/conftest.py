@@ -13,14 +13,13 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
-from tests.office import Office
 from tests.servers import kafka_for_session, redis_for_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tests.batching import Batching
-    from tests.office import NewOffice
+    from tests.office import NewOffice, Office
     from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
 pytest_plugins = ("tests.ci_skips",)
@@ -57,6 +56,9 @@ def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[NewOffice]:
     """Topics under a prefix of their own; what the test starts is ended after it."""
+    # It takes its time to import, and most tests do without.
+    from tests.office import Office
+
     opened: list[Office] = []
 
     async def open_office(redis_url: str) -> Office:

@@ -26,10 +26,15 @@ def get(process: Process, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+def health_and_status(process: Process) -> tuple[int, dict[str, Any]]:
+    """The status of the answer, and what it says of itself."""
+    status, text = get(process, "/health")
+    return status, json.loads(text)
+
+
 def health(process: Process) -> dict[str, Any]:
     """What it says of itself."""
-    told: dict[str, Any] = json.loads(get(process, "/health")[1])
-    return told
+    return health_and_status(process)[1]
 
 
 def idle(process: Process) -> bool:

@@ -28,6 +28,8 @@ from topics.purchase_results import READ_HEADER
 
 ROOT = Path(__file__).parents[1]
 POLL_S = 0.1
+PROCESSES = ("purchases", "documents", "stats")
+"""What a whole box office consists of, by the names in the Procfile."""
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -158,6 +160,10 @@ class Office:
             check=False,
         )
 
+    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line while what the test has under way goes on."""
+        return await asyncio.to_thread(self.boxoffice, *arguments)
+
     async def send(self, records: Iterable[Sent]) -> None:
         """Publish as aiokafka does by default: murmur2 of the key, any partition without one."""
         async with kafka.producer(self.settings, linger_ms=2) as producer:
@@ -184,9 +190,7 @@ class Office:
 
     async def agrees(self, deadline_s: int = 30) -> dict[str, Any]:
         """The independent checker and the audit find nothing wrong; returns the checker's figures."""
-        audit, verdict = await asyncio.gather(
-            asyncio.to_thread(self.boxoffice, "audit", "--wait", str(deadline_s)), self.verdict()
-        )
+        audit, verdict = await asyncio.gather(self.run("audit", "--wait", str(deadline_s)), self.verdict())
         assert verdict.problems == [], verdict.problems
         assert audit.returncode == 0, audit.stdout + audit.stderr
         return verdict.summary
@@ -238,6 +242,12 @@ class Office:
         return "\n".join(f"{p.log_path.name}: {p.log_text()[-1500:]}" for p in self._processes)
 
 
+class NewOffice(Protocol):
+    """Opens a box office on a Redis of the test's choice."""
+
+    async def __call__(self, redis_url: str) -> Office: ...
+
+
 def _for_checker(record: Record) -> CheckedRecord:
     return CheckedRecord(
         record.partition, record.offset, record.key, record.value, tuple(record.headers), record.timestamp
@@ -261,12 +271,6 @@ def boxoffice_path() -> str:
     found = str(beside) if beside.exists() else shutil.which("boxoffice")
     assert found is not None, "boxoffice is not installed"
     return found
-
-
-class NewOffice(Protocol):
-    """Opens a box office on a Redis of the test's choice."""
-
-    async def __call__(self, redis_url: str) -> Office: ...
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -18,8 +18,8 @@ from tests.faults.brokers import OwnBroker
 from tests.faults.groups import committed
 from tests.faults.load import Load
 from tests.faults.shared import new_events
-from tests.observed import get, health
-from tests.office import Office, Process, procfile_command, until
+from tests.observed import get, health, health_and_status
+from tests.office import PROCESSES, Office, Process, procfile_command, until
 from tests.workload import commands, creations, order
 
 SHORT_S, LONG_S = 5.0, 30.0
@@ -68,7 +68,7 @@ async def test_workers_outlast_a_broker_that_is_gone_and_go_on_when_it_is_back(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["purchases", "documents", "stats"])
+@pytest.mark.parametrize("name", PROCESSES)
 async def test_a_process_that_waits_for_its_broker_lives_and_says_so(
     broker: OwnBroker, suffering: Office, tmp_path: Path, name: str
 ) -> None:
@@ -78,8 +78,8 @@ async def test_a_process_that_waits_for_its_broker_lives_and_says_so(
     assert get(process, "/health/live")[0] == 200
     assert get(process, "/health/ready")[0] == 503
     assert get(process, "/metrics")[0] == 200
-    status, _ = get(process, "/health")
-    assert (status, [one["server"] for one in health(process)["waits_for"]]) == (503, ["Kafka"])
+    status, told = health_and_status(process)
+    assert (status, [one["server"] for one in told["waits_for"]]) == (503, ["Kafka"])
     await broker.kafka.launch()
     await suffering.ready(process)
     await until(lambda: health(process)["status"] == "ok", 30, "it to be well")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
-from subprocess import CompletedProcess
 from typing import Any
 
 from boxoffice.errors import ExitStatus
@@ -21,10 +19,6 @@ BEYOND = str(10**9)
 DEADLINE_S = 60
 
 
-async def boxoffice(office: Office, *arguments: str) -> CompletedProcess[str]:
-    return await asyncio.to_thread(office.boxoffice, *arguments)
-
-
 async def test_a_drill_outlives_a_worker_and_ends_when_it_is_told_to(shared_office: SharedOffice) -> None:
     seed, ids = new_events(4)
     office = shared_office.office
@@ -32,7 +26,7 @@ async def test_a_drill_outlives_a_worker_and_ends_when_it_is_told_to(shared_offi
     async with Load(office, ids, seed) as load:
         await load.each_decided_by_redis()
         [seen, _] = shared_office.observed()
-        assert (await boxoffice(office, "fallback", "drill", "on", "--for", "600")).returncode == 0
+        assert (await office.run("fallback", "drill", "on", "--for", "600")).returncode == 0
         await shared_office.fallback(active=True)
         await load.decided(200, by="local")
         victim.kill()
@@ -42,7 +36,7 @@ async def test_a_drill_outlives_a_worker_and_ends_when_it_is_told_to(shared_offi
         told = await status_of_drill(office)
         assert {worker["fallback_reason"] for worker in told["workers"] if worker["using_fallback"]} == {"drill"}
         assert 0 < told["drill_ends_in_s"] <= 600
-        assert (await boxoffice(office, "fallback", "drill", "off")).returncode == 0
+        assert (await office.run("fallback", "drill", "off")).returncode == 0
         await load.each_decided_by_redis()
     assert [line["level"] for line in seen.logged(DRILL)] == ["warning"]
     assert survivor.ended() is None
@@ -53,7 +47,7 @@ async def test_a_drill_outlives_a_worker_and_ends_when_it_is_told_to(shared_offi
 async def status_of_drill(office: Office) -> dict[str, Any]:
     """What ``fallback status`` says once both workers have said that they decide locally."""
     while True:
-        done = await boxoffice(office, "fallback", "status", "--json")
+        done = await office.run("fallback", "status", "--json")
         assert done.returncode == ExitStatus.DIFFERS, done.stdout + done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
         if sum(worker["using_fallback"] for worker in told["workers"]) >= 2:
@@ -70,8 +64,8 @@ async def test_a_rebuild_replaces_what_no_worker_may_while_sales_go_on(shared_of
         shared_office.ask("HSET", keys.meta, "seq", BEYOND, "fence", BEYOND)
         await load.decided(200)
         assert shared_office.ask("HGET", keys.meta, "fence") == BEYOND
-        assert (await boxoffice(office, "audit", ids[0], "--wait", "1")).returncode == ExitStatus.DIFFERS
-        done = await boxoffice(office, "rebuild", ids[0], ids[1])
+        assert (await office.run("audit", ids[0], "--wait", "1")).returncode == ExitStatus.DIFFERS
+        done = await office.run("rebuild", ids[0], ids[1])
         assert done.returncode == 0, done.stdout + done.stderr
         await load.each_decided_by_redis()
     await shared_office.in_step()
@@ -84,7 +78,7 @@ async def test_all_events_are_rebuilt_into_an_empty_redis(shared_office: SharedO
     await office.send([*creations(ids, 50), *(order(event_id, f"r-{seed}") for event_id in ids)])
     await office.answered()
     shared_office.ask("FLUSHALL")
-    done = await boxoffice(office, "rebuild", "--all", "--json")
+    done = await office.run("rebuild", "--all", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     rebuilt = json.loads(done.stdout)
     assert {event_id: rebuilt[event_id]["sold"] for event_id in ids} == dict.fromkeys(ids, 1)
@@ -105,7 +99,7 @@ async def test_audits_are_made_again_and_again_and_their_outcome_is_a_metric(sha
     often = office.start_command("audit", "--every", "1", "--wait", "1")
     await until(lambda: audits(often, "differs") >= 2, DEADLINE_S, "two audits that find a difference")
     assert "boxoffice_audit_differences 1.0" in get(often, "/metrics")[1]
-    assert (await boxoffice(office, "rebuild", event_id)).returncode == 0
+    assert (await office.run("rebuild", event_id)).returncode == 0
     await until(lambda: audits(often, "agrees") >= 1, DEADLINE_S, "an audit that finds none")
     often.signal(signal.SIGTERM)
     assert await often.end() == 0

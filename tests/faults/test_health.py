@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import pytest
 
-from tests.observed import get, idle
+from tests.observed import get, health, health_and_status, idle
 from tests.office import POLL_S, ROOT, NewOffice, Office, Process, until
 from tests.servers import NewKafka, NewRedis, RedisAddress
 from tests.workload import commands, creations, event_ids
@@ -51,13 +49,8 @@ async def sell(office: Office, seed: int) -> None:
     await office.answered()
 
 
-def health(process: Process) -> tuple[int, dict[str, Any]]:
-    status, text = get(process, "/health")
-    return status, json.loads(text)
-
-
 def waits_for_long(process: Process) -> bool:
-    return any(one["for_s"] > 3 * STUCK_AFTER_S for one in health(process)[1]["waits_for"])
+    return any(one["for_s"] > 3 * STUCK_AFTER_S for one in health(process)["waits_for"])
 
 
 async def test_a_process_that_waits_for_an_outside_server_lives_and_says_what_it_waits_for(
@@ -72,7 +65,7 @@ async def test_a_process_that_waits_for_an_outside_server_lives_and_says_what_it
     await until(lambda: waits_for_long(process), 30, "the store to be waited for")
     assert get(process, "/health/live")[0] == 200
     assert get(process, "/health/ready")[0] == 200
-    status, told = health(process)
+    status, told = health_and_status(process)
     assert (status, told["status"], [one["server"] for one in told["waits_for"]]) == (
         503,
         "unwell",
@@ -87,7 +80,7 @@ async def test_a_process_that_waits_for_an_outside_server_lives_and_says_what_it
         assert get(process, "/health/live")[0] == 200
         assert monotonic() < deadline_s, process.log_text()[-1_000:]
         await asyncio.sleep(POLL_S)
-    status, told = health(process)
+    status, told = health_and_status(process)
     assert (status, told["status"], told["waits_for"]) == (200, "ok", [])
 
 
@@ -101,15 +94,15 @@ async def test_a_process_that_is_cut_off_from_kafka_says_so_and_lives(
     process = office.start()
     try:
         await office.ready(process)
-        await until(lambda: health(process)[0] == 200, 10, "the process to be well")
+        await until(lambda: get(process, "/health")[0] == 200, 10, "the process to be well")
         kafka.kill()
         await until(lambda: waits_for_long(process), 30, "Kafka to be waited for")
-        status, told = health(process)
+        status, told = health_and_status(process)
         assert (status, [one["server"] for one in told["waits_for"]]) == (503, ["Kafka"])
         assert get(process, "/health/live")[0] == 200
         await kafka.launch()
-        await until(lambda: health(process)[0] == 200, 60, "the process to be well again")
-        assert health(process)[1]["waits_for"] == []
+        await until(lambda: get(process, "/health")[0] == 200, 60, "the process to be well again")
+        assert health(process)["waits_for"] == []
     finally:
         office.close()
 
@@ -120,6 +113,6 @@ async def test_a_process_that_does_not_get_on_by_itself_is_not_alive(office: Off
     await office.ready(process)
     await sell(office, SEED + 4)
     await until(lambda: get(process, "/health/live")[0] == 503, 30, "the process to be found stuck")
-    status, told = health(process)
+    status, told = health_and_status(process)
     assert (status, told["status"], told["waits_for"]) == (503, "unwell", [])
     assert get(process, "/health/ready")[0] == 200

@@ -296,7 +296,7 @@ async def test_facts_that_the_disk_has_damaged_are_decided_again(broker: OwnBrok
     await suffering.ready(third)
     await suffering.send(orders(ids, "last"))
     await until(lambda: health(third)["lag"].get("0") == 0, 60, "more to be decided")
-    audit = await asyncio.to_thread(suffering.boxoffice, "audit", "--wait", "30")
+    audit = await suffering.run("audit", "--wait", "30")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     assert f"purchase-results 0: {number_of(damaged.records, 'damaged record')}, which the chain passes over." in (
         " ".join(audit.stdout.split())
@@ -340,7 +340,7 @@ async def test_commands_that_the_disk_has_damaged_stop_their_partition_alone_unt
     accepting = suffering.start(BOXOFFICE_ACCEPT_LOSS=loss)
     await suffering.ready(accepting)
     await until_sold(suffering, 0, 7 + 15 + 3 - damaged.records)
-    audit = await asyncio.to_thread(suffering.boxoffice, "audit", "--wait", "30")
+    audit = await suffering.run("audit", "--wait", "30")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     assert "damaged commands, which nobody can judge." in " ".join(audit.stdout.split())
     # What lies behind the loss needs it no more.
@@ -365,7 +365,7 @@ async def test_documents_and_statistics_pass_over_facts_that_the_disk_has_damage
     again = suffering.start()
     await suffering.ready(again)
     await suffering.send(orders(ids, "late"))
-    audit = await asyncio.to_thread(suffering.boxoffice, "audit", "--wait", "60")
+    audit = await suffering.run("audit", "--wait", "60")
     assert audit.returncode == 0, audit.stdout + audit.stderr
     assert (again.ended(), stats.ended(), documents.ended()) == (None, None, None)
 

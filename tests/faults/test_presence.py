@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.office import POLL_S, NewOffice, Office, Process
+from tests.office import POLL_S, PROCESSES, NewOffice, Office, Process
 from tests.servers import NewRedis
 
 SEED = 20261125
-PROCESSES = ("purchases", "documents", "stats")
 QUICK = {"BOXOFFICE_PRESENCE_INTERVAL_S": "0.5", "BOXOFFICE_HEALTH_PORT": "0"}
 
 

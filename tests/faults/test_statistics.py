@@ -300,7 +300,7 @@ async def test_redis_killed_and_emptied_gets_its_figures_back(new_office: NewOff
     await office.send(workload(SEED + 601, 1_000))
     await office.answered()
     await exact(office, in_redis=False)
-    shown = json.loads((await asyncio.to_thread(office.boxoffice, "stats", "--json")).stdout)
+    shown = json.loads((await office.run("stats", "--json")).stdout)
     assert shown["system"]["redisConnected"] is False
     assert shown["global"]["totalSold"] == sum(figures["sold"] for figures in (await folded(office)).values())
     assert await stats.stop() == 0

@@ -29,7 +29,7 @@ from models.facts import Fact, read_fact
 from models.ledger import Ledger
 from models.statistics import Statistics
 from tests.integration.test_audit import EVENT, OTHER, PARTITIONS, Sale
-from tests.office import Office
+from tests.office import PROCESSES, Office
 from tests.servers import KafkaAddress, RedisAddress
 from tests.unit.records import creation, purchase
 from tests.workload import commands, creations, event_ids
@@ -386,12 +386,12 @@ async def test_an_audit_agrees_while_tickets_are_sold_and_cancelled(
     monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")
     office = Office(kafka.bootstrap_servers, redis_server.url, prefix, tmp_path, partitions=3)
     await office.open()
-    for process in ("purchases", "documents", "stats"):
+    for process in PROCESSES:
         await office.ready(office.start(process))
     ids = event_ids(SEED, 6)
     await office.send(creations(ids, 20_000))
     load = list(commands(SEED, ids, 12_000))
-    auditing = asyncio.create_task(asyncio.to_thread(office.boxoffice, "audit", "--wait", "60"))
+    auditing = asyncio.create_task(office.run("audit", "--wait", "60"))
     sent = 0
     while not auditing.done() and sent < len(load):
         await office.send(load[sent : sent + 20])

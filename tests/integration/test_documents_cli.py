@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, m
     out = tmp_path / "ticket.pdf"
 
     async def fetched() -> bytes:
-        done = await asyncio.to_thread(office.boxoffice, "ticket", name, "--out", str(out))
+        done = await office.run("ticket", name, "--out", str(out))
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{out}\n", "")
         return out.read_bytes()
 
@@ -56,10 +55,10 @@ async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, m
     assert hashlib.sha256(await fetched()).hexdigest() == made["sha256"]
     (folder / event_id / f"{name}.r-1.pdf").unlink()
 
-    status = await asyncio.to_thread(office.boxoffice, "documents", "status", "--json")
+    status = await office.run("documents", "status", "--json")
     size_bytes = sum(path.stat().st_size for path in folder.glob("*/*.pdf"))
     assert json.loads(status.stdout) == {"made": 3, "size_bytes": size_bytes, "waiting": 0, "failed": 0}
-    table = await asyncio.to_thread(office.boxoffice, "documents", "status")
+    table = await office.run("documents", "status")
     assert str(size_bytes) in table.stdout
     assert await process.stop() == 0
 

@@ -221,7 +221,7 @@ async def test_the_process_keeps_its_documents_in_a_bucket(
     await dealt_with(settings, process=making)
     assert len(await names(DocumentStore(settings))) == 20
     out = tmp_path / "ticket.pdf"
-    done = await asyncio.to_thread(office.boxoffice, "ticket", f"{event_id}-000001", "--out", str(out))
+    done = await office.run("ticket", f"{event_id}-000001", "--out", str(out))
     assert (done.returncode, done.stderr) == (0, "")
     [announced] = [
         read_announcement(record.value)

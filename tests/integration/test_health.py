@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import subprocess
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.observed import get, idle
-from tests.office import Office, until
+from tests.observed import get, health_and_status, idle
+from tests.office import PROCESSES, Office, until
 from tests.unit.test_metrics import documented
 from tests.workload import commands, creations, event_ids
 
@@ -30,13 +29,12 @@ async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(of
     await until(lambda: get(worker, "/health/ready")[0] == 200, 10, "the worker to be ready")
     await until(lambda: idle(worker), 10, "the worker to know that it is at the end")
     assert get(worker, "/health/live") == (200, '{"live": true}')
-    status, text = get(worker, "/health")
-    health = json.loads(text)
-    assert (status, health["status"]) == (200, "ok")
-    assert set(health["lag"].values()) == {0}
-    assert health["redis"]["connected"]
-    assert not health["fallback"]["active"]
-    assert health["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": []}
+    status, told = health_and_status(worker)
+    assert (status, told["status"]) == (200, "ok")
+    assert set(told["lag"].values()) == {0}
+    assert told["redis"]["connected"]
+    assert not told["fallback"]["active"]
+    assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": []}
 
 
 async def test_decisions_are_counted_by_outcome(office: Office) -> None:
@@ -51,9 +49,6 @@ async def test_decisions_are_counted_by_outcome(office: Office) -> None:
     answered_again = verdict.summary["repeats"]
     assert verdict.summary["confirmed"] <= sum(map(float, confirmed)) <= verdict.summary["confirmed"] + answered_again
     assert "boxoffice_dead_letters_total" in scraped
-
-
-PROCESSES = ("purchases", "documents", "stats")
 
 
 async def scrapes(office: Office, folder: Path) -> dict[str, str]:
