@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import faust
 
-from boxoffice import worker
-from boxoffice.batches import BatchConsumer, BatchProducer, BatchStream, BatchTopic
-from boxoffice.copies import Copies
-from boxoffice.health import Details
-from boxoffice.publishing import Publisher
-from boxoffice.recovery import Recovery
-from boxoffice.redis_connection import connect
-from boxoffice.redis_store import RedisStore
-from boxoffice.selling import Selling
+from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
+from boxoffice.process import worker
+from boxoffice.process.health import Details
+from boxoffice.process.hooks import Hooks, connect
+from boxoffice.redis.connection import connect as connect_redis
+from boxoffice.redis.store import RedisStore
+from boxoffice.selling.copies import Copies
+from boxoffice.selling.pipeline import Selling
+from boxoffice.selling.publishing import Publisher
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
 from topics import purchase_requests
 
 
 def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     """The app of the purchases process, on topics of so many partitions, and what it knows of its health."""
-    app = worker.make_app(settings, "purchases")
-    commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(settings.topic_prefix)])
-    copies = Copies(settings, RedisStore(connect(settings, time_each_reply=False), settings))
-    publisher = Publisher(settings, cast(BatchProducer, app.producer))
-    selling = Selling(settings, Recovery(settings, partitions), copies, publisher, worker.ending_on_failure)
-
-    cast(BatchConsumer, app.consumer).look_at_damage = selling.look_at_damage
+    kafka, batch_size = settings.kafka, settings.selling.batch_size
+    app = worker.make_app(kafka, "purchases", BatchOptions(settings.selling.buffer_size))
+    commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(kafka.topic_prefix)])
+    copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
+    publisher = Publisher(kafka, cast(BatchProducer, app.producer))
+    recovery = Recovery(kafka, partitions, settings.selling.accept_loss)
+    selling = Selling(kafka, batch_size, recovery, copies, publisher, worker.ending_on_failure)
 
     @app.agent(commands)
     async def sell(stream: faust.StreamT[bytes]) -> None:
-        async for batch in cast(BatchStream, stream).batches(settings.batch_size):
+        async for batch in cast(BatchStream, stream).batches(batch_size):
             with worker.ending_on_failure():
                 await selling.sell(batch)
 
-    @app.on_rebalance_complete.connect
-    async def take_over(*_: Any, **__: Any) -> None:
-        with worker.ending_on_failure():
-            await selling.take_over(cast(BatchConsumer, app.consumer), partitions)
-
-    def details() -> dict[str, Any]:
-        return {
-            "redis": {"connected": not copies.breaker.is_open, "copies": dict(copies.measure())},
-            "fallback": {
-                "active": copies.breaker.is_open,
-                "reason": copies.breaker.reason,
-                "backlog_facts": copies.backlog_facts,
-            },
-            "partitions": {"ready": selling.ready, "refused": sorted(selling.refused)},
-        }
-
-    @app.on_before_shutdown.connect
-    async def stop(*_: Any, **__: Any) -> None:
-        await copies.stop()
-
-    return app, details
+    connect(app, Hooks(selling.take_over, (copies.stop,), selling.look_at_damage))
+    return app, selling.details
 
 
 def main(settings: Settings) -> int:
@@ -64,5 +46,5 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    topics = worker.wait_for_topics(settings)
+    topics = worker.wait_for_topics(settings.kafka)
     return worker.run(settings, "purchases", topics, lambda partitions: make_app(settings, partitions))

@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from benchmarks.measuring import BROKER, POLL_S, REDIS
 from benchmarks.processes import PURCHASES, BenchmarkError, Process, Program
 from benchmarks.sale import PARTITIONS, Command, Sale
-from boxoffice.demo.environment import kafka_variables, redis_variables
 from boxoffice.embedded import EmbeddedStack
+from boxoffice.embedded.environment import kafka_variables, redis_variables
 
 START_DEADLINE_S: Final = 60.0
 

@@ -15,7 +15,7 @@ from benchmarks.measuring import facts_per_second, undisturbed, watch
 from benchmarks.processes import PURCHASES
 from benchmarks.results import Outcome
 from benchmarks.sale import Sale, create_event, event_ids, purchases, tickets_each
-from boxoffice import kafka
+from boxoffice.kafka import clients
 from lua.keys import event_keys
 from models.commands import MAX_CAPACITY
 
@@ -60,12 +60,12 @@ async def _time_creation(sale: Sale, home: TopicPartition, offset: int) -> tuple
 
     A ledger partition has one record for each command, so that of the creation lies at the same offset.
     """
-    meta = event_keys(sale.settings.topic_prefix, NEW_EVENT).meta
-    async with kafka.reader(sale.settings, [home]) as consumer:
+    meta = event_keys(sale.settings.kafka.topic_prefix, NEW_EVENT).meta
+    async with clients.reader(sale.settings.kafka, [home]) as consumer:
         while (await consumer.end_offsets([home]))[home] <= offset:
             await asyncio.sleep(_POLL_S)
         decided_s = monotonic()
-    async with Redis.from_url(sale.settings.redis_url.get_secret_value()) as client:
+    async with Redis.from_url(sale.settings.redis.url.get_secret_value()) as client:
         while not await client.exists(meta):
             await asyncio.sleep(_POLL_S)
     return decided_s, monotonic()

@@ -13,7 +13,7 @@ from benchmarks.bench import Bench
 from benchmarks.measuring import BROKER, REDIS, Span, steady, undisturbed, watch
 from benchmarks.results import Outcome
 from benchmarks.sale import Prepared, Sale, event_ids, purchases, tickets_each
-from boxoffice import kafka
+from boxoffice.kafka import clients
 
 WINDOW: Final = 20_000
 """Commands that wait for their facts, at most: as much as the clients keep in flight."""
@@ -53,7 +53,7 @@ async def _run(bench: Bench, ids: Sequence[str], count: int) -> Span:
 async def _publish(sale: Sale, producer: AIOKafkaProducer, batches: Sequence[Prepared]) -> None:
     """Publish as fast as facts come, at most a window ahead of them."""
     published = answered = 0
-    async with kafka.reader(sale.settings, sale.ledger_partitions) as consumer:
+    async with clients.reader(sale.settings.kafka, sale.ledger_partitions) as consumer:
         for batch in batches:
             await batch.send(producer)
             published += batch.records

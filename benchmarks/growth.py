@@ -73,7 +73,7 @@ async def _run(bench: Bench, tickets: int) -> Grown:
 
 async def _redis_bytes(sale: Sale) -> int:
     """What Redis has allocated since it was started."""
-    async with Redis.from_url(sale.settings.redis_url.get_secret_value()) as client:
+    async with Redis.from_url(sale.settings.redis.url.get_secret_value()) as client:
         memory = await client.info("memory")
     return int(memory["used_memory"] - memory["used_memory_startup"])
 

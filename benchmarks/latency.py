@@ -101,7 +101,7 @@ def _at_work(
 def _read(sale: Sale, published: threading.Event) -> list[Arrival]:
     """What comes on the ledger until all is published and answered."""
     consumer = Consumer(
-        {"bootstrap.servers": sale.settings.kafka_bootstrap_servers, "group.id": "none", "enable.auto.commit": False}
+        {"bootstrap.servers": sale.settings.kafka.bootstrap_servers, "group.id": "none", "enable.auto.commit": False}
     )
     consumer.assign([TopicPartition(sale.ledger, number, 0) for number in range(PARTITIONS)])
     arrivals: list[Arrival] = []

@@ -13,7 +13,7 @@ from time import monotonic, monotonic_ns, sleep
 from confluent_kafka import Producer
 
 from benchmarks.sale import PARTITIONS, purchase
-from boxoffice.kafka import home_partition
+from boxoffice.kafka.clients import home_partition
 from boxoffice.settings import Settings, load_settings
 from topics import purchase_requests
 
@@ -26,13 +26,13 @@ def publish(settings: Settings, rate: float, duration_s: float, events: Sequence
     """Publish in time, whatever comes back."""
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
             "acks": "all",
             "linger.ms": LINGER_MS,
             "enable.idempotence": True,
         }
     )
-    topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+    topic = purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix)
     homes = {event_id: home_partition(event_id, PARTITIONS) for event_id in events}
     base, begun_s = monotonic_ns() // 1_000_000 % 10**9 * 1_000, monotonic()
     number = 0

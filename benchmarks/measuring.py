@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from benchmarks.processes import BenchmarkError, Process, cpu_s
 from benchmarks.sale import Sale
-from boxoffice import kafka
+from boxoffice.kafka import clients
 
 POLL_S: Final = 0.05
 DEADLINE_S: Final = 300.0
@@ -99,7 +99,7 @@ async def watch(
     """
     samples: list[Sample] = []
     deadline_s = monotonic() + DEADLINE_S
-    async with kafka.reader(sale.settings, sale.ledger_partitions) as consumer:
+    async with clients.reader(sale.settings.kafka, sale.ledger_partitions) as consumer:
         while not samples or samples[-1].facts < until:
             facts = await sale.facts(consumer)
             if facts:

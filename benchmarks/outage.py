@@ -19,7 +19,7 @@ from benchmarks.processes import PURCHASES, BenchmarkError, Process
 from benchmarks.results import Outcome
 from benchmarks.sale import Sale, event_ids, purchases, tickets_each
 from boxoffice.embedded.ports import HOST, free_port
-from boxoffice.settings import Settings
+from boxoffice.settings import RedisSettings
 
 EVENTS_EACH: Final = 25
 WARMING_UP: Final = 4
@@ -28,7 +28,7 @@ _POLL_S: Final = 0.02
 _ASK_S: Final = 0.2
 """A worker's answer about its health costs it some of what is measured."""
 
-_TIMEOUT_MS: Final = str(Settings.model_fields["redis_timeout_ms"].default)
+_TIMEOUT_MS: Final = str(RedisSettings.model_fields["timeout_ms"].default)
 """What a worker waits for Redis unless told otherwise is part of what is measured."""
 
 

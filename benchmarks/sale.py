@@ -21,16 +21,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.producer.message_accumulator import BatchBuilder
 from redis.asyncio import Redis
 
-from boxoffice import kafka
-from boxoffice.batches import BatchProducer, Outgoing
-from boxoffice.deciding import OwnedPartition
-from boxoffice.demo.environment import settings_from
-from boxoffice.publishing import ledger_record
-from boxoffice.recovery import new_partition
-from boxoffice.redis_connection import connect
-from boxoffice.redis_store import RedisStore, Snapshot
-from boxoffice.settings import Settings
-from boxoffice.topic_admin import create_topics
+from boxoffice.batching import BatchOptions, Outgoing
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import create_topics
+from boxoffice.redis.connection import connect
+from boxoffice.redis.store import RedisStore, Snapshot
+from boxoffice.selling.deciding import OwnedPartition, new_partition
+from boxoffice.selling.publishing import ledger_record
+from boxoffice.settings import Settings, settings_from
 from topics import TOPICS, TopicDefinition, purchase_requests, purchase_results
 
 PARTITIONS: Final = 12
@@ -100,14 +98,14 @@ class Sale:
             "BOXOFFICE_REDIS_TIMEOUT_MS": "5000",
         }
         self.settings = settings_from(self.variables)
-        self.requests = purchase_requests.TOPIC.full_name(self.settings.topic_prefix)
-        self.ledger = purchase_results.TOPIC.full_name(self.settings.topic_prefix)
-        self.ledger_partitions = kafka.topic_partitions(self.ledger, PARTITIONS)
+        self.requests = purchase_requests.TOPIC.full_name(self.settings.kafka.topic_prefix)
+        self.ledger = purchase_results.TOPIC.full_name(self.settings.kafka.topic_prefix)
+        self.ledger_partitions = clients.topic_partitions(self.ledger, PARTITIONS)
         self.opened = 0
 
     async def open(self, events: Iterable[str], capacity: int) -> None:
         """Create the topics, and put the events on sale."""
-        await create_topics(self.settings)
+        await create_topics(self.settings.kafka)
         commands = [create_event(event_id, capacity) for event_id in events]
         await self.publish(commands)
         self._creations = await self._read(self.requests)
@@ -121,27 +119,27 @@ class Sale:
 
     async def close(self) -> None:
         """Delete the topics."""
-        await self._delete([topic.full_name(self.settings.topic_prefix) for topic in TOPICS])
+        await self._delete([topic.full_name(self.settings.kafka.topic_prefix) for topic in TOPICS])
 
     async def renew(self, *topics: TopicDefinition) -> None:
         """Make topics anew, without their records."""
-        await self._delete([topic.full_name(self.settings.topic_prefix) for topic in topics])
-        await create_topics(self.settings)
+        await self._delete([topic.full_name(self.settings.kafka.topic_prefix) for topic in topics])
+        await create_topics(self.settings.kafka)
 
     async def _delete(self, names: Sequence[str]) -> None:
-        async with kafka.admin(self.settings) as client:
+        async with clients.admin(self.settings.kafka) as client:
             await client.delete_topics(list(names))
             while set(names) & set(await client.list_topics()):
                 await asyncio.sleep(_TOPIC_POLL_S)
 
     def home(self, event_id: str) -> int:
         """The partition on which an event is decided."""
-        return kafka.home_partition(event_id, PARTITIONS)
+        return clients.home_partition(event_id, PARTITIONS)
 
     async def commands(self, partition: int) -> int:
         """Commands that lie on a partition."""
         tp = TopicPartition(self.requests, partition)
-        async with kafka.reader(self.settings, [tp]) as consumer:
+        async with clients.reader(self.settings.kafka, [tp]) as consumer:
             return int((await consumer.end_offsets([tp]))[tp])
 
     async def facts(self, consumer: AIOKafkaConsumer) -> int:
@@ -159,7 +157,7 @@ class Sale:
         await self._load(owned.values())
 
     async def _load(self, owned: Iterable[OwnedPartition]) -> None:
-        async with Redis.from_url(self.settings.redis_url.get_secret_value()) as client:
+        async with Redis.from_url(self.settings.redis.url.get_secret_value()) as client:
             await client.flushall()
         store = patient_store(self.settings)
         loading = asyncio.Semaphore(_LOADED_AT_ONCE)
@@ -180,7 +178,7 @@ class Sale:
 
     def producer(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
         """A producer of large record batches."""
-        return kafka.producer(self.settings, max_batch_size=BatchProducer.max_batch_bytes)
+        return clients.producer(self.settings.kafka, max_batch_size=BatchOptions().max_batch_bytes)
 
     def batches(
         self, producer: AIOKafkaProducer, commands: Iterable[Command], most_commands: int | None = None
@@ -202,18 +200,18 @@ class Sale:
 
     async def _read(self, topic: str) -> dict[int, list[Record]]:
         found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
-        partitions = kafka.topic_partitions(topic, PARTITIONS)
-        async with kafka.reader(self.settings, partitions) as consumer:
+        partitions = clients.topic_partitions(topic, PARTITIONS)
+        async with clients.reader(self.settings.kafka, partitions) as consumer:
             ends = await consumer.end_offsets(partitions)
             for tp in partitions:
-                async for records in kafka.read_between(consumer, tp, 0, ends[tp]):
+                async for records in clients.read_between(consumer, tp, 0, ends[tp]):
                     found[tp.partition] += records
         return found
 
 
 def patient_store(settings: Settings) -> RedisStore:
     """The events in Redis, for who has nothing else to do than wait for it."""
-    patient = settings.model_copy(update={"redis_timeout_ms": _PATIENCE_MS})
+    patient = settings.redis.model_copy(update={"timeout_ms": _PATIENCE_MS})
     return RedisStore(connect(patient, time_each_reply=False), patient)
 
 

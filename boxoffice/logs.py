@@ -35,7 +35,7 @@ _SHORTEST_SECRET = 4
 def configure(settings: Settings, process: str = "", stream: TextIO | None = None) -> None:
     """Send every log line of this process to ``stream``, standard error unless given."""
     stream = stream or sys.stderr
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = logging.getLevelNamesMapping()[settings.logs.level.upper()]
     handler = logging.StreamHandler(stream)
     shared = _shared(process)
     handler.setFormatter(
@@ -87,7 +87,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def secrets_of(settings: Settings) -> frozenset[str]:
     """Every text that must not be shown, as it stands in the settings and as a client decodes it."""
-    values = (getattr(settings, name) for name in type(settings).model_fields)
+    from boxoffice.settings import SETTINGS
+
+    values = (setting.value(settings) for setting in SETTINGS.values())
     found = {part for value in values for part in _secret_parts(value)}
     return frozenset(part for part in found if len(part) >= _SHORTEST_SECRET)
 
@@ -132,7 +134,7 @@ def _rendering(settings: Settings, stream: TextIO) -> list[Processor]:
     if secrets := secrets_of(settings):
         chain.append(_secret_remover(masker(secrets)))
     terminal = stream.isatty()
-    if settings.log_format == "console" or (settings.log_format == "auto" and terminal):
+    if settings.logs.format == "console" or (settings.logs.format == "auto" and terminal):
         return [*chain, _without_process, _console(colors=terminal)]
     # In the field's language an event is what tickets are sold for.
     return [*chain, structlog.processors.EventRenamer("message"), _leading_members_first, _JSON]

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.metrics import MetricWrapperBase
 
 from models.facts import Fact
 
@@ -146,8 +145,3 @@ def count_decisions(facts: Iterable[Fact]) -> None:
         # Of a reader's complaints there are as many as there are mistakes.
         known = str(reason or "") if outcome in ("purchase_rejected", "command_rejected") else ""
         DECISIONS.labels(outcome, known, str(decided_by or "")).inc(number)
-
-
-def defined() -> list[MetricWrapperBase]:
-    """Every metric of this module."""
-    return [metric for metric in globals().values() if isinstance(metric, MetricWrapperBase)]

@@ -1,17 +1,20 @@
-"""Every setting, in one place: ``BOXOFFICE_`` and the field's name in capitals.
+"""Every setting, in one place, in groups: a piece of the product takes the groups that it needs.
 
-A setting's unit stands last in its name and again in its metadata, from which ``boxoffice settings``
-and the documentation's table are made.
+A setting's variable is its group's prefix and its name in capitals (``settings.redis.url`` is ``BOXOFFICE_REDIS_URL``),
+or stands beside it where that would say too much. Its unit stands last in its name and again in its metadata, from
+which ``boxoffice settings`` and ``docs/settings.md`` are made.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boxoffice import failpoints
@@ -69,67 +72,93 @@ def _documents_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _setting(default: Any, meaning: str, *, unit: str = "", **bounds: Any) -> Any:
-    return Field(default=default, description=meaning, json_schema_extra={"unit": unit}, **bounds)
+def _setting(default: Any, meaning: str, *, unit: str = "", variable: str = "", **bounds: Any) -> Any:
+    """A field; ``variable``, without ``BOXOFFICE_``, is its own name where the group's prefix does not make it."""
+    alias = ENV_PREFIX + variable if variable else None
+    return Field(
+        default=default, description=meaning, validation_alias=alias, json_schema_extra={"unit": unit}, **bounds
+    )
 
 
-class Settings(BaseSettings):
-    """The settings of every process and of the command line."""
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", hide_input_in_errors=True)
 
-    # Kafka
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_servers)] = _setting(
+class KafkaSettings(_Group):
+    """The brokers, how they are reached, and the topics on them."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "KAFKA_")
+
+    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = _setting(
         "127.0.0.1:9092", "Kafka brokers to ask first, HOST:PORT between commas."
     )
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
         "PLAINTEXT", "How connections to Kafka are secured."
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
         "PLAIN", "The SASL mechanism, where the protocol is a SASL one."
     )
-    kafka_sasl_username: str = _setting("", "The SASL user.")
-    kafka_sasl_password: SecretStr = _setting(SecretStr(""), "The SASL password.")
-    kafka_ssl_cafile: Path | None = _setting(None, "PEM file of the authorities that sign the brokers.")
-    kafka_ssl_certfile: Path | None = _setting(None, "PEM file of this client's certificate.")
-    kafka_ssl_keyfile: Path | None = _setting(None, "PEM file of this client's key.")
-    kafka_ssl_password: SecretStr = _setting(SecretStr(""), "The password of the client's key.")
-    kafka_session_timeout_ms: int = _setting(
+    sasl_username: str = _setting("", "The SASL user.")
+    sasl_password: SecretStr = _setting(SecretStr(""), "The SASL password.")
+    ssl_cafile: Path | None = _setting(None, "PEM file of the authorities that sign the brokers.")
+    ssl_certfile: Path | None = _setting(None, "PEM file of this client's certificate.")
+    ssl_keyfile: Path | None = _setting(None, "PEM file of this client's key.")
+    ssl_password: SecretStr = _setting(SecretStr(""), "The password of the client's key.")
+    session_timeout_ms: int = _setting(
         10_000, "A worker that is silent for so long loses its partitions.", unit="ms", ge=3_000, le=300_000
     )
-    kafka_heartbeat_interval_ms: int = _setting(
+    heartbeat_interval_ms: int = _setting(
         2_000, "How often a worker tells the group that it lives.", unit="ms", ge=100, le=60_000
     )
-    kafka_request_timeout_ms: int = _setting(
+    request_timeout_ms: int = _setting(
         40_000, "How long one request to Kafka may take.", unit="ms", ge=1_000, le=600_000
     )
-
-    # Topics
+    publish_timeout_ms: int = _setting(
+        60_000,
+        "A publish that takes longer ends the process.",
+        unit="ms",
+        ge=1_000,
+        le=3_600_000,
+        variable="PUBLISH_TIMEOUT_MS",
+    )
     topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
-        "", "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster."
+        "",
+        "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster.",
+        variable="TOPIC_PREFIX",
     )
-    partitions: int = _setting(12, "Partitions of each topic, when they are created.", ge=1, le=10_000)
+    partitions: int = _setting(
+        12, "Partitions of each topic, when they are created.", ge=1, le=10_000, variable="PARTITIONS"
+    )
     replication_factor: int = _setting(
-        -1, "Replicas of each topic, when they are created; -1 takes the broker's default.", ge=-1, le=32
+        -1,
+        "Replicas of each topic, when they are created; -1 takes the broker's default.",
+        ge=-1,
+        le=32,
+        variable="REPLICATION_FACTOR",
     )
 
-    # Redis
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = _setting(
+
+class RedisSettings(_Group):
+    """Redis, how it is asked, and when it is given up."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "REDIS_")
+
+    url: Annotated[SecretStr, AfterValidator(_redis_url)] = _setting(
         SecretStr("redis://127.0.0.1:6379/0"),
         "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; redis+cluster://HOST:PORT.",
     )
-    redis_timeout_ms: int = _setting(250, "A call to Redis that takes longer has failed.", unit="ms", ge=10, le=60_000)
-    redis_pool_size: int = _setting(16, "Connections to Redis of one process.", ge=2, le=1_000)
-    redis_load_chunk_size: int = _setting(
+    timeout_ms: int = _setting(250, "A call to Redis that takes longer has failed.", unit="ms", ge=10, le=60_000)
+    pool_size: int = _setting(16, "Connections to Redis of one process.", ge=2, le=1_000)
+    load_chunk_size: int = _setting(
         5_000, "Tickets or purchases sent in one step while an event's keys are loaded.", ge=100, le=100_000
     )
-    redis_loading_expiry_s: int = _setting(
+    loading_expiry_s: int = _setting(
         300, "Keys of a load that was given up disappear after this.", unit="s", ge=10, le=86_400
     )
-    redis_check_interval_s: float = _setting(
+    check_interval_s: float = _setting(
         10.0, "How often the owner compares all of its events' copies in Redis.", unit="s", ge=0.1, le=3_600
     )
-    redis_probe_interval_s: float = _setting(
+    probe_interval_s: float = _setting(
         1.0, "How often a worker sees whether Redis takes writes, and what operators ask for.", unit="s", ge=0.1, le=60
     )
     breaker_first_probe_ms: int = _setting(
@@ -138,20 +167,106 @@ class Settings(BaseSettings):
         unit="ms",
         ge=10,
         le=60_000,
+        variable="BREAKER_FIRST_PROBE_MS",
     )
     breaker_longest_probe_ms: int = _setting(
-        1_000, "Redis is down: no two probes are further apart.", unit="ms", ge=10, le=600_000
+        1_000,
+        "Redis is down: no two probes are further apart.",
+        unit="ms",
+        ge=10,
+        le=600_000,
+        variable="BREAKER_LONGEST_PROBE_MS",
     )
     backlog_limit: int = _setting(
-        200_000, "Facts kept for a Redis that is down; an event that has more is rebuilt.", ge=0, le=10_000_000
+        200_000,
+        "Facts kept for a Redis that is down; an event that has more is rebuilt.",
+        ge=0,
+        le=10_000_000,
+        variable="BACKLOG_LIMIT",
+    )
+    replica_url: Annotated[SecretStr, AfterValidator(_replica_url)] = _setting(
+        SecretStr(""),
+        "Where statistics are read from: a replica of Redis, same forms as REDIS_URL; empty, Redis itself.",
+    )
+    key_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
+        "",
+        "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster.",
+        variable="TOPIC_PREFIX",
     )
 
-    # Selling
+
+class SellingSettings(_Group):
+    """How commands are taken and decided."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
     batch_size: int = _setting(1_000, "Commands decided at once, at most.", ge=1, le=10_000)
     buffer_size: int = _setting(20_000, "Commands held for a partition before its fetching pauses.", ge=1, le=1_000_000)
-    publish_timeout_ms: int = _setting(
-        60_000, "A publish that takes longer ends the process.", unit="ms", ge=1_000, le=3_600_000
+    accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
+        "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
     )
+
+
+class DocumentsSettings(_Group):
+    """The PDF tickets: how they are drawn, and where they are kept."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "DOCUMENTS_")
+
+    url: Annotated[str, AfterValidator(_documents_url)] = _setting(
+        "file:///tmp/boxoffice-documents",
+        "Where the PDF tickets are stored: file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
+        "az://CONTAINER/FOLDER; credentials as the store's own tools find them.",
+    )
+    fonts: Annotated[str, AfterValidator(_paths)] = _setting(
+        "", "TrueType files, between commas, to take characters from that Fira Sans does not have."
+    )
+    processes: int = _setting(0, "Processes that draw tickets; 0 takes as many as cores.", ge=0, le=1_000)
+    drawing_timeout_ms: int = _setting(
+        10_000, "A ticket that takes longer to draw has failed, and its process is ended.", unit="ms", ge=10, le=600_000
+    )
+    attempts: int = _setting(3, "Failures to draw a ticket before it becomes a dead letter.", ge=1, le=100)
+    first_retry_ms: int = _setting(
+        200,
+        "The first retry, of drawing or storing, comes about after this, each next after twice as long.",
+        unit="ms",
+        ge=1,
+        le=60_000,
+    )
+    longest_retry_ms: int = _setting(5_000, "No two retries are much further apart.", unit="ms", ge=1, le=600_000)
+    store_timeout_ms: int = _setting(
+        30_000, "A call to the store that takes longer has failed, and is tried again.", unit="ms", ge=10, le=600_000
+    )
+    queue_size: int = _setting(
+        2_000, "Sales whose documents wait, of a partition, before its fetching pauses.", ge=1, le=1_000_000
+    )
+    cache_size: int = _setting(
+        10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
+    )
+    max_age_days: float = _setting(0, "Documents older than so many days are removed; 0 keeps them.", ge=0, le=36_500)
+    cleaning_interval_s: float = _setting(
+        3_600, "How often old documents, and what crashes left half written, are removed.", unit="s", ge=1, le=604_800
+    )
+
+
+class StatisticsSettings(_Group):
+    """What is counted, and how often it is published."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "STATS_")
+
+    batch_size: int = _setting(5_000, "Facts counted at once, at most.", ge=1, le=100_000)
+    interval_ms: int = _setting(
+        500, "An event's statistics are published at most once in this time.", unit="ms", ge=10, le=600_000
+    )
+    stalled_after_s: int = _setting(
+        60, "A statistics process that gets nowhere for so long, though facts wait, ends.", unit="s", ge=5, le=3_600
+    )
+
+
+class ProcessSettings(_Group):
+    """How a process shows itself and ends."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
+
     stop_timeout_ms: int = _setting(
         20_000,
         "A process that was told to stop and has not ended in order after this ends at once, and commits no more.",
@@ -159,64 +274,6 @@ class Settings(BaseSettings):
         ge=100,
         le=3_600_000,
     )
-    accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
-        "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
-    )
-
-    # Documents
-    documents_url: Annotated[str, AfterValidator(_documents_url)] = _setting(
-        "file:///tmp/boxoffice-documents",
-        "Where the PDF tickets are stored: file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
-        "az://CONTAINER/FOLDER; credentials as the store's own tools find them.",
-    )
-    documents_fonts: Annotated[str, AfterValidator(_paths)] = _setting(
-        "", "TrueType files, between commas, to take characters from that Fira Sans does not have."
-    )
-    documents_processes: int = _setting(0, "Processes that draw tickets; 0 takes as many as cores.", ge=0, le=1_000)
-    documents_drawing_timeout_ms: int = _setting(
-        10_000, "A ticket that takes longer to draw has failed, and its process is ended.", unit="ms", ge=10, le=600_000
-    )
-    documents_attempts: int = _setting(3, "Failures to draw a ticket before it becomes a dead letter.", ge=1, le=100)
-    documents_first_retry_ms: int = _setting(
-        200,
-        "The first retry, of drawing or storing, comes about after this, each next after twice as long.",
-        unit="ms",
-        ge=1,
-        le=60_000,
-    )
-    documents_longest_retry_ms: int = _setting(
-        5_000, "No two retries are much further apart.", unit="ms", ge=1, le=600_000
-    )
-    documents_store_timeout_ms: int = _setting(
-        30_000, "A call to the store that takes longer has failed, and is tried again.", unit="ms", ge=10, le=600_000
-    )
-    documents_queue_size: int = _setting(
-        2_000, "Sales whose documents wait, of a partition, before its fetching pauses.", ge=1, le=1_000_000
-    )
-    documents_cache_size: int = _setting(
-        10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
-    )
-    documents_max_age_days: float = _setting(
-        0, "Documents older than so many days are removed; 0 keeps them.", ge=0, le=36_500
-    )
-    documents_cleaning_interval_s: float = _setting(
-        3_600, "How often old documents, and what crashes left half written, are removed.", unit="s", ge=1, le=604_800
-    )
-
-    # Statistics
-    redis_replica_url: Annotated[SecretStr, AfterValidator(_replica_url)] = _setting(
-        SecretStr(""),
-        "Where statistics are read from: a replica of Redis, same forms as REDIS_URL; empty, Redis itself.",
-    )
-    stats_batch_size: int = _setting(5_000, "Facts counted at once, at most.", ge=1, le=100_000)
-    stats_interval_ms: int = _setting(
-        500, "An event's statistics are published at most once in this time.", unit="ms", ge=10, le=600_000
-    )
-    stats_stalled_after_s: int = _setting(
-        60, "A statistics process that gets nowhere for so long, though facts wait, ends.", unit="s", ge=5, le=3_600
-    )
-
-    # Processes
     health_host: str = _setting("127.0.0.1", "Address on which each process serves its health and metrics.")
     health_port: int = _setting(
         9464,
@@ -230,13 +287,81 @@ class Settings(BaseSettings):
     presence_interval_s: float = _setting(
         3.0, "How often each process says in Redis that it is there, and how it is.", unit="s", ge=0.1, le=600
     )
-    log_format: Literal["auto", "json", "console"] = _setting(
-        "auto", "How log lines look; auto is console on a terminal, else json."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
     failpoints: Annotated[str, AfterValidator(_failpoints)] = _setting(
         "", "For tests: NAME=kill@N between commas; a process kills itself when it passes that point the Nth time."
     )
+
+
+class LogSettings(_Group):
+    """What is logged, and how it looks."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "LOG_")
+
+    format: Literal["auto", "json", "console"] = _setting(
+        "auto", "How log lines look; auto is console on a terminal, else json."
+    )
+    level: Literal["debug", "info", "warning", "error"] = _setting("info", "The least level that is logged.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of every process and of the command line, by group."""
+
+    kafka: KafkaSettings
+    redis: RedisSettings
+    selling: SellingSettings
+    documents: DocumentsSettings
+    statistics: StatisticsSettings
+    process: ProcessSettings
+    logs: LogSettings
+
+
+GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
+    "kafka": KafkaSettings,
+    "redis": RedisSettings,
+    "selling": SellingSettings,
+    "documents": DocumentsSettings,
+    "statistics": StatisticsSettings,
+    "process": ProcessSettings,
+    "logs": LogSettings,
+}
+
+
+class Setting(NamedTuple):
+    """What can be set: where it stands in :class:`Settings`, its variable, and what is known of it."""
+
+    group: str
+    name: str
+    variable: str
+    field: FieldInfo
+
+    @property
+    def unit(self) -> str:
+        """The unit of its value; empty where it has none."""
+        extra = self.field.json_schema_extra
+        return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+    def value(self, settings: Settings) -> object:
+        """What it is in ``settings``."""
+        return getattr(getattr(settings, self.group), self.name)
+
+
+def _settings() -> Iterator[Setting]:
+    for group, model in GROUPS.items():
+        prefix = str(model.model_config.get("env_prefix", ""))
+        for name, field in model.model_fields.items():
+            yield Setting(group, name, str(field.validation_alias or prefix + name.upper()), field)
+
+
+def _by_variable() -> dict[str, Setting]:
+    found: dict[str, Setting] = {}
+    for setting in _settings():
+        found.setdefault(setting.variable, setting)
+    return found
+
+
+SETTINGS: Final[Mapping[str, Setting]] = _by_variable()
+"""Every setting by its variable; Redis' key prefix has that of the topics."""
 
 
 SECRET_URL = re.compile(r"(?<=://)[^/@]*(?=@)")
@@ -250,26 +375,39 @@ def masked(value: object) -> str:
     return "" if value is None else SECRET_URL.sub("***", str(value))
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ENV_PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{name} {reason}."
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """The settings from the environment.
+def load_settings(**given: object) -> Settings:
+    """The settings from the environment, and before it those ``given`` by their variables' names without the prefix.
 
     Raises:
         SettingsError: a value is not usable; the message names the variable and never the value.
     """
+    return settings_from({ENV_PREFIX + name.upper(): value for name, value in given.items()})
+
+
+def settings_from(variables: Mapping[str, object]) -> Settings:
+    """The settings of a process that has these variables too.
+
+    Raises:
+        SettingsError: a value is not usable; the message names the variable and never the value.
+    """
+    given: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+    for setting in _settings():
+        if setting.variable in variables:
+            # By the alias where there is one: that is the name under which the environment is read, too.
+            given[setting.group][str(setting.field.validation_alias or setting.name)] = variables[setting.variable]
+    return Settings(**{group: _load(GROUPS[group], values) for group, values in given.items()})
+
+
+def _load(model: type[BaseSettings], values: Mapping[str, Any]) -> Any:
     try:
-        return Settings(**overrides)
+        return model(**values)
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
+        raise SettingsError(_sentence(model, error)) from None
 
 
-@lru_cache(maxsize=1)
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return load_settings()
+def _sentence(model: type[BaseSettings], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = "_".join(str(part) for part in first["loc"]).upper()
+    variable = name if name.startswith(ENV_PREFIX) else f"{model.model_config.get('env_prefix')}{name}"
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{variable} {reason}."

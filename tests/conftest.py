@@ -13,16 +13,16 @@ from confluent_kafka.admin import AdminClient
 from redis import Redis
 
 from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
-from tests.servers import kafka_for_session, redis_for_session
+from tests.support.servers import kafka_for_session, redis_for_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.batching import Batching
-    from tests.office import NewOffice, Office
-    from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
+    from tests.support.batching import Batching
+    from tests.support.office import NewOffice, Office
+    from tests.support.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
-pytest_plugins = ("tests.ci_skips",)
+pytest_plugins = ("tests.support.ci_skips",)
 
 _ADMIN_TIMEOUT_S = 15.0
 
@@ -57,7 +57,7 @@ def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
 def new_office(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> Iterator[NewOffice]:
     """Topics under a prefix of their own; what the test starts is ended after it."""
     # It takes its time to import, and most tests do without.
-    from tests.office import Office
+    from tests.support.office import Office
 
     opened: list[Office] = []
 
@@ -82,7 +82,7 @@ async def office(new_office: NewOffice, redis_server: RedisAddress) -> Office:
 async def batching(kafka: KafkaAddress, prefix: str, tmp_path: Path) -> AsyncIterator[Batching]:
     """Topics of the batch path's own app, and workers to start on them."""
     # Faust takes its time to import, and no other test needs it here.
-    from tests.batching import Batching
+    from tests.support.batching import Batching
 
     opened = Batching(kafka.bootstrap_servers, prefix, tmp_path)
     await opened.open()

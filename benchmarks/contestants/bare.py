@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from benchmarks.contestants.deciding import Deciding
 from benchmarks.sale import publish_batches
-from boxoffice import kafka
-from boxoffice.batches import FETCH_MAX_WAIT_MS, BatchProducer, Outgoing
+from boxoffice.batching import FETCH_MAX_WAIT_MS, BatchOptions, Outgoing
+from boxoffice.kafka import clients
+from boxoffice.process.worker import collect_garbage_rarely
 from boxoffice.settings import Settings, load_settings
-from boxoffice.worker import collect_garbage_rarely
 from topics import purchase_requests, purchase_results
 
 
@@ -25,22 +25,22 @@ async def run(settings: Settings) -> None:
     deciding = Deciding(settings)
     await deciding.take_over()
     consumer = AIOKafkaConsumer(
-        **kafka.client_options(settings),
+        **clients.client_options(settings.kafka),
         enable_auto_commit=False,
         isolation_level="read_committed",
         fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
     )
-    requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
-    ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
-    partitions = kafka.topic_partitions(requests, settings.partitions)
-    async with kafka.producer(settings, max_batch_size=BatchProducer.max_batch_bytes) as producer:
+    requests = purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix)
+    ledger = purchase_results.TOPIC.full_name(settings.kafka.topic_prefix)
+    partitions = clients.topic_partitions(requests, settings.kafka.partitions)
+    async with clients.producer(settings.kafka, max_batch_size=BatchOptions().max_batch_bytes) as producer:
         await consumer.start()
         consumer.assign(partitions)
         for tp in partitions:
             consumer.seek(tp, deciding.owned[tp.partition].position)
         publishing = asyncio.create_task(_publish(producer, ledger, {}))
         while True:
-            found = await consumer.getmany(timeout_ms=1_000, max_records=settings.batch_size)
+            found = await consumer.getmany(timeout_ms=1_000, max_records=settings.selling.batch_size)
             outgoing = await deciding.decide({tp.partition: records for tp, records in found.items()})
             await publishing
             publishing = asyncio.create_task(_publish(producer, ledger, outgoing))

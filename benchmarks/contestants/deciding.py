@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from benchmarks.sale import patient_store
-from boxoffice.batches import Outgoing
-from boxoffice.deciding import Answer, Decided, OwnedPartition, Record
-from boxoffice.publishing import ledger_record
-from boxoffice.recovery import Recovery, new_partition
-from boxoffice.redis_store import DecideCall, DecideReply
+from boxoffice.batching import Outgoing
+from boxoffice.redis.store import DecideCall, DecideReply
+from boxoffice.selling.deciding import Answer, Decided, OwnedPartition, Record, new_partition
+from boxoffice.selling.publishing import ledger_record
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
 from lua.calls import agrees
 from models.facts import Decider
@@ -30,9 +30,9 @@ class Deciding:
 
     async def take_over(self) -> None:
         """Read the ledger to its end."""
-        partitions = self._settings.partitions
+        partitions = self._settings.kafka.partitions
         self.owned = {number: new_partition(number, partitions) for number in range(partitions)}
-        refusals = await Recovery(self._settings, partitions).recover(self.owned)
+        refusals = await Recovery(self._settings.kafka, partitions).recover(self.owned)
         assert not refusals, refusals
 
     async def decide(self, found: Mapping[int, list[Record]]) -> dict[int, list[Outgoing]]:

@@ -10,29 +10,30 @@ import json
 import sys
 from time import monotonic, process_time
 
-from boxoffice import kafka
-from boxoffice.recovery import Recovery, new_partition
+from boxoffice.kafka import clients
+from boxoffice.process.worker import collect_garbage_rarely
+from boxoffice.selling.deciding import new_partition
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings, load_settings
-from boxoffice.worker import collect_garbage_rarely
 from topics import purchase_results
 
 
 async def recover(settings: Settings) -> int:
     """Take all partitions over; returns how many facts were read."""
-    owned = {number: new_partition(number, settings.partitions) for number in range(settings.partitions)}
-    await Recovery(settings, settings.partitions).recover(owned)
+    owned = {number: new_partition(number, settings.kafka.partitions) for number in range(settings.kafka.partitions)}
+    await Recovery(settings.kafka, settings.kafka.partitions).recover(owned)
     return sum(partition.ledger_end for partition in owned.values())
 
 
 async def read(settings: Settings) -> int:
     """Read all partitions, one after another; returns how many facts there were."""
-    ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
-    partitions = kafka.topic_partitions(ledger, settings.partitions)
+    ledger = purchase_results.TOPIC.full_name(settings.kafka.topic_prefix)
+    partitions = clients.topic_partitions(ledger, settings.kafka.partitions)
     facts = 0
-    async with kafka.reader(settings, partitions) as consumer:
+    async with clients.reader(settings.kafka, partitions) as consumer:
         ends = await consumer.end_offsets(partitions)
         for tp in partitions:
-            async for records in kafka.read_between(consumer, tp, 0, ends[tp]):
+            async for records in clients.read_between(consumer, tp, 0, ends[tp]):
                 facts += len(records)
     return facts
 

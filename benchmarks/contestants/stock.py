@@ -15,7 +15,7 @@ from faust.types import EventT
 from yarl import URL
 
 from benchmarks.contestants.deciding import Deciding
-from boxoffice.deciding import Record
+from boxoffice.selling.deciding import Record
 from boxoffice.settings import Settings, load_settings
 from topics import purchase_requests, purchase_results
 
@@ -26,8 +26,8 @@ WAIT_S = 0.05
 def make_app(settings: Settings) -> faust.App:
     """The app, in a consumer group of its own."""
     app = faust.App(
-        f"{settings.topic_prefix}stock-{uuid4()}",
-        broker=[URL(f"kafka://{server}") for server in settings.kafka_bootstrap_servers.split(",")],
+        f"{settings.kafka.topic_prefix}stock-{uuid4()}",
+        broker=[URL(f"kafka://{server}") for server in settings.kafka.bootstrap_servers.split(",")],
         consumer_auto_offset_reset="earliest",
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -37,8 +37,8 @@ def make_app(settings: Settings) -> faust.App:
         datadir=Path(tempfile.gettempdir()) / "boxoffice-benchmarks",
     )
     raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
-    commands = app.topic(purchase_requests.TOPIC.full_name(settings.topic_prefix), **raw)
-    facts = app.topic(purchase_results.TOPIC.full_name(settings.topic_prefix), **raw)
+    commands = app.topic(purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix), **raw)
+    facts = app.topic(purchase_results.TOPIC.full_name(settings.kafka.topic_prefix), **raw)
     deciding = Deciding(settings)
 
     @app.agent(commands)

@@ -24,8 +24,11 @@ from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, EventReport, number_of, report_event
 from boxoffice.audit.statistics_check import StatisticsCheck
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
-from boxoffice.kafka import admin, group_id, header, home_partition, reader, topic_partitions
-from boxoffice.redis_store import (
+from boxoffice.kafka.clients import admin, group_id, header, home_partition, reader, topic_partitions
+from boxoffice.kafka.groups import committed_offsets
+from boxoffice.kafka.topics import check_partitions, check_topics
+from boxoffice.redis.clients import redis_client, unhurried
+from boxoffice.redis.store import (
     EventCopy,
     EventKeepsChangingError,
     RedisStore,
@@ -33,9 +36,7 @@ from boxoffice.redis_store import (
     differences,
     expected_copy,
 )
-from boxoffice.servers import committed_offsets, redis_client, unhurried
 from boxoffice.settings import Settings
-from boxoffice.topic_admin import check_partitions, check_topics
 from lua.keys import event_keys, event_statistics_key
 from models.facts import read_range
 from models.inventory import Event
@@ -68,12 +69,12 @@ class Audit:
         event_ids: Sequence[str] = (),
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._settings = unhurried(settings)
+        self._settings = settings
         self._wait_s = wait_s
         self._event_ids = event_ids
         self._progress = progress
-        self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
-        self._results = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._requests = purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix)
+        self._results = purchase_results.TOPIC.full_name(settings.kafka.topic_prefix)
         self._report = AuditReport()
         self._documents: DocumentsCheck | None = None
 
@@ -87,12 +88,12 @@ class Audit:
         """
         begun_s = monotonic()
         self._patience = Patience(self._wait_s)
-        self._partitions = await check_topics(self._settings)
+        self._partitions = await check_topics(self._settings.kafka)
         self._numbers = sorted({home_partition(event_id, self._partitions) for event_id in self._event_ids})
         self._numbers = self._numbers or list(range(self._partitions))
         self._report.partitions = len(self._numbers)
-        async with redis_client(self._settings) as self._redis:
-            self._store = RedisStore(self._redis, self._settings)
+        async with redis_client(self._settings.redis) as self._redis:
+            self._store = RedisStore(self._redis, unhurried(self._settings.redis))
             await self._store.ping()
             await self._compare()
         self._report.seconds = monotonic() - begun_s
@@ -114,7 +115,7 @@ class Audit:
 
     async def _request_ends(self) -> dict[int, int]:
         partitions = topic_partitions(self._requests, self._partitions)
-        async with reader(self._settings, partitions) as consumer:
+        async with reader(self._settings.kafka, partitions) as consumer:
             return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
 
     # Waiting
@@ -126,9 +127,9 @@ class Audit:
         """
         waiting = {number for number in self._numbers if ends[number]}
         partitions = [TopicPartition(self._results, number) for number in waiting]
-        async with reader(self._settings, partitions) as consumer, admin(self._settings) as client:
+        async with reader(self._settings.kafka, partitions) as consumer, admin(self._settings.kafka) as client:
             while waiting and not self._patience.is_over:
-                committed = await committed_offsets(client, group_id(self._settings, "purchases"))
+                committed = await committed_offsets(client, group_id(self._settings.kafka, "purchases"))
                 for number in sorted(waiting):
                     offset = committed.get(TopicPartition(self._requests, number))
                     # Behind the last answer there may be second copies and markers, which get none.
@@ -155,9 +156,9 @@ class Audit:
         ledgers = [TopicPartition(self._results, number) for number in self._numbers]
         requests = [TopicPartition(self._requests, number) for number in self._numbers]
         async with (
-            reader(self._settings, ledgers) as facts,
-            reader(self._settings, requests) as commands,
-            reader(self._settings, ledgers + requests) as offsets,
+            reader(self._settings.kafka, ledgers) as facts,
+            reader(self._settings.kafka, requests) as commands,
+            reader(self._settings.kafka, ledgers + requests) as offsets,
         ):
             starts = await offsets.beginning_offsets(ledgers + requests)
             begun_at = await offsets.end_offsets(ledgers)
@@ -266,12 +267,12 @@ class Audit:
             checks.append(self._documents)
         # These come last, since they read on.
         if await self._has_run(STATISTICS, "statistics"):
-            checks.append(StatisticsCheck(self._settings, self._redis, offsets, self._patience, self._report))
+            checks.append(StatisticsCheck(self._settings.kafka, self._redis, offsets, self._patience, self._report))
         return checks
 
     async def _has_run(self, downstream: Downstream, what: str) -> bool:
-        if await has_run(self._settings, downstream):
-            await check_partitions(self._settings, self._partitions, [downstream.writes])
+        if await has_run(self._settings.kafka, downstream):
+            await check_partitions(self._settings.kafka, self._partitions, [downstream.writes])
             return True
         self._report.notes.append(f"No {what} were compared: 'boxoffice run {downstream.process}' never ran here.")
         return False
@@ -280,7 +281,7 @@ class Audit:
 
     async def _report_foreign(self, known: set[str]) -> None:
         """Events that are not in the ledger; one that was created meanwhile is there by now."""
-        prefix = self._settings.topic_prefix
+        prefix = self._settings.kafka.topic_prefix
         await self._report_unknown(known, "in Redis", self._in_redis(event_keys(prefix, "*").meta))
         await self._report_unknown(known, "in Redis' statistics", self._in_redis(event_statistics_key(prefix, "*")))
         if self._documents:
@@ -288,7 +289,7 @@ class Audit:
 
     async def _report_unknown(self, known: set[str], where: str, found: AsyncIterator[str]) -> None:
         async for event_id in found:
-            if event_id not in known and await fold_event(self._settings, event_id, self._partitions) is None:
+            if event_id not in known and await fold_event(self._settings.kafka, event_id, self._partitions) is None:
                 self._report.differences.append(f"Event {event_id} is {where}, and not in the ledger.")
 
     async def _in_redis(self, pattern: str) -> AsyncIterator[str]:

@@ -20,10 +20,10 @@ from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.store import DocumentStore, Stored
-from boxoffice.kafka import admin, group_id, reader
-from boxoffice.servers import committed_offsets
+from boxoffice.kafka.clients import admin, group_id, reader
+from boxoffice.kafka.groups import committed_offsets
+from boxoffice.kafka.side_records import read_marks
 from boxoffice.settings import Settings
-from boxoffice.side_records import read_marks
 from models.accepted import Accepted, Kind, unpack
 from models.documents import (
     DocumentAnnouncement,
@@ -54,9 +54,9 @@ class DocumentsCheck:
         self._offsets = offsets
         self._patience = patience
         self._report = report
-        self._store = DocumentStore(settings)
+        self._store = DocumentStore(settings.documents)
         self._papers: dict[str, Papers] = {}
-        self._max_age_s = settings.documents_max_age_days * _DAY_S or inf
+        self._max_age_s = settings.documents.max_age_days * _DAY_S or inf
 
     async def look(self, audit: PartitionAudit, event_ids: Sequence[str]) -> None:
         """Note the moment: what these events of a partition have done until now is to be judged."""
@@ -110,10 +110,10 @@ class DocumentsCheck:
 
     async def _wait_until_dealt_with(self, number: int) -> None:
         """Nothing is concluded from waiting in vain: what follows judges for itself."""
-        tp = TopicPartition(purchase_results.TOPIC.full_name(self._settings.topic_prefix), number)
-        async with admin(self._settings) as client:
+        tp = TopicPartition(purchase_results.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
+        async with admin(self._settings.kafka) as client:
             while not self._patience.is_over:
-                committed = await committed_offsets(client, group_id(self._settings, "documents"))
+                committed = await committed_offsets(client, group_id(self._settings.kafka, "documents"))
                 if committed.get(tp, 0) >= self._begun_at:
                     return
                 await asyncio.sleep(POLL_INTERVAL_S)
@@ -122,7 +122,7 @@ class DocumentsCheck:
 
     async def _read_announcements(self, number: int) -> float:
         """Read a partition of ``ticket-documents``; returns since when (ms) announcements are kept."""
-        tp = TopicPartition(ticket_documents.TOPIC.full_name(self._settings.topic_prefix), number)
+        tp = TopicPartition(ticket_documents.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
         kept_from_ms: float | None = None
         async for record in self._records(tp):
             if kept_from_ms is None:
@@ -138,7 +138,7 @@ class DocumentsCheck:
         return kept_from_ms
 
     async def _read_dead_letters(self, number: int) -> None:
-        tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.topic_prefix), number)
+        tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
         async for record in self._records(tp):
             _, marks = read_marks(record.headers)
             if marks is None or marks.ticket is None:
@@ -152,7 +152,7 @@ class DocumentsCheck:
 
     async def _records(self, tp: TopicPartition) -> AsyncIterator[Record]:
         start = (await self._offsets.beginning_offsets([tp]))[tp]
-        async with reader(self._settings, [tp]) as consumer:
+        async with reader(self._settings.kafka, [tp]) as consumer:
             tape = Tape(consumer, tp, start, self._offsets)
             while run := await tape.next_run():
                 for record in run:

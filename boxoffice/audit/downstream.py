@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from boxoffice.kafka import admin, group_id, reader, topic_partitions
-from boxoffice.servers import committed_offsets, member_count
-from boxoffice.settings import Settings
-from boxoffice.topic_admin import describe_topics
+from boxoffice.kafka.clients import admin, group_id, reader, topic_partitions
+from boxoffice.kafka.groups import committed_offsets, member_count
+from boxoffice.kafka.topics import describe_topics
+from boxoffice.settings import KafkaSettings
 from topics import TopicDefinition, event_stats, ticket_documents
 
 
@@ -23,7 +23,7 @@ STATISTICS = Downstream("stats", event_stats.TOPIC)
 DOCUMENTS = Downstream("documents", ticket_documents.TOPIC)
 
 
-async def has_run(settings: Settings, downstream: Downstream) -> bool:
+async def has_run(settings: KafkaSettings, downstream: Downstream) -> bool:
     """Whether a process has ever run here.
 
     Its consumer group says so, or its topic: Kafka forgets a group that was empty for days.

@@ -12,17 +12,17 @@ from aiokafka import TopicPartition
 
 from boxoffice.audit.reading import Record, Tape
 from boxoffice.errors import BoxOfficeError, ExitStatus
-from boxoffice.kafka import header, home_partition, reader
-from boxoffice.redis_store import (
+from boxoffice.kafka.clients import header, home_partition, reader
+from boxoffice.kafka.topics import check_topics
+from boxoffice.redis.clients import redis_client, unhurried
+from boxoffice.redis.store import (
     EventCopy,
     RedisStore,
     Snapshot,
     differences,
     expected_copy,
 )
-from boxoffice.servers import redis_client, unhurried
-from boxoffice.settings import Settings
-from boxoffice.topic_admin import check_topics
+from boxoffice.settings import KafkaSettings, Settings
 from models.facts import UnreadableFactError, read_fact, read_range
 from models.ledger import Ledger, Taken
 from topics import purchase_results
@@ -69,19 +69,19 @@ async def view_event(settings: Settings, event_id: str) -> EventView:
         UnreachableError: Kafka or Redis did not answer.
         TopicsError: the topics cannot be used.
     """
-    partitions = await check_topics(settings)
-    snapshot = await fold_event(settings, event_id, partitions)
+    partitions = await check_topics(settings.kafka)
+    snapshot = await fold_event(settings.kafka, event_id, partitions)
     if snapshot is None:
         raise UnknownEventError(event_id)
     expected = expected_copy(snapshot)
-    async with redis_client(settings) as client:
-        copy = await RedisStore(client, unhurried(settings)).read_event(event_id)
+    async with redis_client(settings.redis) as client:
+        copy = await RedisStore(client, unhurried(settings.redis)).read_event(event_id)
     if copy is None:
         return EventView(_members(expected), None, [f"Redis has no event {event_id}."])
     return EventView(_members(expected), _members(copy), differences(copy, expected))
 
 
-async def view_event_then(settings: Settings, event_id: str, then: int | datetime) -> PastView:
+async def view_event_then(settings: KafkaSettings, event_id: str, then: int | datetime) -> PastView:
     """An event as the ledger had it after its record at offset ``then``, or after what was decided until then.
 
     Raises:
@@ -122,14 +122,14 @@ def _members(copy: EventCopy) -> dict[str, Any]:
     return members | {"left": len(copy.tickets), "requests": len(copy.records)}
 
 
-async def fold_event(settings: Settings, event_id: str, partitions: int) -> Snapshot | None:
+async def fold_event(settings: KafkaSettings, event_id: str, partitions: int) -> Snapshot | None:
     """The event, folded from its home's ledger; None if there is none."""
     home = home_partition(event_id, partitions)
     event = (await fold_partition(settings, home)).inventory.events.get(event_id)
     return Snapshot.of(event, home) if event is not None else None
 
 
-async def fold_partition(settings: Settings, number: int) -> Ledger:
+async def fold_partition(settings: KafkaSettings, number: int) -> Ledger:
     """A partition's ledger, folded to its end."""
     ledger = Ledger(number)
     async with aclosing(_records(settings, number)) as records:
@@ -138,7 +138,7 @@ async def fold_partition(settings: Settings, number: int) -> Ledger:
     return ledger
 
 
-async def _records(settings: Settings, number: int) -> AsyncGenerator[Record]:
+async def _records(settings: KafkaSettings, number: int) -> AsyncGenerator[Record]:
     partition = TopicPartition(purchase_results.TOPIC.full_name(settings.topic_prefix), number)
     async with reader(settings, [partition]) as consumer:
         tape = Tape(consumer, partition, (await consumer.beginning_offsets([partition]))[partition])

@@ -12,8 +12,8 @@ from typing import Final, cast
 from aiokafka import ConsumerRecord
 
 from boxoffice.audit.report import number_of
-from boxoffice.kafka import header, home_partition
-from boxoffice.side_records import headers_bytes, read_origin
+from boxoffice.kafka.clients import header, home_partition
+from boxoffice.kafka.side_records import headers_bytes, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.facts import (
     Fact,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.ledger_check import LedgerCheck
-from boxoffice.kafka import header, read_between
+from boxoffice.kafka.clients import header, read_between
 from models.facts import read_range
 from models.inventory import Event
 from models.ledger import Ledger

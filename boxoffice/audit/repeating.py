@@ -15,7 +15,7 @@ from boxoffice import metrics
 from boxoffice.audit.comparing import Audit
 from boxoffice.audit.report import AuditReport
 from boxoffice.errors import BoxOfficeError
-from boxoffice.settings import Settings
+from boxoffice.settings import ProcessSettings, Settings
 from boxoffice.tasks import end_tasks
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 async def audit_repeatedly(settings: Settings, every_s: float, wait_s: float, event_ids: Sequence[str] = ()) -> None:
     """Audit, serve what was found as metrics, and audit again ``every_s`` after the last one began."""
-    with _serving(settings):
+    with _serving(settings.process):
         while True:
             next_s = monotonic() + every_s
             auditing = asyncio.create_task(_audit(settings, wait_s, event_ids))
@@ -59,7 +59,7 @@ def _tell(report: AuditReport) -> None:
 
 
 @contextmanager
-def _serving(settings: Settings) -> Iterator[None]:
+def _serving(settings: ProcessSettings) -> Iterator[None]:
     """Serve the metrics, on a free port where the one of the settings is taken."""
     try:
         server, thread = start_http_server(settings.health_port, settings.health_host, metrics.AUDIT)

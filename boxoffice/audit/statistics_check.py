@@ -20,9 +20,9 @@ from redis.exceptions import ResponseError
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, EventReport
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
-from boxoffice.kafka import reader
-from boxoffice.redis_connection import RedisClient
-from boxoffice.settings import Settings
+from boxoffice.kafka.clients import reader
+from boxoffice.redis.connection import RedisClient
+from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.figures import Figures, Sums, Totals, event_figures, from_hash, partition_totals
 from boxoffice.statistics.reading import take_record
 from lua.keys import event_statistics_key, global_statistics_key
@@ -48,7 +48,7 @@ class StatisticsCheck:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: KafkaSettings,
         redis: RedisClient,
         offsets: AIOKafkaConsumer,
         patience: Patience,

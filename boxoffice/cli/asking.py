@@ -31,12 +31,12 @@ def publish(members: dict[str, Any], *, wanted: Collection[str], timeout_s: floa
         WrongCommandError: the command would be unreadable.
         NoAnswerError: no fact was seen in time.
     """
-    from boxoffice.client import ask, command_from
+    from boxoffice.kafka.asking import ask, command_from
     from boxoffice.settings import load_settings
 
     members["request_id"] = members["request_id"] or str(uuid.uuid4())
     command = command_from(members)
-    fact = asyncio.run(ask(load_settings(), command, timeout_s))
+    fact = asyncio.run(ask(load_settings().kafka, command, timeout_s))
     if as_json:
         print_json(fact)
     elif fact["type"] in wanted:

@@ -14,7 +14,7 @@ from boxoffice.cli.tables import print_json, print_table, printable, say
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from boxoffice.dead_letters import DeadLetter, DeadLetters, Listed, Retried
+    from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed, Retried
 
 app = typer.Typer(help="What could not be read or made: look at it, and publish commands again.", no_args_is_help=True)
 
@@ -36,10 +36,10 @@ def list_newest(
     as_json: AsJson = False,
 ) -> None:
     """Show the newest, and how many there are of each reason; N stands for every number in it."""
-    from boxoffice.dead_letters import DeadLetters
+    from boxoffice.kafka.dead_letters import DeadLetters
     from boxoffice.settings import load_settings
 
-    listing = asyncio.run(DeadLetters(load_settings()).newest(limit, reason))
+    listing = asyncio.run(DeadLetters(load_settings().kafka).newest(limit, reason))
     if as_json:
         print_json({"letters": [_listed_members(letter) for letter in listing.letters], "reasons": listing.reasons})
         return
@@ -87,10 +87,10 @@ def _listed_members(letter: Listed) -> dict[str, Any]:
 @app.command()
 def show(position: _PositionText, as_json: AsJson = False) -> None:
     r"""Show one whole; what is not printable is escaped as in Python, a backslash is \\. Exit 3 if there is none."""
-    from boxoffice.dead_letters import DeadLetters, read_position
+    from boxoffice.kafka.dead_letters import DeadLetters, read_position
     from boxoffice.settings import load_settings
 
-    letters = DeadLetters(load_settings())
+    letters = DeadLetters(load_settings().kafka)
     letter = asyncio.run(letters.at(read_position(position)))
     if as_json:
         print_json(_members(letters, letter))
@@ -165,10 +165,10 @@ def retry(
 async def _retry(position: str | None, reason: str | None, *, dry_run: bool, as_json: bool) -> Counter[str]:
     from contextlib import aclosing
 
-    from boxoffice.dead_letters import DeadLetters, read_position
+    from boxoffice.kafka.dead_letters import DeadLetters, read_position
     from boxoffice.settings import load_settings
 
-    letters = DeadLetters(load_settings())
+    letters = DeadLetters(load_settings().kafka)
     chosen = None if position is None else read_position(position)
     counts: Counter[str] = Counter()
     async with aclosing(letters.retry(chosen, reason, dry_run=dry_run)) as all_retried:

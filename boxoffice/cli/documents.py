@@ -32,9 +32,11 @@ def ticket(
 ) -> None:
     """Fetch a ticket's PDF and print where it was written: exit 0, 3 there is none, 5 a server is unreachable."""
     from boxoffice.documents.status import document_of
+    from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
 
-    pdf = asyncio.run(document_of(load_settings(), name, wait_s))
+    settings = load_settings()
+    pdf = asyncio.run(document_of(settings.kafka, DocumentStore(settings.documents), name, wait_s))
     if out == _STDOUT:
         sys.stdout.buffer.write(pdf)
         return
@@ -61,9 +63,11 @@ def _documents() -> None:
 def status(as_json: AsJson = False) -> None:
     """Show how many are made, wait and failed, and their size."""
     from boxoffice.documents.status import documents_status
+    from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
 
-    found = asyncio.run(documents_status(load_settings()))
+    settings = load_settings()
+    found = asyncio.run(documents_status(settings.kafka, DocumentStore(settings.documents)))
     if as_json:
         print_json(asdict(found))
         return

@@ -13,8 +13,8 @@ from boxoffice.cli.tables import print_json, print_table, say
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from boxoffice.fallback import FallbackStatus
-    from boxoffice.presence import ProcessState
+    from boxoffice.operating.requests import FallbackStatus
+    from boxoffice.redis.presence import ProcessState
 
 app = typer.Typer(help="See who decides without Redis, and practise it.", no_args_is_help=True)
 drill = typer.Typer(help="Let workers decide without Redis, for practice.", no_args_is_help=True)
@@ -28,10 +28,10 @@ _LONGEST_DRILL_S = 7 * 86_400
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show who decides without Redis: exit 0 nobody, 1 some worker does or a drill is on, 5 Redis is unreachable."""
-    from boxoffice.fallback import read_status
+    from boxoffice.operating.requests import read_status
     from boxoffice.settings import load_settings
 
-    found = asyncio.run(read_status(load_settings()))
+    found = asyncio.run(read_status(load_settings().redis))
     if as_json:
         members = asdict(found) | {"workers": [worker.model_dump() for worker in found.workers]}
         print_json({"active": found.is_active, **members})
@@ -49,10 +49,10 @@ def drill_on(
     ] = _DRILL_S,
 ) -> None:
     """Let all workers decide without Redis, from about a second from now on; sales go on."""
-    from boxoffice.fallback import begin_drill
+    from boxoffice.operating.requests import begin_drill
     from boxoffice.settings import load_settings
 
-    asyncio.run(begin_drill(load_settings(), duration_s))
+    asyncio.run(begin_drill(load_settings().redis, duration_s))
     say(
         f"A drill is on: workers decide without Redis. It ends in {duration_s} s, or by 'boxoffice fallback drill off'."
     )
@@ -61,10 +61,10 @@ def drill_on(
 @drill.command("off")
 def drill_off() -> None:
     """Let Redis decide again: workers bring it up to the ledger first."""
-    from boxoffice.fallback import end_drill
+    from boxoffice.operating.requests import end_drill
     from boxoffice.settings import load_settings
 
-    was_on = asyncio.run(end_drill(load_settings()))
+    was_on = asyncio.run(end_drill(load_settings().redis))
     say("The drill is over: workers tell Redis what it missed." if was_on else "There was no drill.")
 
 
@@ -81,7 +81,7 @@ def rebuild(
     What Redis has of them is replaced at once, whatever it is. Exit 0: done; 3: no such event; 4: not done in
     time; 5: Kafka or Redis cannot be reached.
     """
-    from boxoffice.fallback import rebuild as rebuild_events
+    from boxoffice.operating.requests import rebuild as rebuild_events
     from boxoffice.settings import load_settings
 
     if bool(event) == all_events:

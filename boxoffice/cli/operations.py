@@ -18,7 +18,7 @@ from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
     from boxoffice.audit import AuditReport, EventReport
-    from boxoffice.doctor import Diagnosis
+    from boxoffice.operating.doctor import Diagnosis
 
 _MOST_ROWS = 50
 """Events shown one by one; of more than this, only those that differ."""
@@ -100,7 +100,7 @@ def _show_then(events: Sequence[str], then: str, *, as_json: bool) -> None:
 
     if len(events) != 1:
         raise typer.BadParameter("needs one EVENT", param_hint="--at")
-    view = asyncio.run(view_event_then(load_settings(), events[0], _offset_or_time(then)))
+    view = asyncio.run(view_event_then(load_settings().kafka, events[0], _offset_or_time(then)))
     if as_json:
         print_json(asdict(view))
         return
@@ -139,7 +139,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Look at servers, topics and processes, and say what to do: exit 0 well, 1 a problem, 5 unreachable."""
-    from boxoffice.doctor import examine
+    from boxoffice.operating.doctor import examine
     from boxoffice.settings import load_settings
 
     diagnosis = asyncio.run(examine(load_settings(), watch_s))

@@ -12,7 +12,7 @@ from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS
 from boxoffice.cli.tables import say
 
 if TYPE_CHECKING:
-    from boxoffice.client import LedgerRecord
+    from boxoffice.kafka.asking import LedgerRecord
     from boxoffice.settings import Settings
 
 
@@ -65,9 +65,9 @@ def results(
 async def _print_results(
     settings: Settings, event: str | None, *, beginning: bool, follow: bool, as_json: bool
 ) -> None:
-    from boxoffice.client import ledger_records
+    from boxoffice.kafka.asking import ledger_records
 
-    async for record in ledger_records(settings, event_id=event, from_beginning=beginning, follow=follow):
+    async for record in ledger_records(settings.kafka, event_id=event, from_beginning=beginning, follow=follow):
         say(record.value.decode() if as_json else _line(record))
 
 

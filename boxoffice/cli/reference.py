@@ -46,22 +46,18 @@ def schema(
 
 
 def _rows(values: Settings) -> list[dict[str, Any]]:
-    from boxoffice.settings import ENV_PREFIX, masked
+    from boxoffice.settings import SETTINGS, masked
 
     return [
         {
-            "variable": ENV_PREFIX + name.upper(),
-            "value": masked(getattr(values, name)),
-            "default": masked(field.default),
-            "unit": _unit(field.json_schema_extra),
-            "meaning": field.description or "",
+            "variable": setting.variable,
+            "value": masked(setting.value(values)),
+            "default": masked(setting.field.default),
+            "unit": setting.unit,
+            "meaning": setting.field.description or "",
         }
-        for name, field in type(values).model_fields.items()
+        for setting in SETTINGS.values()
     ]
-
-
-def _unit(extra: object) -> str:
-    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
 
 
 def _unknown(known: Any) -> list[str]:

@@ -49,7 +49,7 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
 
     settings = load_settings()
     configure(settings, process)
-    failpoints.arm(settings.failpoints)
+    failpoints.arm(settings.process.failpoints)
     status = import_module(f"agents.{process}").main(settings)
     close()
     raise typer.Exit(status)

@@ -19,7 +19,7 @@ from boxoffice.cli.tables import print_json, say
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from boxoffice.presence import ProcessState
+    from boxoffice.redis.presence import ProcessState
     from boxoffice.statistics.reading import Report
 
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -13,7 +13,7 @@ from boxoffice.cli.tables import print_json, print_table, say
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from boxoffice.topic_admin import TopicReport
+    from boxoffice.kafka.topics import TopicReport
 
 app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=True)
 
@@ -21,19 +21,19 @@ app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=Tru
 @app.command()
 def create(as_json: AsJson = False) -> None:
     """Create the topics that are missing. One that exists is left as it is; what differs is said, exit 1."""
+    from boxoffice.kafka.topics import create_topics
     from boxoffice.settings import load_settings
-    from boxoffice.topic_admin import create_topics
 
-    _show(asyncio.run(create_topics(load_settings())), as_json)
+    _show(asyncio.run(create_topics(load_settings().kafka)), as_json)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
     """Show the topics as the broker has them, and what differs from what the box office needs."""
+    from boxoffice.kafka.topics import describe_topics
     from boxoffice.settings import load_settings
-    from boxoffice.topic_admin import describe_topics
 
-    _show(asyncio.run(describe_topics(load_settings())), as_json)
+    _show(asyncio.run(describe_topics(load_settings().kafka)), as_json)
 
 
 def _show(reports: Sequence[TopicReport], as_json: bool) -> None:

@@ -12,13 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from boxoffice.cli.tables import say
-from boxoffice.demo.environment import (
-    DOCUMENTS_URL,
-    documents_variables,
-    kafka_variables,
-    redis_variables,
-    settings_from,
-)
 from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
@@ -27,9 +20,15 @@ from boxoffice.embedded import (
     Worker,
     default_data_folder,
 )
+from boxoffice.embedded.environment import (
+    DOCUMENTS_URL,
+    documents_variables,
+    kafka_variables,
+    redis_variables,
+)
 from boxoffice.errors import RESTARTABLE
-from boxoffice.settings import ENV_PREFIX, Settings
-from boxoffice.topic_admin import create_topics
+from boxoffice.kafka.topics import create_topics
+from boxoffice.settings import SETTINGS, settings_from
 
 # A process that crashed or was killed has committed nothing either, and goes on where it stopped.
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
@@ -59,7 +58,7 @@ class Up:
             if "documents" in self.processes and DOCUMENTS_URL not in os.environ:
                 environment |= documents_variables(self._documents_folder(owned))
             if "kafka" in self.parts:
-                await create_topics(settings_from(environment))
+                await create_topics(settings_from(environment).kafka)
             self._say_where(environment)
             supervisor = Supervisor(
                 self.workers(environment, self.processes), restart_statuses={*RESTARTABLE, *_CRASHED}
@@ -130,7 +129,7 @@ class Up:
 
 def _is_needed(variable: str, value: str) -> bool:
     """Whether another terminal has something else without it."""
-    field = Settings.model_fields[variable.removeprefix(ENV_PREFIX).lower()]
+    field = SETTINGS[variable].field
     return variable in os.environ or value != field.default
 
 

@@ -20,9 +20,7 @@ from aiokafka import AIOKafkaProducer
 from platformdirs import user_cache_path
 
 from boxoffice.audit import Audit
-from boxoffice.client import ask, command_from
 from boxoffice.demo.checking import Check, DemoReport
-from boxoffice.demo.environment import documents_variables, kafka_variables, redis_variables, settings_from
 from boxoffice.demo.script import (
     BURST,
     CAPACITY,
@@ -37,9 +35,12 @@ from boxoffice.demo.script import (
 )
 from boxoffice.demo.watching import Watcher
 from boxoffice.documents.status import document_of
+from boxoffice.documents.store import DocumentStore
+from boxoffice.embedded.environment import documents_variables, kafka_variables, redis_variables
 from boxoffice.errors import RESTARTABLE, BoxOfficeError
-from boxoffice.settings import Settings
-from boxoffice.topic_admin import create_topics
+from boxoffice.kafka.asking import ask, command_from
+from boxoffice.kafka.topics import create_topics
+from boxoffice.settings import Settings, settings_from
 from topics import purchase_requests
 
 if TYPE_CHECKING:
@@ -91,13 +92,13 @@ class Demo:
         self._show = show
         self._script = Script(seed)
         self._report = DemoReport(seed)
-        self._watcher = Watcher(settings, settings.partitions)
+        self._watcher = Watcher(settings.kafka, settings.kafka.partitions)
         self._published = 0
 
     async def run(self) -> DemoReport:
         """Create the event, offer the commands, wait for the answers, check and audit."""
         begun_s = perf_counter()
-        await ask(self._settings, _create_event(), _FIRST_ANSWER_DEADLINE_S)
+        await ask(self._settings.kafka, _create_event(), _FIRST_ANSWER_DEADLINE_S)
         self._before = 1
         watching = asyncio.create_task(self._watcher.watch())
         try:
@@ -117,8 +118,8 @@ class Demo:
 
     async def _offer(self) -> None:
         commands = self._script.commands
-        topic = purchase_requests.TOPIC.full_name(self._settings.topic_prefix)
-        producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka_bootstrap_servers)
+        topic = purchase_requests.TOPIC.full_name(self._settings.kafka.topic_prefix)
+        producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka.bootstrap_servers)
         await producer.start()
         try:
             paced, burst = commands[:-BURST], commands[-BURST:]
@@ -136,7 +137,7 @@ class Demo:
 
     async def _send(self, producer: AIOKafkaProducer, topic: str, offered: Offered) -> Any:
         key = (UNKNOWN_EVENT_ID if offered.kind is Kind.UNKNOWN_EVENT else EVENT_ID).encode()
-        partition = self._script.partition_for(offered, self._settings.partitions)
+        partition = self._script.partition_for(offered, self._settings.kafka.partitions)
         offered.sent_s = perf_counter()
         self._published += 1
         return await producer.send(topic, offered.value, key=key if offered.keyed else None, partition=partition)
@@ -176,7 +177,8 @@ class Demo:
     async def _keep_a_ticket(self) -> Path | None:
         """Put one ticket's PDF where it stays: all others go with the stack."""
         for ticket in sorted(self._watcher.documents)[:1]:
-            return _keep(ticket, await document_of(self._settings, ticket))
+            store = DocumentStore(self._settings.documents)
+            return _keep(ticket, await document_of(self._settings.kafka, store, ticket))
         return None
 
 
@@ -245,7 +247,7 @@ async def _run_on_stack(
 
     log_lines: deque[str] = deque(maxlen=_LOG_LINES)
     settings = settings_from(environment)
-    await create_topics(settings)
+    await create_topics(settings.kafka)
     show.step("Starting the processes")
     async with Supervisor(
         workers(environment),

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from boxoffice.kafka import home_partition
+from boxoffice.kafka.clients import home_partition
 
 EVENT_ID: Final = "42"
 UNKNOWN_EVENT_ID: Final = "404"

@@ -10,8 +10,8 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic_core import from_json
 
-from boxoffice.kafka import header, reader, topic_partitions
-from boxoffice.settings import Settings
+from boxoffice.kafka.clients import header, reader, topic_partitions
+from boxoffice.settings import KafkaSettings
 from models.documents import DocumentAnnouncement, read_announcement
 from models.facts import Fact, read_fact, read_range
 from topics import dead_letters, event_stats, purchase_results, ticket_documents
@@ -35,7 +35,7 @@ class Watcher:
     now; ``figures`` the newest statistics of each event.
     """
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: KafkaSettings, partitions: int) -> None:
         self.by_position: dict[tuple[int, int], Answered] = {}
         self.dead_letters = 0
         self.issued = self.sold = 0

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from aiokafka.errors import KafkaError
 
 from boxoffice import metrics
-from boxoffice.batches import BatchProducer, Outgoing, Record
+from boxoffice.batching import BatchProducer, Outgoing, Record, Stage
 from boxoffice.errors import PublishError
-from boxoffice.kafka import header
-from boxoffice.settings import Settings
-from boxoffice.side_records import dead_letter
-from boxoffice.stages import Stage
+from boxoffice.kafka.clients import header
+from boxoffice.kafka.side_records import dead_letter
+from boxoffice.settings import KafkaSettings
+from boxoffice.tasks import end_tasks
 from models.documents import DocumentAnnouncement, announcement_id, write_announcement
 from models.facts import ce_type
 from topics import dead_letters, ticket_documents
@@ -55,7 +55,7 @@ class Announcer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: KafkaSettings,
         producer: BatchProducer,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -78,7 +78,7 @@ class Announcer:
 
     async def stop(self) -> None:
         """Give up what is not acknowledged."""
-        await self._publishing.stop()
+        await end_tasks(self._publishing.tasks)
 
     async def _publish(self, topic: str, partition: int, record: Outgoing) -> None:
         gathered = _Gathered(topic, partition, record, asyncio.Event())

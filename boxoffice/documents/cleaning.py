@@ -11,7 +11,7 @@ import structlog
 from boxoffice import metrics
 from boxoffice.documents.errors import StoreError
 from boxoffice.documents.store import STALE_AFTER_S, DocumentStore, Stored
-from boxoffice.settings import Settings
+from boxoffice.settings import DocumentsSettings
 
 log = structlog.get_logger(__name__)
 
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 class Cleaner:
     """Cleans up at the start, once more when what the last crash left is stale, and then from time to time."""
 
-    def __init__(self, settings: Settings, store: DocumentStore) -> None:
+    def __init__(self, settings: DocumentsSettings, store: DocumentStore) -> None:
         self._store = store
-        self._max_age = timedelta(days=settings.documents_max_age_days)
-        self._interval_s = settings.documents_cleaning_interval_s
+        self._max_age = timedelta(days=settings.max_age_days)
+        self._interval_s = settings.cleaning_interval_s
 
     async def clean_repeatedly(self) -> None:
         """Clean up until cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
@@ -13,8 +13,7 @@ from faust.types import TP
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from boxoffice import metrics
-from boxoffice.batches import Batch, BatchConsumer, Run
-from boxoffice.damage import tell_passed_over
+from boxoffice.batching import Batch, BatchConsumer, Run
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
@@ -25,10 +24,11 @@ from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
-from boxoffice.kafka import admin, group_id, read_between, reader
+from boxoffice.kafka.clients import admin, group_id, read_between, reader
+from boxoffice.kafka.damage import tell_passed_over
+from boxoffice.kafka.groups import committed_offsets
 from boxoffice.rendering import TicketPage
-from boxoffice.servers import committed_offsets
-from boxoffice.settings import Settings
+from boxoffice.settings import DocumentsSettings, KafkaSettings
 from boxoffice.tasks import end_tasks
 from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
@@ -48,19 +48,22 @@ class Making:
 
     def __init__(
         self,
-        settings: Settings,
+        kafka: KafkaSettings,
+        settings: DocumentsSettings,
         pages: EventPages,
         announcer: Announcer,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        self._kafka = kafka
         self._settings = settings
         self._pages = pages
         self._announcer = announcer
         self._ending_on_failure = ending_on_failure
-        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._ledger = purchase_results.TOPIC.full_name(kafka.topic_prefix)
         self.store = DocumentStore(settings)
-        self.pool = Pool(settings.documents_processes, settings.documents_drawing_timeout_ms / 1000, fonts_of(settings))
-        self.progress = Progress(settings.documents_queue_size)
+        self.pool = Pool(settings.processes, settings.drawing_timeout_ms / 1000, fonts_of(settings))
+        self.progress = Progress(settings.queue_size)
+        metrics.DOCUMENTS_WAITING.set_function(lambda: self.progress.tickets)
         self._cleaner = Cleaner(settings, self.store)
         self._cleaning: asyncio.Task[None] | None = None
         self._ledgers: dict[TP, TakenLedger] = {}
@@ -68,6 +71,13 @@ class Making:
         self._queue = FairQueue()
         self._at_work: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
+
+    def details(self) -> dict[str, Any]:
+        """What there is to know of its health."""
+        return {
+            "documents": {"waiting": self.progress.tickets},
+            "waits_for": ["document store"] if self.store.failing else [],
+        }
 
     # Taking over
 
@@ -101,11 +111,11 @@ class Making:
 
     async def _read_ledgers(self, tps: list[TP]) -> dict[TP, TakenLedger]:
         """Take each partition as far as it was committed."""
-        async with admin(self._settings) as client:
-            committed = await committed_offsets(client, group_id(self._settings, "documents"))
+        async with admin(self._kafka) as client:
+            committed = await committed_offsets(client, group_id(self._kafka, "documents"))
         partitions = [TopicPartition(*tp) for tp in tps]
         ledgers = {}
-        async with reader(self._settings, partitions) as consumer:
+        async with reader(self._kafka, partitions) as consumer:
             begins = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
             for tp, partition in zip(tps, partitions, strict=True):
@@ -201,10 +211,10 @@ class Making:
             order=sale["request_id"],
         )
         drawing = AsyncRetrying(
-            stop=stop_after_attempt(self._settings.documents_attempts),
+            stop=stop_after_attempt(self._settings.attempts),
             wait=wait_exponential_jitter(
-                initial=self._settings.documents_first_retry_ms / 1000,
-                max=self._settings.documents_longest_retry_ms / 1000,
+                initial=self._settings.first_retry_ms / 1000,
+                max=self._settings.longest_retry_ms / 1000,
             ),
             retry=retry_if_exception_type(DrawingError),
             reraise=True,
@@ -264,9 +274,9 @@ class Making:
         await self._pages.aclose()
 
 
-def fonts_of(settings: Settings) -> tuple[str, ...]:
+def fonts_of(settings: DocumentsSettings) -> tuple[str, ...]:
     """The TrueType files of the settings."""
-    return tuple(settings.documents_fonts.split(",")) if settings.documents_fonts else ()
+    return tuple(settings.fonts.split(",")) if settings.fonts else ()
 
 
 def _start(committed: int | None, begin: int, end: int) -> int:

@@ -12,11 +12,11 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
-from boxoffice.damage import tell_passed_over
 from boxoffice.documents.errors import UnknownEventError
 from boxoffice.errors import UnreachableError
-from boxoffice.kafka import header, home_partition, read_between, reader
-from boxoffice.redis_connection import RedisClient
+from boxoffice.kafka.clients import header, home_partition, read_between, reader
+from boxoffice.kafka.damage import tell_passed_over
+from boxoffice.redis.connection import RedisClient
 from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings
 from lua.keys import event_keys
@@ -36,7 +36,7 @@ class EventPages:
         self._settings = settings
         self._redis = redis
         self._partitions = partitions
-        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._ledger = purchase_results.TOPIC.full_name(settings.kafka.topic_prefix)
         self._pages: OrderedDict[str, EventPage] = OrderedDict()
         self._looking = asyncio.Lock()
         self._redis_fails = False
@@ -70,7 +70,7 @@ class EventPages:
     def _remember(self, page: EventPage) -> None:
         self._pages[page.event_id] = page
         self._pages.move_to_end(page.event_id)
-        if len(self._pages) > self._settings.documents_cache_size:
+        if len(self._pages) > self._settings.documents.cache_size:
             self._pages.popitem(last=False)
 
     async def _look(self, event_id: str) -> EventPage:
@@ -81,9 +81,9 @@ class EventPages:
         return page
 
     async def _from_redis(self, event_id: str) -> EventPage | None:
-        key = event_keys(self._settings.topic_prefix, event_id).meta
+        key = event_keys(self._settings.redis.key_prefix, event_id).meta
         try:
-            async with asyncio.timeout(self._settings.redis_timeout_ms / 1000):
+            async with asyncio.timeout(self._settings.redis.timeout_ms / 1000):
                 values = await self._redis.execute_command("HMGET", key, *_FIELDS)
         except (RedisError, OSError, TimeoutError) as error:
             self._say_whether_redis_fails(error)
@@ -101,8 +101,8 @@ class EventPages:
     async def _from_ledger(self, event_id: str) -> EventPage | None:
         retrying = AsyncRetrying(
             wait=wait_exponential_jitter(
-                initial=self._settings.documents_first_retry_ms / 1000,
-                max=self._settings.documents_longest_retry_ms / 1000,
+                initial=self._settings.documents.first_retry_ms / 1000,
+                max=self._settings.documents.longest_retry_ms / 1000,
             ),
             retry=retry_if_exception_type(UnreachableError),
         )
@@ -111,7 +111,7 @@ class EventPages:
     async def _search_ledger(self, event_id: str) -> EventPage | None:
         """Read the event's home from the beginning until it was created; the others on the way are kept too."""
         home = TopicPartition(self._ledger, home_partition(event_id, self._partitions))
-        async with reader(self._settings, [home]) as consumer:
+        async with reader(self._settings.kafka, [home]) as consumer:
             first, end = (await consumer.beginning_offsets([home]))[home], (await consumer.end_offsets([home]))[home]
             async for records in read_between(consumer, home, first, end, tell_passed_over(home.partition)):
                 for record in records:

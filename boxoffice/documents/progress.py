@@ -13,7 +13,7 @@ from typing import Final
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
-from boxoffice.batches import BatchConsumer
+from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
 from models.facts import Fact, UnreadableFactError, read_fact
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from faust.types import TP
 
-from boxoffice.batches import Record
+from boxoffice.batching import Record
 from models.facts import PurchaseCancelled, PurchaseConfirmed
 
 TURN: Final = 8

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from boxoffice.client import ledger_records
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.store import DocumentStore
-from boxoffice.kafka import admin, group_id, read_all, reader, topic_partitions
-from boxoffice.servers import committed_offsets
-from boxoffice.settings import Settings
-from boxoffice.side_records import read_marks
-from boxoffice.topic_admin import check_topics
+from boxoffice.kafka.asking import ledger_records
+from boxoffice.kafka.clients import admin, group_id, read_all, reader, topic_partitions
+from boxoffice.kafka.groups import committed_offsets
+from boxoffice.kafka.side_records import read_marks
+from boxoffice.kafka.topics import check_topics
+from boxoffice.settings import KafkaSettings
 from models.documents import name_stem, purchase_in
 from topics import dead_letters, purchase_results
 
@@ -37,7 +37,7 @@ class DocumentsStatus:
     failed: int
 
 
-async def documents_status(settings: Settings) -> DocumentsStatus:
+async def documents_status(settings: KafkaSettings, store: DocumentStore) -> DocumentsStatus:
     """How far the documents are now.
 
     Raises:
@@ -49,13 +49,13 @@ async def documents_status(settings: Settings) -> DocumentsStatus:
     waiting = await _waiting(settings, partitions)
     failed = await _failed(settings, partitions)
     made = size_bytes = 0
-    async for some in DocumentStore(settings).documents():
+    async for some in store.documents():
         made += len(some)
         size_bytes += sum(document.size_bytes for document in some)
     return DocumentsStatus(made, size_bytes, waiting, failed)
 
 
-async def _waiting(settings: Settings, partitions: int) -> int:
+async def _waiting(settings: KafkaSettings, partitions: int) -> int:
     """Facts behind what the group has committed."""
     ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
     async with admin(settings) as client:
@@ -65,7 +65,7 @@ async def _waiting(settings: Settings, partitions: int) -> int:
     return sum(max(ends[tp] - max(committed.get(tp, 0), begins[tp]), 0) for tp in ledger)
 
 
-async def _failed(settings: Settings, partitions: int) -> int:
+async def _failed(settings: KafkaSettings, partitions: int) -> int:
     """Tickets among the dead letters; one that was given up again after a crash counts once."""
     letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
     failed: set[tuple[int, int, str]] = set()
@@ -78,7 +78,7 @@ async def _failed(settings: Settings, partitions: int) -> int:
     return len(failed)
 
 
-async def document_of(settings: Settings, ticket: str, wait_s: float = 0.0) -> bytes:
+async def document_of(settings: KafkaSettings, store: DocumentStore, ticket: str, wait_s: float = 0.0) -> bytes:
     """The document that a ticket has now, or within ``wait_s``.
 
     Raises:
@@ -89,7 +89,6 @@ async def document_of(settings: Settings, ticket: str, wait_s: float = 0.0) -> b
     """
     if not _TICKET.fullmatch(ticket):
         raise WrongTicketError(ticket)
-    store = DocumentStore(settings)
     deadline_s = monotonic() + wait_s
     while (pdf := await _find(settings, store, ticket)) is None:
         if monotonic() >= deadline_s:
@@ -98,7 +97,7 @@ async def document_of(settings: Settings, ticket: str, wait_s: float = 0.0) -> b
     return pdf
 
 
-async def _find(settings: Settings, store: DocumentStore, ticket: str) -> bytes | None:
+async def _find(settings: KafkaSettings, store: DocumentStore, ticket: str) -> bytes | None:
     event_id = ticket.partition("-")[0]
     names = [document.name for document in await store.beginning_with(name_stem(event_id, ticket))]
     if len(names) > 1:
@@ -108,7 +107,7 @@ async def _find(settings: Settings, store: DocumentStore, ticket: str) -> bytes 
     return await store.read(names[0]) if names else None
 
 
-async def _holder(settings: Settings, event_id: str, ticket: str) -> str | None:
+async def _holder(settings: KafkaSettings, event_id: str, ticket: str) -> str | None:
     """The purchase that has the ticket by the ledger; None if it is on sale."""
     holder: str | None = None
     seq = 0

@@ -23,7 +23,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from boxoffice.documents.errors import StoreError
-from boxoffice.settings import SECRET_URL, Settings
+from boxoffice.settings import SECRET_URL, DocumentsSettings
 from models.documents import SUFFIX
 
 log = structlog.get_logger(__name__)
@@ -53,11 +53,11 @@ class Stored:
 class DocumentStore:
     """The documents of one box office."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._url = settings.documents_url
-        self._timeout_s = settings.documents_store_timeout_ms / 1000
-        self._first_delay_s = self._delay_s = settings.documents_first_retry_ms / 1000
-        self._longest_delay_s = settings.documents_longest_retry_ms / 1000
+    def __init__(self, settings: DocumentsSettings) -> None:
+        self._url = settings.url
+        self._timeout_s = settings.store_timeout_ms / 1000
+        self._first_delay_s = self._delay_s = settings.first_retry_ms / 1000
+        self._longest_delay_s = settings.longest_retry_ms / 1000
         self._opened: ObjectStore | None = None
         self._asking_again = asyncio.Lock()
         self._failing: set[str] = set()

@@ -69,7 +69,7 @@ _PROPERTIES = {
 
 
 class Detour(NamedTuple):
-    """A second listener, whose clients are told to come to another port: who listens there sees all they say."""
+    """For tests: a second listener, whose clients are told to come to another port; who listens there hears them."""
 
     port: int
     advertised_port: int

@@ -157,7 +157,7 @@ class ServerProcess(ABC):
         self.kill()
 
     async def restart(self, deadline_s: float = START_DEADLINE_S) -> None:
-        """Stop it if it runs, and start it again on the same port and folder."""
+        """For tests: stop it if it runs, and start it again on the same port and folder."""
         await self.stop()
         self.start()
         await self.wait_ready(deadline_s)
@@ -169,11 +169,11 @@ class ServerProcess(ABC):
             self._process.wait()
 
     def pause(self) -> None:
-        """Stop it from running (SIGSTOP): it still accepts connections, and answers nothing."""
+        """For tests: stop it from running (SIGSTOP); it still accepts connections, and answers nothing."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it run on after ``pause``."""
+        """For tests: let it run on after ``pause``."""
         self._signal(signal.SIGCONT)
 
     def log_tail(self) -> str:

@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import ConsumerRecord
 
-from boxoffice.batches import Outgoing, Removal
-from boxoffice.deciding import Answer
+from boxoffice.batching import Outgoing, Removal
 from boxoffice.documents.announcing import announcement_record
-from boxoffice.kafka import header
-from boxoffice.publishing import ledger_record
-from boxoffice.side_records import SideRecord, dead_letter
+from boxoffice.kafka.clients import header
+from boxoffice.kafka.side_records import SideRecord, dead_letter
+from boxoffice.selling.deciding import Answer
+from boxoffice.selling.publishing import ledger_record
 from boxoffice.statistics.figures import event_figures, stats_record
 from models.commands import UnreadableCommandError, read_command
 from models.documents import document_name, made, removed

@@ -12,12 +12,11 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from boxoffice import metrics
-from boxoffice.batches import Batch, BatchConsumer, Run
-from boxoffice.damage import tell_passed_over
+from boxoffice.batching import Batch, BatchConsumer, Run
 from boxoffice.errors import PublishError
-from boxoffice.kafka import header, read_between, reader
-from boxoffice.recovery import has_gaps
-from boxoffice.settings import Settings
+from boxoffice.kafka.clients import header, read_between, reader
+from boxoffice.kafka.damage import tell_passed_over
+from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.publishing import Publisher
 from boxoffice.statistics.table import Rows, StatisticsTable, rows_of
 from models.ledger import Ledger, Taken
@@ -34,7 +33,7 @@ RECORDS_AT_ONCE: Final = 2_000
 class Counting:
     """Folds the ledger partitions that this worker owns."""
 
-    def __init__(self, settings: Settings, table: StatisticsTable, publishers: Sequence[Publisher]) -> None:
+    def __init__(self, settings: KafkaSettings, table: StatisticsTable, publishers: Sequence[Publisher]) -> None:
         self._settings = settings
         self._table = table
         self._publishers = publishers
@@ -62,6 +61,14 @@ class Counting:
             publisher.adopt(self._owned)
         log.info("partitions ready", partitions=numbers)
 
+    async def let_go(self) -> None:
+        """Others go on with the partitions: publish what is theirs to know."""
+        await asyncio.gather(*(publisher.hand_over() for publisher in self._publishers))
+
+    async def stop(self) -> None:
+        """Publish what waits, and no more."""
+        await asyncio.gather(*(publisher.stop() for publisher in self._publishers))
+
     # Counting
 
     async def count(self, batch: Batch) -> None:
@@ -78,7 +85,7 @@ class Counting:
     async def _fold_run(self, statistics: Statistics, run: Run) -> None:
         """Fold a run, or what the ledger has in its place where it does not follow, or leaves something out."""
         position = statistics.row.offset
-        if run.first == position and not has_gaps(run.records, position):
+        if run.first == position and not run.has_gaps:
             fold(statistics, run.records)
         elif run.next > position:
             if run.first > position:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from boxoffice.batches import Outgoing, Removal
+from boxoffice.batching import Outgoing, Removal
 from models.facts import at_ms, at_text
 from models.statistics import (
     MINUTE_MS,

@@ -14,16 +14,16 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from pydantic_core import from_json
 
-from boxoffice.documents.counting import Announced, DocumentCounter
 from boxoffice.errors import BoxOfficeError, SettingsError
-from boxoffice.kafka import read_all, reader, topic_partitions
-from boxoffice.presence import Presences, ProcessState, read_presences
-from boxoffice.redis_connection import FAILURES, RedisClient, connect
-from boxoffice.settings import Settings
+from boxoffice.kafka.clients import read_all, reader, topic_partitions
+from boxoffice.kafka.topics import check_topics
+from boxoffice.redis.connection import FAILURES, RedisClient, connect
+from boxoffice.redis.presence import Presences, ProcessState, read_presences
+from boxoffice.settings import KafkaSettings, RedisSettings, Settings
+from boxoffice.statistics.documents import Announced, DocumentCounter
 from boxoffice.statistics.figures import Figures, Totals, totals_of_events, totals_of_partitions
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.tasks import end_tasks
-from boxoffice.topic_admin import check_topics
 from topics import event_stats
 
 
@@ -64,8 +64,8 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._figures, self._redis = _connected(settings)
-        self._counter = DocumentCounter(settings)
+        self._figures, self._redis = _connected(settings.redis)
+        self._counter = DocumentCounter(settings.kafka)
         self._counting: asyncio.Task[Announced | None] | None = None
         self._documents: Announced | None = None
 
@@ -93,7 +93,7 @@ class Reader:
         if partitions:
             totals = totals_of_partitions(partitions)
         else:
-            events = list((await read_topic(self._settings)).values())
+            events = list((await read_topic(self._settings.kafka)).values())
             totals = totals_of_events(events)
         if (await asyncio.wait([self._counting], timeout=patience_s))[0]:
             self._documents = self._counting.result()
@@ -105,7 +105,7 @@ class Reader:
             return (
                 await self._figures.read_totals(),
                 await self._figures.read_events(),
-                await read_presences(self._redis, self._settings.topic_prefix),
+                await read_presences(self._redis, self._settings.kafka.topic_prefix),
             )
         except FAILURES:
             return None
@@ -117,7 +117,7 @@ class Reader:
             return None
 
 
-async def read_topic(settings: Settings) -> dict[str, Figures]:
+async def read_topic(settings: KafkaSettings) -> dict[str, Figures]:
     """The newest figures of each event on ``event-stats``.
 
     Raises:
@@ -150,11 +150,11 @@ def _in_order(events: list[Figures]) -> list[Figures]:
     return sorted(events, key=lambda figures: int(figures["event_id"]))
 
 
-def _connected(settings: Settings) -> tuple[RedisFigures, RedisClient]:
+def _connected(settings: RedisSettings) -> tuple[RedisFigures, RedisClient]:
     """To Redis, or to its replica if there is one."""
-    if not settings.redis_replica_url.get_secret_value():
+    if not settings.replica_url.get_secret_value():
         return RedisFigures(settings), connect(settings)
-    to_replica = settings.model_copy(update={"redis_url": settings.redis_replica_url})
+    to_replica = settings.model_copy(update={"url": settings.replica_url})
     try:
         return RedisFigures(to_replica), connect(to_replica)
     except SettingsError as error:

@@ -14,8 +14,8 @@ from pydantic_core import from_json, to_json
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
-from boxoffice.redis_connection import connect
-from boxoffice.settings import Settings
+from boxoffice.redis.connection import connect
+from boxoffice.settings import RedisSettings
 from boxoffice.statistics.figures import Figures, Totals, from_hash, to_hash
 from lua.keys import event_statistics_key, global_statistics_key
 
@@ -33,10 +33,10 @@ class RedisFigures:
     A call may take longer than one that a sale waits for: here nobody waits, and the loop is busy counting.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        timeout_ms = max(settings.redis_timeout_ms, TIMEOUT_MS)
-        self._client = connect(settings.model_copy(update={"redis_timeout_ms": timeout_ms}))
-        self._prefix = settings.topic_prefix
+    def __init__(self, settings: RedisSettings) -> None:
+        timeout_ms = max(settings.timeout_ms, TIMEOUT_MS)
+        self._client = connect(settings.model_copy(update={"timeout_ms": timeout_ms}))
+        self._prefix = settings.key_prefix
         self._timeout_s = timeout_ms / 1000
 
     async def ping(self) -> None:

@@ -7,8 +7,8 @@ from time import monotonic
 
 import structlog
 
-from boxoffice.redis_connection import FAILURES
-from boxoffice.settings import Settings
+from boxoffice.redis.connection import FAILURES
+from boxoffice.settings import RedisSettings
 from boxoffice.statistics.figures import Sums, partition_totals
 from boxoffice.statistics.publishing import EndingOnFailure, Publisher
 from boxoffice.statistics.redis_figures import RedisFigures
@@ -32,12 +32,14 @@ class RedisPublisher(Publisher):
     A Redis that is down costs one timeout now and then: the pauses double up to ``breaker_longest_probe_ms``.
     """
 
-    def __init__(self, settings: Settings, redis: RedisFigures, ending_on_failure: EndingOnFailure) -> None:
-        super().__init__(settings.stats_interval_ms / 1000, ending_on_failure)
+    def __init__(
+        self, settings: RedisSettings, interval_ms: int, redis: RedisFigures, ending_on_failure: EndingOnFailure
+    ) -> None:
+        super().__init__(interval_ms / 1000, ending_on_failure)
         self._redis = redis
         self._first_pause_s = self._pause_s = settings.breaker_first_probe_ms / 1000
         self._longest_pause_s = settings.breaker_longest_probe_ms / 1000
-        self._check_interval_s = settings.redis_check_interval_s
+        self._check_interval_s = settings.check_interval_s
         self._given: dict[int, _Given] = {}
         self._checked_s = monotonic()
         self._not_before_s = 0.0

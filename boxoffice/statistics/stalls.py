@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import faust
 from faust.types import TP
 
-from boxoffice.batches import BatchConsumer
+from boxoffice.batching import BatchConsumer
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.tasks import end_tasks
 

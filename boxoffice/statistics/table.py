@@ -16,7 +16,7 @@ import faust
 import structlog
 from faust.types import TP
 
-from boxoffice.batches import BatchProducer, Outgoing, Removal
+from boxoffice.batching import BatchProducer, Outgoing, Removal
 from models.statistics import (
     EventStatistics,
     PartitionStatistics,

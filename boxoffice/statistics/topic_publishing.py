@@ -8,9 +8,9 @@ from collections.abc import Callable
 import structlog
 from aiokafka.errors import KafkaError
 
-from boxoffice.batches import BatchProducer
+from boxoffice.batching import BatchProducer
 from boxoffice.errors import PublishError
-from boxoffice.settings import Settings
+from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.figures import stats_record
 from boxoffice.statistics.publishing import EndingOnFailure, Publisher
 from topics import event_stats
@@ -22,9 +22,13 @@ class TopicPublisher(Publisher):
     """Publishes on ``event-stats``."""
 
     def __init__(
-        self, settings: Settings, producer: Callable[[], BatchProducer], ending_on_failure: EndingOnFailure
+        self,
+        settings: KafkaSettings,
+        interval_ms: int,
+        producer: Callable[[], BatchProducer],
+        ending_on_failure: EndingOnFailure,
     ) -> None:
-        super().__init__(settings.stats_interval_ms / 1000, ending_on_failure)
+        super().__init__(interval_ms / 1000, ending_on_failure)
         self._producer = producer
         self._timeout_s = settings.publish_timeout_ms / 1000
         self._topic = event_stats.TOPIC.full_name(settings.topic_prefix)

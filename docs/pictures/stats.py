@@ -18,12 +18,12 @@ from rich.console import Console
 
 from boxoffice.cli.stack import workers
 from boxoffice.cli.stats import picture
-from boxoffice.demo.environment import documents_variables, kafka_variables, redis_variables, settings_from
 from boxoffice.embedded import EmbeddedStack, Supervisor
-from boxoffice.kafka import producer
-from boxoffice.settings import Settings
+from boxoffice.embedded.environment import documents_variables, kafka_variables, redis_variables
+from boxoffice.kafka.clients import producer
+from boxoffice.kafka.topics import create_topics
+from boxoffice.settings import Settings, settings_from
 from boxoffice.statistics.reading import Reader, Report
-from boxoffice.topic_admin import create_topics
 from topics import purchase_requests
 
 WIDTH = 100
@@ -43,9 +43,9 @@ _FONT_FACES = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
 async def sell(settings: Settings) -> None:
     """Commands as a sale brings them: a rush, and waves of it."""
     chance = random.Random(SEED)  # noqa: S311  # it keeps no secret
-    topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+    topic = purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix)
     begun_s, number = monotonic(), 0
-    async with producer(settings, linger_ms=5) as client:
+    async with producer(settings.kafka, linger_ms=5) as client:
 
         async def send(event_id: str, **members: object) -> None:
             await client.send(topic, json.dumps({"event_id": event_id, **members}).encode(), key=event_id.encode())
@@ -83,7 +83,7 @@ async def report(folder: Path) -> Report:
             **documents_variables(folder / "documents"),
         }
         settings = settings_from(environment)
-        await create_topics(settings)
+        await create_topics(settings.kafka)
         async with Supervisor(workers(environment)), aclosing(Reader(settings)) as reader:
             await sell(settings)
             return await reader.read()

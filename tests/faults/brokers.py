@@ -12,9 +12,10 @@ from typing import NamedTuple
 from boxoffice.embedded import EmbeddedKafka
 from boxoffice.embedded.kafka import Detour
 from boxoffice.embedded.ports import free_port
-from tests.office import Office, Process
-from tests.proxy import Proxy
-from tests.servers import serving
+from tests.support.office import Office, Process
+from tests.support.proxy import Proxy
+from tests.support.servers import serving
+from tests.support.settings import changed
 
 BATCH_HEAD = struct.Struct(">qi")
 """A record batch begins with its first offset, and the length of what follows."""
@@ -30,7 +31,7 @@ class OfficeBehind(Office):
         super().__init__(servers, redis_url, prefix, folder)
         self._processes_reach = processes_reach
         # Whoever sends and reads in a test waits as long as it takes.
-        self.settings = self.settings.model_copy(update={"kafka_request_timeout_ms": 120_000})
+        self.settings = changed(self.settings, kafka_request_timeout_ms=120_000)
 
     def start(self, process: str = "purchases", **environment: str) -> Process:
         """Start a process by its line in the Procfile."""

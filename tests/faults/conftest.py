@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults.brokers import OwnBroker, open_own_broker
 from tests.faults.shared import SharedOffice, open_shared_office
-from tests.office import Office
-from tests.servers import KafkaAddress, RedisAddress
+from tests.support.office import Office
+from tests.support.servers import KafkaAddress, RedisAddress
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from boxoffice import kafka
-from tests.office import POLL_S, Office
-from tests.workload import Sent, commands, creations
+from boxoffice.kafka import clients
+from tests.support.office import POLL_S, Office
+from tests.support.workload import Sent, commands, creations
 
 PORTION_S = 0.05
 ENDLESS = 1_000_000
@@ -58,13 +58,13 @@ class Load:
 
     async def __aenter__(self) -> Self:
         settings = self._office.settings
-        partitions = kafka.topic_partitions(self._office.ledger, settings.partitions)
-        self._reader = await self._opened.enter_async_context(kafka.reader(settings, partitions))
+        partitions = clients.topic_partitions(self._office.ledger, settings.kafka.partitions)
+        self._reader = await self._opened.enter_async_context(clients.reader(settings.kafka, partitions))
         await self._reader.seek_to_end(*partitions)
         for tp in partitions:
             await self._reader.position(tp)
         self._reader.resume(*partitions)
-        self._producer = await self._opened.enter_async_context(kafka.producer(settings))
+        self._producer = await self._opened.enter_async_context(clients.producer(settings.kafka))
         await self.send(creations(self.event_ids, self._capacity))
         self._tasks = [asyncio.create_task(self._follow(self._reader)), asyncio.create_task(self._send_steadily())]
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.office import Office
+from tests.support.office import Office
 
 
 async def differing_repeats(office: Office) -> list[dict[str, Any]]:

@@ -13,11 +13,11 @@ from redis import Redis
 
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.ports import HOST
-from tests.observed import Observed, health
-from tests.office import Office, Process, until
-from tests.proxy import Proxy
-from tests.servers import serving
-from tests.workload import event_ids
+from tests.support.observed import Observed, health
+from tests.support.office import Office, Process, until
+from tests.support.proxy import Proxy
+from tests.support.servers import serving
+from tests.support.workload import event_ids
 
 WORKERS = 2
 IN_STEP_DEADLINE_S = 30

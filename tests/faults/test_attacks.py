@@ -12,8 +12,8 @@ import pytest
 
 from lua.keys import event_keys
 from tests.faults.shared import SharedOffice, new_events
-from tests.office import Office, until
-from tests.workload import creations, order
+from tests.support.office import Office, until
+from tests.support.workload import creations, order
 
 pytestmark = pytest.mark.long
 
@@ -50,7 +50,7 @@ class Attack:
     async def open(self) -> None:
         """Put it on sale, and wait until Redis has it."""
         await self.office.send(creations([self.event_id], self.capacity))
-        keys = event_keys(self.office.settings.topic_prefix, self.event_id)
+        keys = event_keys(self.office.settings.kafka.topic_prefix, self.event_id)
         await until(lambda: bool(self.shared.ask("EXISTS", keys.meta)), DEADLINE_S, "the event to be loaded")
 
     async def ask(self, request_ids: Iterable[str]) -> None:
@@ -182,7 +182,7 @@ async def test_a_redis_that_comes_back_empty_is_not_seeded_from_the_capacity(sha
     assert await attack.toll() == NOTHING
     assert set(await attack.sold()) == set(names("r", 1_000))
     await shared_office.in_step()
-    keys = event_keys(attack.office.settings.topic_prefix, attack.event_id)
+    keys = event_keys(attack.office.settings.kafka.topic_prefix, attack.event_id)
     assert shared_office.ask("HGET", keys.meta, "sold") == "1000"
     assert not shared_office.ask("EXISTS", keys.tickets)
     await shared_office.agrees()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch_app import PUBLISH_REFUSED, PUBLISH_TIMED_OUT, TOLD_TO_FAIL
-from tests.batching import Batching
-from tests.office import Process, until
-from tests.servers import NewKafka
+from tests.support.batch_app import PUBLISH_REFUSED, PUBLISH_TIMED_OUT, TOLD_TO_FAIL
+from tests.support.batching import Batching
+from tests.support.office import Process, until
+from tests.support.servers import NewKafka
 
 SEED = 20261124
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from boxoffice import kafka
 from boxoffice.embedded.ports import free_port
 from boxoffice.errors import ExitStatus
+from boxoffice.kafka import clients
 from tests.faults.brokers import OwnBroker
 from tests.faults.groups import committed
 from tests.faults.load import Load
 from tests.faults.shared import new_events
-from tests.observed import get, health, health_and_status
-from tests.office import PROCESSES, Office, Process, procfile_command, until
-from tests.workload import commands, creations, order
+from tests.support.observed import get, health, health_and_status
+from tests.support.office import PROCESSES, Office, Process, procfile_command, until
+from tests.support.workload import commands, creations, order
 
 SHORT_S, LONG_S = 5.0, 30.0
 FULL = Path("/dev/full")
@@ -132,8 +132,8 @@ async def test_a_publish_that_is_acknowledged_too_late_is_not_committed_and_foun
 
 async def request_ends(office: Office) -> dict[int, int]:
     """Where each partition of the commands ends."""
-    partitions = kafka.topic_partitions(office.requests, office.settings.partitions)
-    async with kafka.reader(office.settings, partitions) as consumer:
+    partitions = clients.topic_partitions(office.requests, office.settings.kafka.partitions)
+    async with clients.reader(office.settings.kafka, partitions) as consumer:
         ends = await consumer.end_offsets(partitions)
     return {tp.partition: end for tp, end in ends.items()}
 

@@ -11,11 +11,11 @@ import pytest
 from redis import Redis
 
 from boxoffice.embedded.ports import HOST
-from boxoffice.topic_admin import create_topics
+from boxoffice.kafka.topics import create_topics
 from tests.faults.load import Load
-from tests.office import NewOffice, Office, Process, Record
-from tests.servers import NewRedis
-from tests.workload import event_ids
+from tests.support.office import NewOffice, Office, Process, Record
+from tests.support.servers import NewRedis
+from tests.support.workload import event_ids
 
 SEED = 20261127
 
@@ -69,7 +69,7 @@ async def test_a_worker_whose_clock_jumps_by_days_stalls_at_nothing_and_another_
     assert await first.stop() == 0
     ledger = decided(await office.read(office.ledger))
     await office.delete_topic(office.ledger)
-    await create_topics(office.settings)
+    await create_topics(office.settings.kafka)
     with Redis(host=HOST, port=redis.port) as client:
         client.flushall()
     office.start()

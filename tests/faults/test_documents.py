@@ -19,17 +19,17 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pypdf import PdfReader
 
-from boxoffice import kafka
-from boxoffice.documents.status import documents_status
 from boxoffice.errors import ExitStatus
+from boxoffice.kafka import clients
 from boxoffice.settings import Settings
-from tests import paperwork
-from tests.drawers import SPOILT
-from tests.office import ROOT, NewOffice, Office, Process, until
-from tests.paperwork import dealt_with
-from tests.servers import NewKafka, NewRedis, RedisAddress
+from tests.support import paperwork
+from tests.support.drawers import SPOILT
+from tests.support.office import ROOT, NewOffice, Office, Process, until
+from tests.support.paperwork import dealt_with
+from tests.support.servers import NewKafka, NewRedis, RedisAddress
+from tests.support.settings import changed
+from tests.support.workload import Sent, commands, creations, event_ids
 from tests.unit.records import creation, purchase
-from tests.workload import Sent, commands, creations, event_ids
 
 pytestmark = pytest.mark.long
 
@@ -45,8 +45,8 @@ class Desk:
         self.settings: Settings = paperwork.settings_for(office, folder)
 
     def start(self, drawer: str = "", **environment: str) -> Process:
-        """Start the documents process; ``drawer`` is one of tests/drawers.py."""
-        hook = {"BOXOFFICE_TEST_DRAWER": f"tests.drawers:{drawer}", "PYTHONPATH": str(ROOT)} if drawer else {}
+        """Start the documents process; ``drawer`` is one of tests/support/drawers.py."""
+        hook = {"BOXOFFICE_TEST_DRAWER": f"tests.support.drawers:{drawer}", "PYTHONPATH": str(ROOT)} if drawer else {}
         return self.office.start("documents", **self.environment, **hook, **environment)
 
     @property
@@ -142,7 +142,7 @@ async def test_facts_that_come_again_make_nothing_twice(desk: Desk) -> None:
     process = desk.start()
     before = await desk.agrees()
     records = await desk.office.read(desk.office.ledger)
-    async with kafka.producer(desk.settings) as producer:
+    async with clients.producer(desk.settings.kafka) as producer:
         for record in [*records, *records[:50]]:
             await producer.send(
                 record.topic, record.value, key=record.key, partition=record.partition, headers=list(record.headers)
@@ -175,7 +175,7 @@ async def test_a_ticket_that_cannot_be_drawn_is_a_dead_letter_and_costs_no_other
     found = await desk.agrees(without=spoilt)
     assert len(found.held) == 3 * 59
     assert await the_dead(desk) == {ticket: f"Ticket {ticket} could not be drawn: {reason}" for ticket in spoilt}
-    status = await documents_status(desk.settings)
+    status = await paperwork.status(desk.settings)
     assert (status.made, status.failed, status.waiting) == (3 * 59, 3, 0)
     assert status.size_bytes == sum(path.stat().st_size for path in desk.folder.glob("*/*.pdf"))
 
@@ -210,7 +210,7 @@ async def test_a_ticket_that_was_given_up_is_drawn_when_the_group_is_set_back_to
     assert told, refused.stdout
     topic, partition, offset, group = told.groups()
     back = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, int(partition), int(offset))])
-    admin = AdminClient({"bootstrap.servers": office.settings.kafka_bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": office.settings.kafka.bootstrap_servers})
     admin.alter_consumer_group_offsets([back])[group].result(timeout=15)
     desk.start()
     await desk.makes(60)
@@ -267,7 +267,7 @@ async def test_a_store_that_cannot_be_written_holds_the_documents_up_and_loses_n
 async def documents_status_of_kafka(desk: Desk) -> int:
     """Facts that wait, whatever the store is like."""
     elsewhere = desk.folder.with_name("elsewhere")
-    return (await documents_status(desk.settings.model_copy(update={"documents_url": elsewhere.as_uri()}))).waiting
+    return (await paperwork.status(changed(desk.settings, documents_url=elsewhere.as_uri()))).waiting
 
 
 async def test_sigkill_twice_in_the_middle_leaves_no_half_file_and_loses_none(desk: Desk) -> None:
@@ -380,7 +380,9 @@ async def test_without_redis_the_ledger_says_what_a_page_says(
     redis = await new_redis()
     desk = Desk(await new_office(redis.url), tmp_path / "documents")
     # All are created before any ticket is sold, on one partition, and one event is kept: the others are looked up.
-    ids = [one for one in event_ids(SEED + 16, 60) if kafka.home_partition(one, desk.settings.partitions) == 0][:3]
+    ids = [one for one in event_ids(SEED + 16, 60) if clients.home_partition(one, desk.settings.kafka.partitions) == 0][
+        :3
+    ]
     selling = [tickets(event_id, 10) for event_id in ids]
     await desk.sell([*(created for created, *_ in selling), *(order for _, *orders in selling for order in orders)])
     redis.kill()

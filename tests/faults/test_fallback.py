@@ -10,9 +10,9 @@ from boxoffice.errors import ExitStatus
 from lua.keys import event_keys
 from tests.faults.load import Load
 from tests.faults.shared import SharedOffice, new_events
-from tests.observed import get
-from tests.office import Office, Process, until
-from tests.workload import creations, order
+from tests.support.observed import get
+from tests.support.office import Office, Process, until
+from tests.support.workload import creations, order
 
 DRILL = "a drill: Redis is left alone, deciding locally"
 BEYOND = str(10**9)
@@ -60,7 +60,7 @@ async def test_a_rebuild_replaces_what_no_worker_may_while_sales_go_on(shared_of
     office = shared_office.office
     async with Load(office, ids, seed) as load:
         await load.each_decided_by_redis()
-        keys = event_keys(office.settings.topic_prefix, ids[0])
+        keys = event_keys(office.settings.kafka.topic_prefix, ids[0])
         shared_office.ask("HSET", keys.meta, "seq", BEYOND, "fence", BEYOND)
         await load.decided(200)
         assert shared_office.ask("HGET", keys.meta, "fence") == BEYOND
@@ -94,7 +94,7 @@ async def test_audits_are_made_again_and_again_and_their_outcome_is_a_metric(sha
     auditor = office.start("audit")
     await until(lambda: audits(auditor, "agrees") == 1, DEADLINE_S, "the first audit")
     assert await auditor.stop() == 0
-    keys = event_keys(office.settings.topic_prefix, event_id)
+    keys = event_keys(office.settings.kafka.topic_prefix, event_id)
     shared_office.ask("HSET", keys.purchases, "r-1", "not what was sold")
     often = office.start_command("audit", "--every", "1", "--wait", "1")
     await until(lambda: audits(often, "differs") >= 2, DEADLINE_S, "two audits that find a difference")

@@ -8,10 +8,10 @@ from time import monotonic
 
 import pytest
 
-from tests.observed import get, health, health_and_status, idle
-from tests.office import POLL_S, ROOT, NewOffice, Office, Process, until
-from tests.servers import NewKafka, NewRedis, RedisAddress
-from tests.workload import commands, creations, event_ids
+from tests.support.observed import get, health, health_and_status, idle
+from tests.support.office import POLL_S, ROOT, NewOffice, Office, Process, until
+from tests.support.servers import NewKafka, NewRedis, RedisAddress
+from tests.support.workload import commands, creations, event_ids
 
 SEED = 20261124
 STUCK_AFTER_S = 1
@@ -108,7 +108,7 @@ async def test_a_process_that_is_cut_off_from_kafka_says_so_and_lives(
 
 
 async def test_a_process_that_does_not_get_on_by_itself_is_not_alive(office: Office, tmp_path: Path) -> None:
-    hook = {"BOXOFFICE_TEST_DRAWER": "tests.drawers:stuck", "PYTHONPATH": str(ROOT)}
+    hook = {"BOXOFFICE_TEST_DRAWER": "tests.support.drawers:stuck", "PYTHONPATH": str(ROOT)}
     process = start_documents(office, tmp_path / "documents", BOXOFFICE_DOCUMENTS_DRAWING_TIMEOUT_MS="600000", **hook)
     await office.ready(process)
     await sell(office, SEED + 4)

@@ -13,15 +13,15 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from boxoffice import kafka
 from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus
-from boxoffice.topic_admin import create_topics
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import create_topics
 from tests.faults.brokers import OwnBroker, StoredBatch, cut_tail, flip_byte, stored_batches
 from tests.faults.shared import new_events
-from tests.observed import Observed, get, health
-from tests.office import POLL_S, Office, Process, until
-from tests.workload import Sent, creations, order
+from tests.support.observed import Observed, get, health
+from tests.support.office import POLL_S, Office, Process, until
+from tests.support.workload import Sent, creations, order
 
 Fact = dict[str, Any]
 
@@ -34,8 +34,8 @@ long = [pytest.mark.long, pytest.mark.timeout(300)]
 def an_event_of_each_partition(office: Office) -> list[str]:
     """The number of an event's partition is its place."""
     _, ids = new_events(200)
-    at_home = {kafka.home_partition(event_id, office.settings.partitions): event_id for event_id in ids}
-    return [at_home[number] for number in range(office.settings.partitions)]
+    at_home = {clients.home_partition(event_id, office.settings.kafka.partitions): event_id for event_id in ids}
+    return [at_home[number] for number in range(office.settings.kafka.partitions)]
 
 
 def orders(event_ids: Iterable[str], name: str, count: int = 3) -> list[Sent]:
@@ -61,7 +61,7 @@ async def sell_and_stop(office: Office, event_ids: list[str], rounds: int) -> No
 
 async def facts(office: Office) -> list[list[Fact]]:
     """What the ledger says of decisions, by partition; ``decided_by`` is left out."""
-    found: list[list[Fact]] = [[] for _ in range(office.settings.partitions)]
+    found: list[list[Fact]] = [[] for _ in range(office.settings.kafka.partitions)]
     for record in await office.read(office.ledger):
         fact = json.loads(record.value or b"{}")
         fact.pop("decided_by", None)
@@ -80,7 +80,7 @@ async def until_sold(office: Office, partition: int, count: int) -> None:
 
 async def expire_commands(office: Office, partition: int, before: int) -> None:
     """As retention does."""
-    async with kafka.admin(office.settings) as admin:
+    async with clients.admin(office.settings.kafka) as admin:
         await admin.delete_records({TopicPartition(office.requests, partition): RecordsToDelete(before)})
 
 
@@ -108,7 +108,7 @@ async def test_a_topic_made_anew_is_refused_where_its_commands_were_decided_and_
     await office.delete_topic(office.requests)
     if living:
         await until(lambda: "not found in cluster metadata" in worker.log_text(), 30, "the worker to miss the topic")
-    await create_topics(office.settings)
+    await create_topics(office.settings.kafka)
     await office.send([*orders([fewer], "n", 1), *orders([more], "n", 20), *creations([untouched], 100)])
     if not living:
         worker = office.start(BOXOFFICE_HEALTH_STUCK_AFTER_S="1")
@@ -137,7 +137,7 @@ async def test_a_topic_made_anew_while_a_worker_did_not_look_ends_it_and_is_then
     decided = await facts(office)
     worker.signal(signal.SIGSTOP)
     await office.delete_topic(office.requests)
-    await create_topics(office.settings)
+    await create_topics(office.settings.kafka)
     await office.send(orders([sold], "n", 3))
     worker.signal(signal.SIGCONT)
     assert await worker.end(timeout_s=60) == ExitStatus.COMMANDS_SKIPPED
@@ -186,7 +186,7 @@ async def test_an_upstream_that_uses_transactions_is_sold_what_it_committed(offi
     worker = office.start()
     await office.ready(worker)
     await office.send(creations(ids, 1_000))
-    async with kafka.producer(office.settings, transactional_id=f"{office.requests}-upstream") as producer:
+    async with clients.producer(office.settings.kafka, transactional_id=f"{office.requests}-upstream") as producer:
         for number in range(20):
             async with asyncio.timeout(30):
                 await producer.begin_transaction()
@@ -329,7 +329,7 @@ async def test_commands_that_the_disk_has_damaged_stop_their_partition_alone_unt
     refusing = suffering.start()
     await until(lambda: 0 in reasons(refusing), 60, "the partition to be refused")
     await suffering.send(orders(ids, "late"))
-    for number in range(1, suffering.settings.partitions):
+    for number in range(1, suffering.settings.kafka.partitions):
         await until_sold(suffering, number, 7 + 15 + 3)
     await until_sold(suffering, 0, damaged.first_offset)
     assert len((await facts(suffering))[0]) == damaged.first_offset
@@ -427,7 +427,7 @@ async def another_goes_on(office: Office, event_id: str, *, damaged: bool) -> No
 
 async def write_to_ledger(office: Office, value: bytes, headers: list[tuple[str, bytes]]) -> None:
     """As somebody who should not be allowed to: behind the facts of partition 0."""
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         await producer.send_and_wait(office.ledger, value, key=b"1", partition=0, headers=headers)
 
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from boxoffice import kafka
 from boxoffice.errors import ExitStatus
-from tests.odd_headers import OddName, let_producers_send_odd_names
-from tests.office import Office
-from tests.workload import creations, order
+from boxoffice.kafka import clients
+from tests.support.odd_headers import OddName, let_producers_send_odd_names
+from tests.support.office import Office
+from tests.support.workload import creations, order
 from topics.dead_letters import POSITION_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
 
@@ -76,10 +76,10 @@ async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_die
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_producers_send_odd_names(monkeypatch)
-    home = kafka.home_partition(EVENT, office.settings.partitions)
+    home = clients.home_partition(EVENT, office.settings.kafka.partitions)
     await office.send(creations([EVENT], 1_000))
     positions = {}
-    async with kafka.producer(office.settings, max_request_size=1_500_000) as producer:
+    async with clients.producer(office.settings.kafka, max_request_size=1_500_000) as producer:
         for number, (name, record) in enumerate((UNREADABLE | ODD).items()):
             good = order(EVENT, f"good-{number}")
             await producer.send(office.requests, good.value, key=good.key, partition=home)
@@ -95,7 +95,7 @@ async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_die
     assert confirmed == {f"good-{number}" for number in range(len(positions))} | {
         json.loads(record.value or b"{}")["request_id"] for record in ODD.values()
     }
-    letters = {kafka.header(record.headers, POSITION_HEADER) for record in await office.read(office.dead_letters)}
+    letters = {clients.header(record.headers, POSITION_HEADER) for record in await office.read(office.dead_letters)}
     assert letters == {f"{office.requests}:{home}:{positions[name].offset}".encode() for name in UNREADABLE}
     await office.agrees()
     assert await worker.stop() == ExitStatus.OK

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.office import POLL_S, PROCESSES, NewOffice, Office, Process
-from tests.servers import NewRedis
+from tests.support.office import POLL_S, PROCESSES, NewOffice, Office, Process
+from tests.support.servers import NewRedis
 
 SEED = 20261125
 QUICK = {"BOXOFFICE_PRESENCE_INTERVAL_S": "0.5", "BOXOFFICE_HEALTH_PORT": "0"}

@@ -7,13 +7,14 @@ from time import monotonic
 
 import pytest
 
-from boxoffice import kafka
 from boxoffice.errors import ExitStatus
-from boxoffice.topic_admin import create_topics
-from tests.office import NewOffice, Office, until
-from tests.servers import NewKafka, RedisAddress
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import create_topics
+from tests.support.office import NewOffice, Office, until
+from tests.support.servers import NewKafka, RedisAddress
+from tests.support.settings import changed
+from tests.support.workload import Sent, commands, creations, event_ids
 from tests.unit.records import creation, purchase
-from tests.workload import Sent, commands, creations, event_ids
 
 SEED = 20261123
 
@@ -47,7 +48,7 @@ async def test_missing_topics_are_refused_in_one_sentence(new_office: NewOffice,
 
 async def test_topics_of_different_counts_are_refused(office: Office) -> None:
     await office.delete_topic(office.ledger)
-    await create_topics(office.settings.model_copy(update={"partitions": 2}))
+    await create_topics(changed(office.settings, partitions=2).kafka)
     worker = office.start()
     assert await worker.end(timeout_s=30) == ExitStatus.REFUSED
     assert "they must have the same number" in worker.log_text()
@@ -79,13 +80,13 @@ async def test_a_publish_that_passes_its_deadline_ends_the_process(
 @pytest.mark.long
 async def test_a_foreign_record_in_the_ledger_ends_the_owner_which_begins_again_from_the_chain(office: Office) -> None:
     [event_id] = event_ids(SEED + 4, 1)
-    home = kafka.home_partition(event_id, office.settings.partitions)
+    home = clients.home_partition(event_id, office.settings.kafka.partitions)
     worker = office.start()
     await office.ready(worker)
     await office.send([sent(creation(event_id)), sent(purchase("r-1", event_id))])
     await office.answered()
     [last] = [r for r in await office.read(office.ledger) if r.partition == home and b"r-1" in (r.value or b"")]
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         end = last.offset + 1
         forged = (
             (last.value or b"").replace(b"r-1", b"r-9").replace(b'"seq":2', b'"seq":3').replace(b"000001", b"000002")
@@ -104,7 +105,7 @@ async def test_commands_of_an_aborted_transaction_are_not_sold(office: Office) -
     worker = office.start()
     await office.ready(worker)
     await office.send([sent(creation(event_id))])
-    async with kafka.producer(office.settings, transactional_id=f"{office.requests}-upstream") as producer:
+    async with clients.producer(office.settings.kafka, transactional_id=f"{office.requests}-upstream") as producer:
         for number in range(4):
             await producer.begin_transaction()
             value = json.dumps(purchase(f"t-{number}", event_id)).encode()

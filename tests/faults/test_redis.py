@@ -19,10 +19,10 @@ from boxoffice.errors import ExitStatus
 from lua.keys import EventKeys, event_keys
 from tests.faults.load import Load, returned_to_redis, shares
 from tests.faults.shared import SharedOffice, new_events
-from tests.observed import Observed
-from tests.office import until
-from tests.servers import NewRedis
-from tests.workload import creations, order
+from tests.support.observed import Observed
+from tests.support.office import until
+from tests.support.servers import NewRedis
+from tests.support.workload import creations, order
 
 DOWN = "Redis is down, deciding locally"
 UP = "Redis answers again"
@@ -326,7 +326,7 @@ async def test_what_is_damaged_is_loaded_again_while_it_sells_and_disturbs_no_ot
 ) -> None:
     seed, ids = new_events(len(DAMAGES) + 2)
     damaged, whole = dict(zip(DAMAGES, ids, strict=False)), set(ids[len(DAMAGES) :])
-    prefix = shared_office.office.settings.topic_prefix
+    prefix = shared_office.office.settings.kafka.topic_prefix
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
         workers, begun_at = shared_office.observed(), len(load.taken)
@@ -353,7 +353,7 @@ async def test_what_is_damaged_is_loaded_again_while_it_sells_and_disturbs_no_ot
 
 async def test_what_is_lost_of_an_event_that_nobody_buys_from_is_found_as_well(shared_office: SharedOffice) -> None:
     seed, ids = new_events(6)
-    prefix = shared_office.office.settings.topic_prefix
+    prefix = shared_office.office.settings.kafka.topic_prefix
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
     await shared_office.in_step()
@@ -471,7 +471,7 @@ async def test_a_copy_that_differs_right_after_it_was_loaded_goes_on_locally_wit
 ) -> None:
     office = shared_office.office
     _, [event_id] = new_events(1)
-    tickets = event_keys(office.settings.topic_prefix, event_id).tickets
+    tickets = event_keys(office.settings.kafka.topic_prefix, event_id).tickets
     workers = shared_office.observed()
 
     def times(message: str) -> int:
@@ -505,7 +505,7 @@ async def test_somebody_elses_event_in_redis_changes_no_decision_and_is_named_by
     """As after a Kafka that was set up anew beside an old Redis: what is there looks newer than all that comes."""
     office = shared_office.office
     _, [event_id] = new_events(1)
-    keys = event_keys(office.settings.topic_prefix, event_id)
+    keys = event_keys(office.settings.kafka.topic_prefix, event_id)
     with shared_office.client() as client:
         client.hset(keys.meta, mapping={"seq": 900, "fence": 10**9, "issued": 5, "sold": 5, "closed": 0})
         client.hset(keys.purchases, "r-1", "{}")

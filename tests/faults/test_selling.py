@@ -10,11 +10,11 @@ import subprocess
 import pytest
 from confluent_kafka import Producer
 
-from boxoffice import kafka
+from boxoffice.kafka import clients
 from tests.faults.groups import delete_group, reset_group
-from tests.office import NewOffice, Office
-from tests.servers import NewRedis, kill_and_pause
-from tests.workload import Sent, commands, creations, event_ids
+from tests.support.office import NewOffice, Office
+from tests.support.servers import NewRedis, kill_and_pause
+from tests.support.workload import Sent, commands, creations, event_ids
 
 SEED = 20261122
 
@@ -28,7 +28,7 @@ def publish_by_kcat(office: Office, records: list[Sent], partitioner: str) -> No
     """Publish as a shell script would: a line a record, key and value."""
     lines = b"".join(b"%b\t%b\n" % (record.key or b"", record.value) for record in records)
     command = [
-        *("kcat", "-P", "-b", office.settings.kafka_bootstrap_servers, "-t", office.requests),
+        *("kcat", "-P", "-b", office.settings.kafka.bootstrap_servers, "-t", office.requests),
         *("-K", "\t", "-Z", "-X", f"topic.partitioner={partitioner}"),
     ]
     subprocess.run(command, input=lines, check=True, timeout=60)
@@ -36,7 +36,7 @@ def publish_by_kcat(office: Office, records: list[Sent], partitioner: str) -> No
 
 def publish_by_librdkafka(office: Office, records: list[Sent]) -> None:
     """Publish with librdkafka's own defaults."""
-    producer = Producer({"bootstrap.servers": office.settings.kafka_bootstrap_servers, "linger.ms": 5})
+    producer = Producer({"bootstrap.servers": office.settings.kafka.bootstrap_servers, "linger.ms": 5})
     for record in records:
         producer.produce(office.requests, record.value, record.key)
     assert producer.flush(60) == 0
@@ -166,7 +166,7 @@ async def test_a_second_signal_ends_at_once(office: Office) -> None:
 
 async def send_slowly(office: Office, records: list[Sent], at_once: int = 500) -> None:
     """Publish over some seconds, so that things happen in between."""
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         for at in range(0, len(records), at_once):
             for record in records[at : at + at_once]:
                 await producer.send(office.requests, record.value, key=record.key)

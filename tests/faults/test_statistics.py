@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from boxoffice import kafka
-from boxoffice.redis_connection import connect
+from boxoffice.kafka import clients
+from boxoffice.redis.connection import connect
 from boxoffice.statistics.figures import Figures, totals_of_events
 from boxoffice.statistics.reading import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from models.ledger import Ledger
 from tests.faults.test_selling import send_slowly, workload
-from tests.office import POLL_S, NewOffice, Office, Process
-from tests.servers import NewRedis, kill_and_pause
+from tests.support.office import POLL_S, NewOffice, Office, Process
+from tests.support.servers import NewRedis, kill_and_pause
 from tests.unit.test_statistics import figures_by_the_rules
 from topics import stats_changelog
 from topics.purchase_results import READ_HEADER
@@ -35,8 +35,8 @@ async def folded(office: Office) -> Expected:
     """Every event's figures, by the rules' fold of the whole ledger."""
     records = await office.read(office.ledger)
     expected: Expected = {}
-    for number in range(office.settings.partitions):
-        on_partition = [(r.value, kafka.header(r.headers, READ_HEADER)) for r in records if r.partition == number]
+    for number in range(office.settings.kafka.partitions):
+        on_partition = [(r.value, clients.header(r.headers, READ_HEADER)) for r in records if r.partition == number]
         expected |= {
             event_id: {"partition": number, **figures}
             for event_id, figures in figures_by_the_rules(on_partition, number).items()
@@ -58,19 +58,19 @@ def differences(found: dict[str, Figures], expected: Expected) -> list[str]:
 
 
 async def wrong_on_the_topic(office: Office, expected: Expected) -> list[str]:
-    return differences(await read_topic(office.settings), expected)
+    return differences(await read_topic(office.settings.kafka), expected)
 
 
 async def wrong_in_redis(office: Office, expected: Expected) -> list[str]:
     """The events' hashes, and whether the partitions' totals are what their events add up to."""
-    redis = RedisFigures(office.settings)
+    redis = RedisFigures(office.settings.redis)
     try:
         events = {figures["event_id"]: figures for figures in await redis.read_events()}
         totals = {of["partition"]: of for of in await redis.read_totals()}
     finally:
         await redis.aclose()
     wrong = differences(events, expected)
-    for number in range(office.settings.partitions):
+    for number in range(office.settings.kafka.partitions):
         sums = totals_of_events([figures for figures in events.values() if figures["partition"] == number])
         have = totals.get(number, {})
         wrong += [
@@ -106,7 +106,7 @@ async def sold(office: Office, seed: int, count: int = 20_000) -> None:
 
 
 def changelog(office: Office) -> str:
-    return stats_changelog.TOPIC.full_name(office.settings.topic_prefix)
+    return stats_changelog.TOPIC.full_name(office.settings.kafka.topic_prefix)
 
 
 def no_alarm(stats: Process) -> None:
@@ -193,7 +193,7 @@ async def test_repeats_and_a_second_owners_records_in_the_ledger(office: Office)
     await exact(office)
     records = await office.read(office.ledger)
     chance = random.Random(SEED)
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         for record in chance.sample(records, 1_000):
             value = (record.value or b"").replace(b'"redis"', b'"local"')
             await producer.send(
@@ -210,10 +210,10 @@ async def test_damaged_and_forged_records_in_the_ledger(office: Office) -> None:
     await sold(office, SEED + 400, 3_000)
     stats = office.start("stats")
     await exact(office)
-    ledgers = {number: Ledger(number) for number in range(office.settings.partitions)}
+    ledgers = {number: Ledger(number) for number in range(office.settings.kafka.partitions)}
     for record in await office.read(office.ledger):
-        ledgers[record.partition].read(record.value, kafka.header(record.headers, READ_HEADER))
-    async with kafka.producer(office.settings) as producer:
+        ledgers[record.partition].read(record.value, clients.header(record.headers, READ_HEADER))
+    async with clients.producer(office.settings.kafka) as producer:
         for number, ledger in ledgers.items():
             event = next((e for e in ledger.inventory.events.values() if e.left), None)
             if event is None:
@@ -246,7 +246,7 @@ async def test_rows_that_were_deleted_or_overwritten_are_made_again(office: Offi
     assert await stats.stop() == 0
     topic = changelog(office)
     rows = await office.read(topic)
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         for record in rows[: len(rows) // 2]:
             await producer.send(topic, record.value, key=record.key, partition=record.partition)
         await producer.send(topic, b"garbage", key=rows[-1].key, partition=rows[-1].partition)
@@ -265,7 +265,7 @@ async def test_older_rows_of_a_replaced_worker_do_not_stay(office: Office) -> No
     rows = await office.read(changelog(office))
     await sold(office, SEED + 800, 2_000)
     await exact(office)
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         for record in rows:
             if not (record.key or b"").startswith(b"partition-"):
                 await producer.send(changelog(office), record.value, key=record.key, partition=record.partition)
@@ -292,7 +292,7 @@ async def test_redis_killed_and_emptied_gets_its_figures_back(new_office: NewOff
     await sending
     await office.answered()
     await exact(office)
-    client = connect(office.settings)
+    client = connect(office.settings.redis)
     await client.execute_command("FLUSHALL")
     await client.aclose()
     await exact(office)

@@ -15,8 +15,8 @@ from boxoffice.embedded.ports import HOST
 from tests.faults.load import Load, longest_gap_s, shares
 from tests.faults.repeats import differing_repeats
 from tests.faults.shared import new_events
-from tests.office import NewOffice, Office, Process
-from tests.servers import NewRedis
+from tests.support.office import NewOffice, Office, Process
+from tests.support.servers import NewRedis
 
 EVENTS = 20
 DEADLINE_S = 60

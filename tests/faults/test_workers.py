@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from boxoffice import kafka
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.kafka import Detour
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.errors import ExitStatus
 from boxoffice.failpoints import Failpoint
+from boxoffice.kafka import clients
 from tests.faults.load import Load
 from tests.faults.repeats import differing_repeats
 from tests.faults.shared import is_in_step
-from tests.observed import Observed
-from tests.office import NewOffice, Office, Process, until
-from tests.proxy import Proxy
-from tests.servers import NewKafka, NewRedis, RedisAddress
-from tests.workload import Sent, creations, order
+from tests.support.observed import Observed
+from tests.support.office import NewOffice, Office, Process, until
+from tests.support.proxy import Proxy
+from tests.support.servers import NewKafka, NewRedis, RedisAddress
+from tests.support.workload import Sent, creations, order
 
 SEED = 20261126
 SESSION = {"BOXOFFICE_KAFKA_SESSION_TIMEOUT_MS": "3000", "BOXOFFICE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
@@ -45,9 +45,9 @@ def event_at_each_home(office: Office) -> list[str]:
     """Whatever partitions a worker has, an event is decided on each."""
     found: dict[int, str] = {}
     for number in count(SEED * 1_000):
-        if len(found) == office.settings.partitions:
+        if len(found) == office.settings.kafka.partitions:
             return [event_id for _, event_id in sorted(found.items())]
-        found.setdefault(kafka.home_partition(str(number), office.settings.partitions), str(number))
+        found.setdefault(clients.home_partition(str(number), office.settings.kafka.partitions), str(number))
     raise AssertionError
 
 
@@ -154,8 +154,8 @@ class Zombie:
 
     async def _send_at_once(self, orders: list[Sent]) -> None:
         """As one record batch of their home: who reads one of them reads all."""
-        home = kafka.home_partition((orders[0].key or b"").decode(), self.office.settings.partitions)
-        async with kafka.producer(self.office.settings) as producer:
+        home = clients.home_partition((orders[0].key or b"").decode(), self.office.settings.kafka.partitions)
+        async with clients.producer(self.office.settings.kafka) as producer:
             batch = producer.create_batch()
             for one in orders:
                 assert batch.append(key=one.key, value=one.value, timestamp=None)
@@ -184,7 +184,7 @@ def shared_by(office: Office, *workers: Process) -> bool:
     """Whether the workers have each some of the partitions, and all of them together."""
     ready = [said(worker, "partitions ready") for worker in workers]
     owned = [lines[-1]["partitions"] for lines in ready if lines]
-    return len(owned) == len(workers) and all(owned) and sum(map(len, owned)) == office.settings.partitions
+    return len(owned) == len(workers) and all(owned) and sum(map(len, owned)) == office.settings.kafka.partitions
 
 
 async def test_a_worker_that_stood_still_repeats_what_the_other_said_and_goes_on(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 
-from boxoffice.redis_connection import connect
-from boxoffice.redis_store import DecideCall, DecideReply, EventCopy, RedisStore, Snapshot, expected_copy
+from boxoffice.redis.connection import connect
+from boxoffice.redis.store import DecideCall, DecideReply, EventCopy, RedisStore, Snapshot, expected_copy
 from boxoffice.settings import load_settings
 from models.commands import (
     AddTickets,
@@ -121,7 +121,7 @@ class Table:
 
 @asynccontextmanager
 async def open_store(url: str, prefix: str, **settings: Any) -> AsyncIterator[RedisStore]:
-    chosen = load_settings(redis_url=url, topic_prefix=prefix, **{"redis_timeout_ms": PATIENT_MS, **settings})
+    chosen = load_settings(redis_url=url, topic_prefix=prefix, **{"redis_timeout_ms": PATIENT_MS, **settings}).redis
     store = RedisStore(connect(chosen), chosen)
     try:
         yield store

@@ -16,18 +16,17 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from boxoffice import kafka as clients
 from boxoffice.audit import Audit, AuditReport
-from boxoffice.deciding import Answer, OwnedPartition
 from boxoffice.errors import ExitStatus
-from boxoffice.publishing import ledger_record
-from boxoffice.recovery import new_partition
-from boxoffice.redis_connection import connect
-from boxoffice.redis_store import RedisStore, Snapshot
-from boxoffice.settings import load_settings
+from boxoffice.kafka import clients
+from boxoffice.redis.connection import connect
+from boxoffice.redis.store import RedisStore, Snapshot
+from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
+from boxoffice.selling.publishing import ledger_record
 from lua.keys import event_keys
-from tests.office import Office
-from tests.servers import KafkaAddress, RedisAddress
+from tests.support.office import Office
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.settings import changed
 from tests.unit.records import creation, purchase
 from topics.purchase_results import READ_HEADER
 
@@ -48,7 +47,7 @@ class Sale:
 
     async def send(self, partition: int, *commands: dict[str, Any] | bytes, **headers: bytes) -> None:
         """Publish commands on a partition, home or not."""
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             for command in commands:
                 value = command if isinstance(command, bytes) else json.dumps(command).encode()
                 own = [(name.replace("_", "-"), content) for name, content in headers.items()]
@@ -73,7 +72,7 @@ class Sale:
     async def _forward(self, owned: OwnedPartition, answer: Answer) -> None:
         if answer.forward is not None:
             key, value, headers = answer.forward
-            async with clients.producer(self.office.settings) as producer:
+            async with clients.producer(self.office.settings.kafka) as producer:
                 await producer.send_and_wait(
                     self.office.requests, value, key=key, partition=1 - owned.number, headers=list(headers)
                 )
@@ -81,22 +80,22 @@ class Sale:
     async def write(self, partition: int, record: LedgerRecord) -> None:
         """Append a record to the ledger, whatever it is."""
         key, value, headers = record
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             await producer.send_and_wait(self.office.ledger, value, key=key, partition=partition, headers=list(headers))
 
     async def copy_to_redis(self) -> None:
         """Put every event into Redis as it is now."""
-        client = connect(self.office.settings)
+        client = connect(self.office.settings.redis)
         try:
             for owned in self.owned:
                 for event in owned.ledger.inventory.events.values():
-                    await RedisStore(client, self.office.settings).rebuild(Snapshot.of(event, owned.number))
+                    await RedisStore(client, self.office.settings.redis).rebuild(Snapshot.of(event, owned.number))
         finally:
             await client.aclose()
 
     async def redis(self, *words: str) -> None:
         """A command to Redis."""
-        client = connect(self.office.settings)
+        client = connect(self.office.settings.redis)
         try:
             await client.execute_command(*words)
         finally:
@@ -104,11 +103,11 @@ class Sale:
 
     def meta_key(self, event_id: str) -> str:
         """The key of an event's meta hash."""
-        return event_keys(self.office.settings.topic_prefix, event_id).meta
+        return event_keys(self.office.settings.kafka.topic_prefix, event_id).meta
 
     async def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Delete records as retention, or a careless operator, does."""
-        async with clients.admin(self.office.settings) as admin:
+        async with clients.admin(self.office.settings.kafka) as admin:
             await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=offset)})
 
     async def audit(self, *event_ids: str, wait_s: float = 0.0) -> AuditReport:
@@ -220,7 +219,9 @@ async def test_commands_that_have_expired_need_no_proof(sale: Sale) -> None:
 
 async def test_aborted_commands_need_no_answer(sale: Sale) -> None:
     settings = sale.office.settings
-    async with AIOKafkaProducer(**clients.client_options(settings), transactional_id=settings.topic_prefix) as producer:
+    async with AIOKafkaProducer(
+        **clients.client_options(settings.kafka), transactional_id=settings.kafka.topic_prefix
+    ) as producer:
         await producer.begin_transaction()
         await producer.send_and_wait(sale.office.requests, json.dumps(purchase("no", EVENT)).encode(), partition=0)
         await producer.abort_transaction()
@@ -323,7 +324,7 @@ async def test_a_redis_that_differs_is_told_field_by_field(sale: Sale) -> None:
 
 
 async def test_an_event_that_redis_lacks_differs(sale: Sale) -> None:
-    await sale.redis("DEL", *event_keys(sale.office.settings.topic_prefix, EVENT))
+    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT))
     assert (await sale.audit()).all_differences == [f"Event {EVENT}: not in Redis."]
 
 
@@ -343,7 +344,7 @@ async def test_a_key_of_another_type_differs_instead_of_failing(sale: Sale) -> N
 
 
 async def test_only_the_events_asked_for_are_compared(sale: Sale) -> None:
-    await sale.redis("DEL", *event_keys(sale.office.settings.topic_prefix, EVENT))
+    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT))
     assert (await sale.audit(OTHER)).all_differences == []
     report = await sale.audit(EVENT)
     assert [event.event_id for event in report.events] == [EVENT]
@@ -358,7 +359,7 @@ async def test_an_event_that_does_not_exist_differs(sale: Sale) -> None:
     "unreachable", [{"kafka_bootstrap_servers": "127.0.0.1:1"}, {"redis_url": "redis://127.0.0.1:1"}]
 )
 async def test_an_unreachable_server_is_status_5(sale: Sale, unreachable: dict[str, str]) -> None:
-    sale.office.settings = load_settings(**{**sale.office.settings.model_dump(), **unreachable})
+    sale.office.settings = changed(sale.office.settings, **unreachable)
     done = sale.office.boxoffice("audit")
     assert done.returncode == ExitStatus.UNREACHABLE
     [variable] = unreachable

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from boxoffice import kafka as clients
 from boxoffice.documents.announcing import announcement_record
-from boxoffice.documents.status import documents_status
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import ExitStatus
-from boxoffice.side_records import dead_letter
+from boxoffice.kafka import clients
+from boxoffice.kafka.side_records import dead_letter
 from boxoffice.statistics.figures import Figures, Sums, event_figures, partition_totals, stats_record
 from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_statistics_key, global_statistics_key
@@ -29,10 +28,12 @@ from models.facts import Fact, read_fact
 from models.ledger import Ledger
 from models.statistics import Statistics
 from tests.integration.test_audit import EVENT, OTHER, PARTITIONS, Sale
-from tests.office import PROCESSES, Office
-from tests.servers import KafkaAddress, RedisAddress
+from tests.support import paperwork
+from tests.support.office import PROCESSES, Office
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.settings import changed
+from tests.support.workload import commands, creations, event_ids
 from tests.unit.records import creation, purchase
-from tests.workload import commands, creations, event_ids
 from topics import event_stats, ticket_documents
 from topics.purchase_results import READ_HEADER
 
@@ -46,7 +47,7 @@ class Downstream(Sale):
 
     def __init__(self, office: Office) -> None:
         super().__init__(office)
-        self._store = DocumentStore(office.settings)
+        self._store = DocumentStore(office.settings.documents)
 
     def path(self, ticket: str, purchase_id: str) -> Path:
         """Where a document lies."""
@@ -56,7 +57,7 @@ class Downstream(Sale):
 
     def topic(self, name: str) -> str:
         """A topic with its prefix."""
-        return self.office.settings.topic_prefix + name
+        return self.office.settings.kafka.topic_prefix + name
 
     async def count(self) -> None:
         """Publish the statistics of the ledger as it is now."""
@@ -73,7 +74,7 @@ class Downstream(Sale):
         for event_id, of_event in figures.items():
             sums.put(event_id, of_event)
             await self.publish_figures(event_id, of_event)
-        redis = RedisFigures(self.office.settings)
+        redis = RedisFigures(self.office.settings.redis)
         await redis.write(partition_totals(sums, statistics.row), dict(figures))
         await redis.aclose()
 
@@ -122,7 +123,7 @@ class Downstream(Sale):
 
     async def _send(self, topic: str, partition: int, record: Any) -> None:
         key, value, headers = record
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             await producer.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
 
 
@@ -134,7 +135,7 @@ async def sold(
     url = (tmp_path / "documents").as_uri()
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", url)
     office = Office(kafka.bootstrap_servers, redis_server.url, prefix, tmp_path, PARTITIONS)
-    office.settings = office.settings.model_copy(update={"documents_url": url})
+    office.settings = changed(office.settings, documents_url=url)
     await office.open()
     made = Downstream(office)
     await made.send(0, creation(EVENT), *(purchase(f"r-{number}", EVENT) for number in range(3)), CANCELLATION)
@@ -221,14 +222,14 @@ async def test_a_command_that_says_that_it_is_such_a_dead_letter_excuses_nothing
     await sold.forge_burial(FIRST)
     report = await sold.audit()
     assert any(f"1 ticket without a document, the first {FIRST} (at " in said for said in report.all_differences)
-    assert (await documents_status(sold.office.settings)).failed == 0
+    assert (await paperwork.status(sold.office.settings)).failed == 0
 
 
 async def test_documents_that_have_the_age_to_be_cleaned_up_are_not_missed(served: Downstream) -> None:
     served.path(FIRST, "r-0").unlink()
     assert not (await served.audit()).agrees
     await asyncio.sleep(0.1)
-    served.office.settings = served.office.settings.model_copy(update={"documents_max_age_days": 1e-6})
+    served.office.settings = changed(served.office.settings, documents_max_age_days=1e-6)
     report = await served.audit()
     assert report.all_differences == []
     assert f"Event {EVENT}: 1 document gone by age." in report.notes
@@ -252,7 +253,7 @@ async def test_a_ticket_that_is_sold_again_has_the_new_buyers_document(served: D
 
 async def test_only_the_events_asked_for_are_compared(served: Downstream) -> None:
     served.path(FIRST, "r-0").unlink()
-    await served.redis("DEL", event_statistics_key(served.office.settings.topic_prefix, EVENT))
+    await served.redis("DEL", event_statistics_key(served.office.settings.kafka.topic_prefix, EVENT))
     assert (await served.audit(OTHER)).all_differences == []
     assert len((await served.audit(EVENT)).all_differences) == 2
 
@@ -288,28 +289,28 @@ async def _put_foreign_event(sale: Downstream) -> None:
 
 
 async def _change_statistics(sale: Downstream) -> None:
-    await sale.redis("HSET", event_statistics_key(sale.office.settings.topic_prefix, EVENT), "sold", "9")
+    await sale.redis("HSET", event_statistics_key(sale.office.settings.kafka.topic_prefix, EVENT), "sold", "9")
 
 
 async def _garble_statistics(sale: Downstream) -> None:
-    await sale.redis("HSET", event_statistics_key(sale.office.settings.topic_prefix, EVENT), "sold", "{")
+    await sale.redis("HSET", event_statistics_key(sale.office.settings.kafka.topic_prefix, EVENT), "sold", "{")
 
 
 async def _delete_statistics(sale: Downstream) -> None:
-    await sale.redis("DEL", event_statistics_key(sale.office.settings.topic_prefix, EVENT))
+    await sale.redis("DEL", event_statistics_key(sale.office.settings.kafka.topic_prefix, EVENT))
 
 
 async def _put_foreign_statistics(sale: Downstream) -> None:
-    await sale.redis("HSET", event_statistics_key(sale.office.settings.topic_prefix, "777"), "sold", "9")
+    await sale.redis("HSET", event_statistics_key(sale.office.settings.kafka.topic_prefix, "777"), "sold", "9")
 
 
 async def _change_totals(sale: Downstream) -> None:
     totals = {"partition": 0, "offset": 10**6, "sold": 9}
-    await sale.redis("HSET", global_statistics_key(sale.office.settings.topic_prefix), "0", json.dumps(totals))
+    await sale.redis("HSET", global_statistics_key(sale.office.settings.kafka.topic_prefix), "0", json.dumps(totals))
 
 
 async def _delete_totals(sale: Downstream) -> None:
-    await sale.redis("HDEL", global_statistics_key(sale.office.settings.topic_prefix), "0")
+    await sale.redis("HDEL", global_statistics_key(sale.office.settings.kafka.topic_prefix), "0")
 
 
 async def _remove_from_topic(sale: Downstream) -> None:
@@ -339,7 +340,7 @@ async def test_what_was_spoiled_differs(
 ) -> None:
     await spoil(served)
     told = "\n".join((await served.audit()).all_differences)
-    assert sentence.format(EVENT, served.office.settings.topic_prefix) in told
+    assert sentence.format(EVENT, served.office.settings.kafka.topic_prefix) in told
     assert f"Event {OTHER}: " not in told
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.batch_app import PARTITIONS
-from tests.batching import Batching
+from tests.support.batch_app import PARTITIONS
+from tests.support.batching import Batching
 
 
 async def test_gaps_of_transactions_belong_to_the_run_behind_them_and_markers_at_the_end_are_committed(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from boxoffice import kafka as clients
 from boxoffice.audit.repeating import audit_repeatedly
+from boxoffice.kafka import clients
 from boxoffice.settings import Settings
-from tests.office import Office
-from tests.servers import KafkaAddress, RedisAddress
+from tests.support.office import Office
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.settings import changed
 from topics import purchase_results
 
 MOMENTS_MS = range(60)
@@ -29,19 +30,19 @@ async def office(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, t
 
 
 async def read(settings: Settings) -> None:
-    topic = purchase_results.TOPIC.full_name(settings.topic_prefix)
-    partitions = clients.topic_partitions(topic, settings.partitions)
-    async with clients.reader(settings, partitions) as consumer:
+    topic = purchase_results.TOPIC.full_name(settings.kafka.topic_prefix)
+    partitions = clients.topic_partitions(topic, settings.kafka.partitions)
+    async with clients.reader(settings.kafka, partitions) as consumer:
         await consumer.end_offsets(partitions)
 
 
 async def publish(settings: Settings) -> None:
-    async with clients.producer(settings) as producer:
-        await (await producer.send(purchase_results.TOPIC.full_name(settings.topic_prefix), b"?", partition=0))
+    async with clients.producer(settings.kafka) as producer:
+        await (await producer.send(purchase_results.TOPIC.full_name(settings.kafka.topic_prefix), b"?", partition=0))
 
 
 async def look(settings: Settings) -> None:
-    async with clients.admin(settings) as admin:
+    async with clients.admin(settings.kafka) as admin:
         await admin.list_topics()
 
 
@@ -52,7 +53,7 @@ async def audit(settings: Settings) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of the connections that are forgotten
 @pytest.mark.parametrize("work", [read, publish, look, audit])
 async def test_nothing_is_left_of_what_is_cancelled_at_any_moment(office: Office, work: Work) -> None:
-    settings = office.settings.model_copy(update={"health_port": 0})
+    settings = changed(office.settings, health_port=0)
     before = asyncio.all_tasks()
     for moment_ms in MOMENTS_MS:
         task = asyncio.create_task(work(settings))

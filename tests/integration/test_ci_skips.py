@@ -31,7 +31,7 @@ def outcome(folder: Path, source: str, **env: str) -> str:
     (folder / "test_example.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = kcat\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.ci_skips", "-p", "no:cacheprovider", "-ra", str(folder)],
+        [sys.executable, "-m", "pytest", "-p", "tests.support.ci_skips", "-p", "no:cacheprovider", "-ra", str(folder)],
         env={**os.environ, "PYTHONPATH": str(PROJECT), **env},
         cwd=folder,
         capture_output=True,

@@ -15,13 +15,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from boxoffice import kafka as clients
 from boxoffice.errors import ExitStatus
-from boxoffice.side_records import SideRecord, dead_letter
-from tests.office import ROOT, Office, Record
-from tests.servers import KafkaAddress, RedisAddress
+from boxoffice.kafka import clients
+from boxoffice.kafka.side_records import SideRecord, dead_letter
+from tests.support.office import ROOT, Office, Record
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.workload import Sent
 from tests.unit.records import AT_MS, creation, purchase, record
-from tests.workload import Sent
 
 PARTITIONS = 3
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -37,7 +37,7 @@ class Letters:
     async def publish(self, topic: str, letter: SideRecord, partition: int = 0, at_ms: int | None = None) -> None:
         """Publish a record, whatever it is."""
         key, value, headers = letter
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             await producer.send_and_wait(
                 topic, value, key=key, partition=partition, headers=headers, timestamp_ms=at_ms
             )
@@ -207,7 +207,7 @@ async def test_exactly_one_way_to_choose_is_given(letters: Letters) -> None:
 
 async def test_where_nothing_lies_is_status_3_and_one_sentence(letters: Letters) -> None:
     await letters.put(letters.of(b"{", "no JSON"), letters.of(b"{", "no JSON"))
-    async with clients.admin(letters.office.settings) as admin:
+    async with clients.admin(letters.office.settings.kafka) as admin:
         deleted = TopicPartition(letters.office.dead_letters, 0)
         await admin.delete_records({deleted: RecordsToDelete(before_offset=1)})
     for command, position in (("show", "0:0"), ("show", "0:2"), ("show", f"{PARTITIONS}:0"), ("retry", "0:2")):

@@ -13,7 +13,7 @@ from boxoffice.documents.drawing import DRAWER_VARIABLE
 from boxoffice.documents.errors import DrawingError
 from boxoffice.documents.pool import Pool
 from boxoffice.rendering import EventPage, TicketPage, render_ticket
-from tests.drawers import SPOILT
+from tests.support.drawers import SPOILT
 
 EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
 
@@ -37,8 +37,8 @@ async def pool() -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def drawer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """One of tests/drawers.py."""
-    monkeypatch.setenv(DRAWER_VARIABLE, f"tests.drawers:{request.param}")
+    """One of tests/support/drawers.py."""
+    monkeypatch.setenv(DRAWER_VARIABLE, f"tests.support.drawers:{request.param}")
 
 
 async def test_what_is_drawn_there_is_what_would_be_drawn_here(pool: Pool) -> None:

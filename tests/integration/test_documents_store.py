@@ -24,10 +24,11 @@ from boxoffice.documents.errors import StoreError
 from boxoffice.documents.store import DocumentStore
 from boxoffice.settings import Settings, load_settings
 from models.documents import read_announcement
-from tests.office import Office
-from tests.paperwork import dealt_with
+from tests.support.office import Office
+from tests.support.paperwork import dealt_with
+from tests.support.settings import changed
+from tests.support.workload import Sent, event_ids
 from tests.unit.records import creation, purchase
-from tests.workload import Sent, event_ids
 
 QUICK = {"documents_first_retry_ms": 10, "documents_longest_retry_ms": 50}
 
@@ -96,7 +97,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> DocumentStore:
-    return DocumentStore(settings)
+    return DocumentStore(settings.documents)
 
 
 async def names(store: DocumentStore) -> list[str]:
@@ -129,13 +130,13 @@ async def test_a_ticket_s_documents_are_found_among_thousands_of_names(store: Do
 async def test_old_documents_are_removed_and_it_is_said_how_many(store: DocumentStore, settings: Settings) -> None:
     for number in range(5):
         await store.put(f"42/42-00000{number}.r-1.pdf", b"12345")
-    await Cleaner(settings, store).clean()
-    await Cleaner(settings.model_copy(update={"documents_max_age_days": 1}), store).clean()
+    await Cleaner(settings.documents, store).clean()
+    await Cleaner(changed(settings, documents_max_age_days=1).documents, store).clean()
     assert len(await names(store)) == 5
     # A bucket's clock counts in seconds.
     await asyncio.sleep(1.1)
     with capture_logs() as logs:
-        await Cleaner(settings.model_copy(update={"documents_max_age_days": 1 / 86_400}), store).clean()
+        await Cleaner(changed(settings, documents_max_age_days=1 / 86_400).documents, store).clean()
     assert await names(store) == []
     [said] = [line for line in logs if line["event"] == "removed old documents"]
     assert (said["event_id"], said["documents"], said["size_bytes"]) == ("42", 5, 25)
@@ -152,12 +153,12 @@ async def test_what_a_crash_left_half_written_is_removed_once_it_is_stale(tmp_pa
         path.write_bytes(b"%PDF-")
     for path in (stale, whole, foreign):
         os.utime(path, (0, 0))
-    await Cleaner(settings, DocumentStore(settings)).clean()
+    await Cleaner(settings.documents, DocumentStore(settings.documents)).clean()
     assert sorted(folder.iterdir()) == sorted([fresh, whole, foreign])
 
 
 async def test_a_half_written_file_is_in_nobody_s_way(tmp_path: Path) -> None:
-    store = DocumentStore(load_settings(documents_url=tmp_path.as_uri()))
+    store = DocumentStore(load_settings(documents_url=tmp_path.as_uri()).documents)
     (tmp_path / "42").mkdir()
     (tmp_path / "42" / "42-000001.r-1.pdf#1").write_bytes(b"half")
     await store.put("42/42-000001.r-1.pdf", b"whole")
@@ -168,7 +169,7 @@ async def test_a_half_written_file_is_in_nobody_s_way(tmp_path: Path) -> None:
 async def test_a_put_waits_until_the_store_works_and_it_is_said_once(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.touch()
-    store = DocumentStore(load_settings(documents_url=folder.as_uri(), **QUICK))
+    store = DocumentStore(load_settings(documents_url=folder.as_uri(), **QUICK).documents)
     with capture_logs() as logs:
         putting = asyncio.gather(*(store.put(f"42/42-{number:06d}.r-1.pdf", b"pdf") for number in range(50)))
         await asyncio.sleep(0.5)
@@ -184,7 +185,7 @@ async def test_a_put_waits_until_the_store_works_and_it_is_said_once(tmp_path: P
 
 
 async def test_a_bucket_that_is_missing_is_waited_for(s3_server: str, bucket: str) -> None:
-    store = DocumentStore(load_settings(documents_url=f"s3://{bucket}-late/x", **QUICK))
+    store = DocumentStore(load_settings(documents_url=f"s3://{bucket}-late/x", **QUICK).documents)
     putting = asyncio.create_task(store.put("42/42-000001.r-1.pdf", b"pdf"))
     await asyncio.sleep(0.5)
     assert not putting.done()
@@ -201,7 +202,7 @@ async def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path: Path, monke
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     for url in (folder.as_uri(), "s3://bucket/folder"):
-        store = DocumentStore(load_settings(documents_url=url))
+        store = DocumentStore(load_settings(documents_url=url).documents)
         with pytest.raises(StoreError, match=r"^The document store \S+ cannot be used .*BOXOFFICE_DOCUMENTS_URL"):
             await names(store)
 
@@ -211,7 +212,7 @@ async def test_the_process_keeps_its_documents_in_a_bucket(
 ) -> None:
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", f"s3://{bucket}/tickets")
     monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")
-    settings = office.settings.model_copy(update={"documents_url": f"s3://{bucket}/tickets"})
+    settings = changed(office.settings, documents_url=f"s3://{bucket}/tickets")
     [event_id] = event_ids(20261126, 1)
     commands = [creation(event_id, 20), *(purchase(f"r-{number}", event_id) for number in range(20))]
     selling, making = office.start(), office.start("documents")
@@ -219,13 +220,13 @@ async def test_the_process_keeps_its_documents_in_a_bucket(
     await office.send([Sent(event_id.encode(), json.dumps(command).encode()) for command in commands])
     await office.answered()
     await dealt_with(settings, process=making)
-    assert len(await names(DocumentStore(settings))) == 20
+    assert len(await names(DocumentStore(settings.documents))) == 20
     out = tmp_path / "ticket.pdf"
     done = await office.run("ticket", f"{event_id}-000001", "--out", str(out))
     assert (done.returncode, done.stderr) == (0, "")
     [announced] = [
         read_announcement(record.value)
-        for record in await office.read(f"{settings.topic_prefix}ticket-documents")
+        for record in await office.read(f"{settings.kafka.topic_prefix}ticket-documents")
         if f"{event_id}-000001" in str(record.value)
     ]
     assert announced["type"] == "document_made"

@@ -29,7 +29,7 @@ from boxoffice.embedded import (
 from boxoffice.embedded.errors import NoFreePortError
 
 if TYPE_CHECKING:
-    from tests.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
+    from tests.support.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
 DEADLINE_S = 20.0
 

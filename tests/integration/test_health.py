@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.observed import get, health_and_status, idle
-from tests.office import PROCESSES, Office, until
+from tests.support.observed import get, health_and_status, idle
+from tests.support.office import PROCESSES, Office, until
+from tests.support.workload import commands, creations, event_ids
 from tests.unit.test_metrics import documented
-from tests.workload import commands, creations, event_ids
 
 SEED = 20261124
 PROMTOOL = shutil.which("promtool")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from boxoffice.redis_store import (
+from boxoffice.redis.store import (
     Answer,
     Code,
     DecideCall,
@@ -49,7 +49,7 @@ from tests.integration.redis_tables import (
 )
 
 if TYPE_CHECKING:
-    from tests.servers import RedisAddress
+    from tests.support.servers import RedisAddress
 
 SCHEDULES: Final = int(os.environ.get("BOXOFFICE_TEST_SCHEDULES", "40"))
 STEPS: Final = 60

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from boxoffice.redis_store import Code, DecideCall, DecideReply, RedisStore, agrees, differences
+from boxoffice.redis.store import Code, DecideCall, DecideReply, RedisStore, agrees, differences
 from lua import REPLACE
 from lua.calls import decode_decisions, encode_commands
 from lua.keys import EventKeys, event_keys, loading_keys
@@ -30,7 +30,7 @@ from tests.integration.redis_tables import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.servers import NewRedis, RedisAddress
+    from tests.support.servers import NewRedis, RedisAddress
 
 
 @pytest.fixture

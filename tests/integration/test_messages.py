@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from boxoffice.kafka import home_partition
-from tests.office import ROOT, Office, Record, until
-from tests.paperwork import dealt_with, settings_for
-from tests.servers import KafkaAddress, RedisAddress
+from boxoffice.kafka.clients import home_partition
+from tests.support.office import ROOT, Office, Record, until
+from tests.support.paperwork import dealt_with, settings_for
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.workload import Sent
 from tests.unit.test_schema import assert_fits
-from tests.workload import Sent
 from topics import event_stats, ticket_documents
 
 GUIDE = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ class Sale:
 
     def topic(self, name: str) -> str:
         """A topic's name on the broker."""
-        return f"{self.office.settings.topic_prefix}{name}"
+        return f"{self.office.settings.kafka.topic_prefix}{name}"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def sale(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, tmp
         "documents",
         BOXOFFICE_DOCUMENTS_URL=sold.store.as_uri(),
         BOXOFFICE_DOCUMENTS_ATTEMPTS="1",
-        BOXOFFICE_TEST_DRAWER="tests.drawers:raising",
+        BOXOFFICE_TEST_DRAWER="tests.support.drawers:raising",
         PYTHONPATH=str(ROOT),
     )
     stats = office.start("stats")
@@ -106,7 +106,7 @@ def message_of(record: Record, topic: str) -> str:
 
 
 async def test_every_record_is_what_the_asyncapi_document_says(sale: Sale) -> None:
-    home = home_partition("42", sale.office.settings.partitions)
+    home = home_partition("42", sale.office.settings.kafka.partitions)
     seen = set()
     for topic in ("purchase-results", ticket_documents.TOPIC.name, event_stats.TOPIC.name, "dead-letters"):
         for record in await sale.office.read(sale.topic(topic)):
@@ -153,7 +153,7 @@ class Consumer:
             poll, _ = loop.split("        fact = ")
             source = f"{start}{before}try:\n{poll}{textwrap.indent(body, ' ' * 8)}finally:\n    consumer.close()\n"
         for told, own in {
-            "127.0.0.1:9092": sale.office.settings.kafka_bootstrap_servers,
+            "127.0.0.1:9092": sale.office.settings.kafka.bootstrap_servers,
             '"purchase-results"': f'"{sale.topic(topic)}"',
             '"shop"': f'"{sale.topic(topic)}-shop"',
         }.items():

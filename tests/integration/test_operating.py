@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from boxoffice.errors import ExitStatus
-from tests.office import PROCESSES, Office
-from tests.paperwork import dealt_with
-from tests.workload import commands, creations, event_ids, order
+from tests.support.office import PROCESSES, Office
+from tests.support.paperwork import dealt_with
+from tests.support.workload import commands, creations, event_ids, order
 
 SEED = 20261127
 

@@ -10,12 +10,13 @@ from typing import Protocol
 import pytest
 from pydantic import SecretStr
 
-from boxoffice.presence import Presence, Presences, ProcessState, read_presences
-from boxoffice.redis_connection import RedisClient, connect
+from boxoffice.redis.connection import RedisClient, connect
+from boxoffice.redis.presence import Presence, Presences, ProcessState, read_presences
 from boxoffice.settings import Settings, load_settings
 from lua.keys import process_key
-from tests.office import POLL_S
-from tests.servers import NewRedis, RedisAddress
+from tests.support.office import POLL_S
+from tests.support.servers import NewRedis, RedisAddress
+from tests.support.settings import changed
 
 GARBAGE: dict[str, str | bytes] = {
     "text": "garbage",
@@ -30,7 +31,7 @@ GARBAGE: dict[str, str | bytes] = {
 class NewPresence(Protocol):
     """Begins a process' presence, some settings changed."""
 
-    def __call__(self, process: str, **changed: object) -> Presence: ...
+    def __call__(self, process: str, **others: object) -> Presence: ...
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def settings(redis_server: RedisAddress, prefix: str) -> Settings:
 
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[RedisClient]:
-    opened = connect(settings)
+    opened = connect(settings.redis)
     yield opened
     await opened.aclose()
 
@@ -50,8 +51,9 @@ async def new_presence(settings: Settings) -> AsyncIterator[NewPresence]:
     """What is said is taken back after the test."""
     begun: list[Presence] = []
 
-    def begin(process: str, **changed: object) -> Presence:
-        begun.append(Presence(settings.model_copy(update=changed), process))
+    def begin(process: str, **others: object) -> Presence:
+        chosen = changed(settings, **others)
+        begun.append(Presence(chosen.redis, process, chosen.process.presence_interval_s))
         return begun[-1]
 
     yield begin
@@ -84,12 +86,12 @@ async def test_what_a_process_said_last_is_heard_until_it_ends(
     await first.say(state(ready=False))
     await first.say(state(using_fallback=True))
     await second.say(state("documents", waits_for=["document store"]))
-    heard = await read_presences(client, settings.topic_prefix)
+    heard = await read_presences(client, settings.kafka.topic_prefix)
     assert heard == Presences([state("documents", waits_for=["document store"]), state(using_fallback=True)], [])
     await first.take_back()
-    assert await read_presences(client, settings.topic_prefix) == Presences(heard.states[:1], [])
+    assert await read_presences(client, settings.kafka.topic_prefix) == Presences(heard.states[:1], [])
     await second.take_back()
-    assert await read_presences(client, settings.topic_prefix) == Presences([], [])
+    assert await read_presences(client, settings.kafka.topic_prefix) == Presences([], [])
 
 
 async def test_processes_of_the_same_host_and_number_are_heard_both(
@@ -98,33 +100,33 @@ async def test_processes_of_the_same_host_and_number_are_heard_both(
     # As in containers that share their host's name.
     for _ in range(2):
         await new_presence("purchases").say(state())
-    assert (await read_presences(client, settings.topic_prefix)).states == [state(), state()]
+    assert (await read_presences(client, settings.kafka.topic_prefix)).states == [state(), state()]
 
 
 async def test_another_box_office_is_not_heard(
     settings: Settings, client: RedisClient, new_presence: NewPresence
 ) -> None:
-    for prefix in (f"{settings.topic_prefix}a-", f"{settings.topic_prefix}b-"):
+    for prefix in (f"{settings.kafka.topic_prefix}a-", f"{settings.kafka.topic_prefix}b-"):
         await new_presence("stats", topic_prefix=prefix).say(state("stats", host=prefix))
-    assert (await read_presences(client, settings.topic_prefix)).states == []
-    [heard] = (await read_presences(client, f"{settings.topic_prefix}a-")).states
-    assert heard.host == f"{settings.topic_prefix}a-"
+    assert (await read_presences(client, settings.kafka.topic_prefix)).states == []
+    [heard] = (await read_presences(client, f"{settings.kafka.topic_prefix}a-")).states
+    assert heard.host == f"{settings.kafka.topic_prefix}a-"
 
 
 async def test_a_process_that_was_killed_is_forgotten(
     settings: Settings, client: RedisClient, new_presence: NewPresence
 ) -> None:
     await new_presence("purchases", presence_interval_s=0.5).say(state())
-    assert (await read_presences(client, settings.topic_prefix)).states == [state()]
+    assert (await read_presences(client, settings.kafka.topic_prefix)).states == [state()]
     async with asyncio.timeout(10):
-        while (await read_presences(client, settings.topic_prefix)).states:
+        while (await read_presences(client, settings.kafka.topic_prefix)).states:
             await asyncio.sleep(POLL_S)
 
 
 async def test_what_else_lies_there_is_passed_over_and_named(
     settings: Settings, client: RedisClient, new_presence: NewPresence
 ) -> None:
-    prefix = settings.topic_prefix
+    prefix = settings.kafka.topic_prefix
     for name, value in GARBAGE.items():
         await client.execute_command("SET", process_key(prefix, "purchases", name), value)
     await client.execute_command("RPUSH", process_key(prefix, "stats", "list"), "1")
@@ -164,21 +166,21 @@ async def test_words_that_no_process_says_are_not_believed(
     settings: Settings, client: RedisClient, members: dict[str, object]
 ) -> None:
     odd = json.dumps(state().model_dump() | members)
-    key = process_key(settings.topic_prefix, "purchases", "odd")
+    key = process_key(settings.kafka.topic_prefix, "purchases", "odd")
     await client.execute_command("SET", key, odd)
-    assert await read_presences(client, settings.topic_prefix) == Presences([], [key])
+    assert await read_presences(client, settings.kafka.topic_prefix) == Presences([], [key])
 
 
 async def test_a_redis_that_is_down_hears_nothing_and_hears_again_when_it_is_back(new_redis: NewRedis) -> None:
     redis = await new_redis()
     settings = load_settings(redis_url=SecretStr(redis.url))
-    presence = Presence(settings, "purchases")
+    presence = Presence(settings.redis, "purchases", settings.process.presence_interval_s)
     await presence.say(state(ready=False))
     redis.kill()
     await presence.say(state(ready=False))
     await redis.launch()
     await presence.say(state())
-    client = connect(settings)
+    client = connect(settings.redis)
     assert (await read_presences(client, "")).states == [state()]
     redis.kill()
     await presence.take_back()
@@ -188,12 +190,12 @@ async def test_a_redis_that_is_down_hears_nothing_and_hears_again_when_it_is_bac
 async def test_a_redis_that_hangs_is_not_waited_for(new_redis: NewRedis) -> None:
     redis = await new_redis()
     settings = load_settings(redis_url=SecretStr(redis.url), redis_timeout_ms=50)
-    presence = Presence(settings, "purchases")
+    presence = Presence(settings.redis, "purchases", settings.process.presence_interval_s)
     redis.pause()
     await presence.say(state())
     redis.resume()
     await presence.say(state())
-    client = connect(settings)
+    client = connect(settings.redis)
     assert (await read_presences(client, "")).states == [state()]
     redis.pause()
     await presence.take_back()

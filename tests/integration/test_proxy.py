@@ -9,12 +9,12 @@ from time import monotonic
 
 import pytest
 
-from boxoffice import kafka
 from boxoffice.embedded import Detour
 from boxoffice.embedded.ports import HOST, free_port
+from boxoffice.kafka import clients
 from boxoffice.settings import load_settings
-from tests.proxy import Proxy
-from tests.servers import NewKafka
+from tests.support.proxy import Proxy
+from tests.support.servers import NewKafka
 
 DEADLINE_S = 5.0
 A_WHILE_S = 0.2
@@ -216,6 +216,6 @@ async def test_a_broker_can_be_reached_through_it_and_past_it(new_kafka: NewKafk
         through = load_settings(kafka_bootstrap_servers=proxy.address)
         past = load_settings(kafka_bootstrap_servers=broker.bootstrap_servers)
         for settings, port in ((through, proxy.port), (past, broker.port)):
-            async with kafka.admin(settings) as admin:
+            async with clients.admin(settings.kafka) as admin:
                 told = await admin.describe_cluster()
             assert [node["port"] for node in told["brokers"]] == [port]

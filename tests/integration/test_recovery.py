@@ -10,21 +10,27 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
+from faust.types import TP
 
-from boxoffice import kafka as clients
-from boxoffice.deciding import OwnedPartition
+from boxoffice.batching import Run
 from boxoffice.errors import CommandsSkippedError, LedgerError
-from boxoffice.publishing import ledger_record
-from boxoffice.recovery import Recovery, Refusal, has_gaps, new_partition
-from boxoffice.settings import load_settings
-from boxoffice.topic_admin import create_topics
-from tests.office import Office, Record
-from tests.servers import KafkaAddress
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import create_topics
+from boxoffice.selling.deciding import OwnedPartition, new_partition
+from boxoffice.selling.publishing import ledger_record
+from boxoffice.selling.recovery import Recovery, Refusal
+from tests.support.office import Office, Record
+from tests.support.servers import KafkaAddress
+from tests.support.settings import changed
 from tests.unit.records import creation, purchase
 
 EVENT = "1"
 COMMANDS = [creation(EVENT), *(purchase(f"r-{number}", EVENT) for number in range(9))]
 LAST = len(COMMANDS) - 1
+
+
+def _run(records: list[Record], first: int) -> Run:
+    return Run(TP("", 0), 0, first, records[-1].offset + 1, records)
 
 
 class World:
@@ -37,7 +43,7 @@ class World:
     async def decide(self) -> None:
         """Answer all commands, as a worker does."""
         answers = new_partition(0, 1).answer(await self.office.read(self.office.requests))
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             for key, value, headers in map(ledger_record, answers):
                 await producer.send_and_wait(self.office.ledger, value, key=key, partition=0, headers=list(headers))
         self.ledger = await self.office.read(self.office.ledger)
@@ -45,13 +51,13 @@ class World:
     async def recover(self, **settings: str) -> tuple[OwnedPartition, list[Refusal]]:
         """Take the partition over, as a worker does."""
         partition = new_partition(0, 1)
-        loaded = load_settings(**{**self.office.settings.model_dump(), **settings})
-        return partition, await Recovery(loaded, 1).recover({0: partition})
+        loaded = changed(self.office.settings, **settings)
+        return partition, await Recovery(loaded.kafka, 1, loaded.selling.accept_loss).recover({0: partition})
 
     async def write_ledger_anew(self, records: Iterable[Record]) -> None:
         """Replace the ledger by these records."""
         await self._make_anew(self.office.ledger)
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             for one in records:
                 await producer.send_and_wait(
                     self.office.ledger, one.value, key=one.key, partition=0, headers=list(one.headers)
@@ -64,17 +70,17 @@ class World:
 
     async def write_commands(self, commands: Iterable[dict[str, object]]) -> None:
         """Add commands."""
-        async with clients.producer(self.office.settings) as producer:
+        async with clients.producer(self.office.settings.kafka) as producer:
             for command in commands:
                 await producer.send_and_wait(self.office.requests, json.dumps(command).encode(), partition=0)
 
     async def _make_anew(self, topic: str) -> None:
         await self.office.delete_topic(topic)
-        await create_topics(self.office.settings)
+        await create_topics(self.office.settings.kafka)
 
     async def expire(self, topic: str, before: int) -> None:
         """Delete a topic's records below an offset, as retention does."""
-        async with clients.admin(self.office.settings) as admin:
+        async with clients.admin(self.office.settings.kafka) as admin:
             await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=before)})
 
 
@@ -124,7 +130,7 @@ async def test_a_kept_partition_goes_on_where_it_stood(world: World) -> None:
     partition, _ = await world.recover()
     await world.write_commands([purchase("late", EVENT)])
     await world.decide()  # once more all, as another owner whose first records are repeats
-    assert await Recovery(world.office.settings, 1).recover({0: partition}) == []
+    assert await Recovery(world.office.settings.kafka, 1).recover({0: partition}) == []
     assert (partition.ledger.bookmark, partition.ledger_end) == (LAST + 1, 2 * (LAST + 1) + 1)
     assert partition.settled_at == partition.ledger_end - 1
 
@@ -134,20 +140,20 @@ async def test_a_kept_partition_does_not_go_on_over_a_ledger_that_lost_its_tail(
     partition, _ = await world.recover()
     await world.write_ledger_anew(world.ledger[:kept])
     with pytest.raises(LedgerError, match=f"at offset {LAST} is not the record"):
-        await Recovery(world.office.settings, 1).recover({0: partition})
+        await Recovery(world.office.settings.kafka, 1).recover({0: partition})
 
 
 async def test_nor_when_others_wrote_more_behind_what_is_left(world: World) -> None:
     partition, _ = await world.recover()
     await world.write_ledger_anew([*world.ledger[:-2], *[replace(world.ledger[3])] * 6])
     with pytest.raises(LedgerError, match="lost its tail"):
-        await Recovery(world.office.settings, 1).recover({0: partition})
+        await Recovery(world.office.settings.kafka, 1).recover({0: partition})
 
 
 async def test_a_kept_partition_whose_ledger_lost_its_head_goes_on(world: World) -> None:
     partition, _ = await world.recover()
     await world.expire(world.office.ledger, LAST + 1)
-    assert await Recovery(world.office.settings, 1).recover({0: partition}) == []
+    assert await Recovery(world.office.settings.kafka, 1).recover({0: partition}) == []
     assert (partition.ledger.bookmark, partition.ledger_end) == (LAST, LAST + 1)
 
 
@@ -190,13 +196,13 @@ async def test_commands_that_expired_decided_are_no_loss(world: World) -> None:
 async def test_a_gap_with_records_in_it_ends_the_process(world: World) -> None:
     commands = await world.office.read(world.office.requests)
     delivered = [*commands[2:5], *commands[6:]]
-    assert has_gaps(delivered, 2)
+    assert _run(delivered, 2).has_gaps
     with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
-        await Recovery(world.office.settings, 1).check_gaps(0, delivered, 2)
+        await Recovery(world.office.settings.kafka, 1).check_gaps(0, delivered, 2)
 
 
 async def test_a_gap_of_transaction_markers_is_none(world: World) -> None:
-    async with clients.producer(world.office.settings, transactional_id=world.office.requests) as producer:
+    async with clients.producer(world.office.settings.kafka, transactional_id=world.office.requests) as producer:
         for number in range(3):
             await producer.begin_transaction()
             value = json.dumps(purchase(f"t-{number}", EVENT)).encode()
@@ -204,5 +210,5 @@ async def test_a_gap_of_transaction_markers_is_none(world: World) -> None:
             await (producer.abort_transaction() if number == 1 else producer.commit_transaction())
     delivered = (await world.office.read(world.office.requests))[LAST + 1 :]
     assert [record.offset for record in delivered] == [LAST + 1, LAST + 5]
-    assert has_gaps(delivered, LAST + 1)
-    await Recovery(world.office.settings, 1).check_gaps(0, delivered, LAST + 1)
+    assert _run(delivered, LAST + 1).has_gaps
+    await Recovery(world.office.settings.kafka, 1).check_gaps(0, delivered, LAST + 1)

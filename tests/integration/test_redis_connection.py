@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.embedded.redis import server_program
 from boxoffice.errors import SettingsError
-from boxoffice.redis_connection import RedisClient, connect
-from boxoffice.redis_store import Code, DecideReply, RedisStore
+from boxoffice.redis.connection import RedisClient, connect
+from boxoffice.redis.store import Code, DecideReply, RedisStore
 from boxoffice.settings import load_settings
 from tests.integration.redis_tables import Table, addition, ask, at_home, cancellation, creation, open_store, purchase
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from boxoffice.embedded import EmbeddedRedis
-    from tests.servers import NewRedis, RedisAddress
+    from tests.support.servers import NewRedis, RedisAddress
 
 DEADLINE_S = 40.0
 
 
 def connected(url: str, **settings: Any) -> RedisClient:
-    return connect(load_settings(redis_url=url, **settings))
+    return connect(load_settings(redis_url=url, **settings).redis)
 
 
 def options(client: RedisClient) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from boxoffice.redis_store import Code, DecideReply, RedisStore, differences
+from boxoffice.redis.store import Code, DecideReply, RedisStore, differences
 from models.commands import MAX_CAPACITY
 from tests.integration.redis_tables import Table, at_home, creation, decide_in, open_store, purchase
 
 if TYPE_CHECKING:
-    from tests.servers import NewRedis
+    from tests.support.servers import NewRedis
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from boxoffice.embedded.ports import free_port
-from boxoffice.redis_store import (
+from boxoffice.redis.store import (
     Code,
     DecideCall,
     DecideReply,
@@ -42,7 +42,7 @@ from tests.integration.redis_tables import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.servers import NewRedis, RedisAddress
+    from tests.support.servers import NewRedis, RedisAddress
 
 DEADLINE_S = 20.0
 

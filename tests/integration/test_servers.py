@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from tests.servers import (
+from tests.support.servers import (
     KAFKA_ADDRESS,
     REDIS_ADDRESS,
     SERVERS,

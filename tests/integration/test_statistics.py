@@ -12,24 +12,25 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from boxoffice import kafka
-from boxoffice.documents.counting import DocumentCounter
 from boxoffice.errors import ExitStatus
-from boxoffice.presence import Presence
-from boxoffice.redis_connection import connect
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import create_topics
+from boxoffice.redis.connection import connect
+from boxoffice.redis.presence import Presence
 from boxoffice.settings import Settings
+from boxoffice.statistics.documents import DocumentCounter
 from boxoffice.statistics.figures import Sums, event_figures, partition_totals, stats_record
 from boxoffice.statistics.reading import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
-from boxoffice.topic_admin import create_topics
 from lua.keys import event_statistics_key, global_statistics_key, process_key
 from models.commands import Command
 from models.documents import DocumentAnnouncement, write_announcement
 from models.ledger import Ledger
 from models.statistics import EventStatistics, Statistics
 from tests.integration.test_presence import state
-from tests.office import Office, boxoffice_path, until
-from tests.servers import KafkaAddress, NewRedis, RedisAddress
+from tests.support.office import Office, boxoffice_path, until
+from tests.support.servers import KafkaAddress, NewRedis, RedisAddress
+from tests.support.settings import changed
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, opening, purchase
 from tests.unit.test_documents_counting import cancelled, sold
 from tests.unit.test_ledger import decide_after
@@ -68,14 +69,14 @@ async def write_to_redis(settings: Settings, folded: Statistics) -> None:
     figures = {event.event_id: event_figures(event, HOME) for event in folded.events.values()}
     for event_id, of_event in figures.items():
         sums.put(event_id, of_event)
-    redis = RedisFigures(settings)
+    redis = RedisFigures(settings.redis)
     await redis.write(partition_totals(sums, folded.row), dict(figures))
     await redis.aclose()
 
 
 async def publish(office: Office, *rows: EventStatistics) -> None:
-    topic = f"{office.settings.topic_prefix}event-stats"
-    async with kafka.producer(office.settings) as producer:
+    topic = f"{office.settings.kafka.topic_prefix}event-stats"
+    async with clients.producer(office.settings.kafka) as producer:
         for row in rows:
             key, value, headers = stats_record(row.event_id, event_figures(row, HOME))
             await producer.send_and_wait(topic, value, key=key, partition=HOME, headers=list(headers))
@@ -147,12 +148,12 @@ async def test_a_replaced_workers_older_figures_are_not_believed(office: Office)
     newer, older = statistics().events["42"], statistics().events["42"]
     older.seq, older.sold = newer.seq - 1, 0
     await publish(office, newer, older)
-    assert (await read_topic(office.settings))["42"]["sold"] == newer.sold
+    assert (await read_topic(office.settings.kafka))["42"]["sold"] == newer.sold
 
 
 async def test_readers_are_sent_to_the_replica(office: Office, new_redis: NewRedis) -> None:
     replica = await new_redis()
-    await write_to_redis(office.settings.model_copy(update={"redis_url": SecretStr(replica.url)}), statistics())
+    await write_to_redis(changed(office.settings, redis_url=SecretStr(replica.url)), statistics())
     assert members(stats(office, "--json"))["global"]["totalEvents"] == 0
     shown = members(stats(office, "--json", BOXOFFICE_REDIS_REPLICA_URL=replica.url))
     assert_shown(shown)
@@ -178,8 +179,8 @@ async def test_events_are_shown_with_a_chart_of_their_sales(office: Office) -> N
 
 
 async def announce(office: Office, *announcements: DocumentAnnouncement) -> None:
-    topic = f"{office.settings.topic_prefix}ticket-documents"
-    async with kafka.producer(office.settings) as producer:
+    topic = f"{office.settings.kafka.topic_prefix}ticket-documents"
+    async with clients.producer(office.settings.kafka) as producer:
         for one in announcements:
             await producer.send_and_wait(topic, write_announcement(one), partition=one["seq"] % 4)
         await producer.send_and_wait(topic, b"garbage", partition=1)
@@ -193,7 +194,7 @@ async def test_documents_are_counted_by_their_announcements(office: Office) -> N
 
 
 async def test_what_was_counted_is_not_read_again(office: Office) -> None:
-    counter = DocumentCounter(office.settings)
+    counter = DocumentCounter(office.settings.kafka)
     await announce(office, sold(2, "42-000001", 10_000))
     assert (await counter.count()).tickets == 1
     await announce(office, sold(3, "42-000002", 20_000), sold(2, "42-000001", 10_000))
@@ -225,14 +226,14 @@ async def test_the_system_is_what_its_processes_say(office: Office) -> None:
         state(uptime_s=20.0, memory_bytes=3_000_000, using_fallback=False),
         state(uptime_s=10.0, memory_bytes=4_000_000, using_fallback=True),
     ]
-    presences = [Presence(office.settings, one.process) for one in said]
-    client = connect(office.settings)
+    presences = [Presence(office.settings.redis, one.process, 3) for one in said]
+    client = connect(office.settings.redis)
     try:
         for presence, one in zip(presences[:2], said[:2], strict=True):
             await presence.say(one)
         assert members(stats(office, "--json"))["system"]["usingFallback"] is False
         await presences[2].say(said[2])
-        await client.execute_command("SET", process_key(office.settings.topic_prefix, "stats", "odd"), "garbage")
+        await client.execute_command("SET", process_key(office.settings.kafka.topic_prefix, "stats", "odd"), "garbage")
         shown = members(stats(office, "--json"))["system"]
         assert (shown["usingFallback"], shown["uptime"], shown["memoryUsage"]) == (True, 30.5, 9_000_000)
         assert [(one["process"], one["waitsFor"]) for one in shown["processes"]] == [
@@ -240,7 +241,7 @@ async def test_the_system_is_what_its_processes_say(office: Office) -> None:
             ("purchases", []),
             ("purchases", []),
         ]
-        assert shown["unreadableKeys"] == [f"{office.settings.topic_prefix}process:stats:odd"]
+        assert shown["unreadableKeys"] == [f"{office.settings.kafka.topic_prefix}process:stats:odd"]
         told = stats(office).stdout
         assert "documents 1, purchases 2   up 0:00:30   9 MB" in told
         assert "documents on box-1 (process 1, 127.0.0.1:9464) waits for document store." in told
@@ -271,8 +272,8 @@ async def test_watching_goes_on_until_it_is_told_to_stop(office: Office, tmp_pat
 
 async def test_figures_in_redis_are_hashes_that_a_person_can_read(office: Office) -> None:
     await write_to_redis(office.settings, statistics())
-    prefix = office.settings.topic_prefix
-    client = connect(office.settings)
+    prefix = office.settings.kafka.topic_prefix
+    client = connect(office.settings.redis)
     event = await client.execute_command("HGETALL", event_statistics_key(prefix, "42"))
     totals = await client.execute_command("HGETALL", global_statistics_key(prefix))
     await client.aclose()
@@ -285,13 +286,13 @@ async def test_figures_in_redis_are_hashes_that_a_person_can_read(office: Office
 async def test_what_redis_lost_is_noticed(office: Office) -> None:
     folded = statistics()
     seqs = {event_id: event.seq for event_id, event in folded.events.items()}
-    redis, client = RedisFigures(office.settings), connect(office.settings)
+    redis, client = RedisFigures(office.settings.redis), connect(office.settings.redis)
     try:
         assert sorted(await redis.lost(HOME, folded.row.offset, seqs) or ()) == ["42", "7"]
         await write_to_redis(office.settings, folded)
         assert await redis.lost(HOME, folded.row.offset, seqs) is None
         assert await redis.lost(HOME, folded.row.offset + 1, seqs) == []
-        await client.execute_command("DEL", event_statistics_key(office.settings.topic_prefix, "7"))
+        await client.execute_command("DEL", event_statistics_key(office.settings.kafka.topic_prefix, "7"))
         assert await redis.lost(HOME, folded.row.offset, seqs) == ["7"]
     finally:
         await redis.aclose()
@@ -299,9 +300,9 @@ async def test_what_redis_lost_is_noticed(office: Office) -> None:
 
 
 async def test_a_changelog_with_other_partitions_is_refused(office: Office) -> None:
-    changelog = f"{office.settings.topic_prefix}boxoffice-stats-events-changelog"
+    changelog = f"{office.settings.kafka.topic_prefix}boxoffice-stats-events-changelog"
     await office.delete_topic(changelog)
-    await create_topics(office.settings.model_copy(update={"partitions": 3}))
+    await create_topics(changed(office.settings, partitions=3).kafka)
     process = office.start("stats")
     assert await process.end() == ExitStatus.REFUSED
     assert f"{changelog} has 3 partitions, and must have 4, as the ledger." in process.log_text()

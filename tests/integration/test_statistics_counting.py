@@ -12,16 +12,16 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
-from boxoffice import kafka
-from boxoffice.batches import Batch, BatchConsumer, Record, Run
+from boxoffice.batching import Batch, BatchConsumer, Record, Run
+from boxoffice.kafka import clients
 from boxoffice.statistics.counting import Counting
 from boxoffice.statistics.table import Rows, StatisticsTable
 from models.commands import Command
 from models.facts import Source
 from models.ledger import Ledger
 from models.statistics import PartitionStatistics, Statistics, read_event_row, read_partition_row
-from tests.office import Office
-from tests.servers import KafkaAddress
+from tests.support.office import Office
+from tests.support.servers import KafkaAddress
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, opening, purchase
 from tests.unit.test_ledger import LedgerRecord, decide_after
 from tests.unit.test_statistics import assert_exact
@@ -92,7 +92,7 @@ def ledger() -> list[LedgerRecord]:
 
 
 async def published(office: Office, records: list[LedgerRecord]) -> list[Record]:
-    async with kafka.producer(office.settings) as producer:
+    async with clients.producer(office.settings.kafka) as producer:
         for value, header in records:
             await producer.send(office.ledger, value, partition=HOME, headers=[(READ_HEADER, header or b"")])
         await producer.flush()
@@ -114,7 +114,7 @@ def batch(*taken: Run) -> Batch:
 
 
 async def counting(office: Office, table: _Table, end: int) -> Counting:
-    found = Counting(office.settings, cast(StatisticsTable, table), ())
+    found = Counting(office.settings.kafka, cast(StatisticsTable, table), ())
     await found.take_over(cast(BatchConsumer, _Consumer(TP(office.ledger, HOME), end)))
     return found
 

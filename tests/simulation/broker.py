@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, RequestTimedOutError
 
-from boxoffice.batches import Outgoing, Record
+from boxoffice.batching import Outgoing, Record
 from boxoffice.errors import UnreachableError
 from boxoffice.settings import Settings
 from tests.simulation.network import Network, deliver
@@ -107,7 +107,7 @@ class Broker:
 
     @asynccontextmanager
     async def reader(self, _settings: Settings, _partitions: Iterable[TopicPartition]) -> AsyncIterator[Reader]:
-        """Stands in for boxoffice.kafka.reader."""
+        """Stands in for boxoffice.kafka.clients.reader."""
         process = current_process()
         if not self.is_up or self.network.happens(self.network.faults.reader_unreachable):
             raise UnreachableError("Kafka cannot be reached.")
@@ -124,7 +124,7 @@ class Broker:
 
 
 class Reader:
-    """As much of AIOKafkaConsumer as boxoffice.kafka.read_between and the recovery use."""
+    """As much of AIOKafkaConsumer as boxoffice.kafka.clients.read_between and the recovery use."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -170,7 +170,7 @@ class Reader:
 
 
 class Producer:
-    """Stands in for boxoffice.batches.BatchProducer."""
+    """Stands in for boxoffice.batching.consumer.BatchProducer."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

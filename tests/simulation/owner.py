@@ -9,13 +9,13 @@ from contextlib import nullcontext
 from random import Random
 from typing import Any, cast
 
-from boxoffice.batches import BatchConsumer, BatchProducer
-from boxoffice.copies import Copies, Copy, CopyState
-from boxoffice.kafka import OpenReader
-from boxoffice.publishing import Publisher
-from boxoffice.recovery import Recovery
-from boxoffice.redis_store import RedisStore
-from boxoffice.selling import Selling
+from boxoffice.batching import BatchConsumer, BatchProducer
+from boxoffice.kafka.clients import OpenReader
+from boxoffice.redis.store import RedisStore
+from boxoffice.selling.copies import Copies, Copy, CopyState
+from boxoffice.selling.pipeline import Selling
+from boxoffice.selling.publishing import Publisher
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import load_settings
 from tests.simulation.broker import Broker, Producer
 from tests.simulation.network import Network
@@ -34,15 +34,17 @@ class Owner:
     def __init__(self, broker: Broker, redis: RedisServer) -> None:
         self._broker = broker
         settings, reader = load_settings(partitions=1), cast(OpenReader, broker.reader)
-        self.copies = Copies(settings, RedisStore(cast(Any, RedisClient(redis)), settings))
-        publisher = Publisher(settings, cast(BatchProducer, Producer(broker)), reader)
-        self.selling = Selling(settings, Recovery(settings, 1, reader), self.copies, publisher, nullcontext)
+        self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
+        publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
+        recovery = Recovery(settings.kafka, 1, open_reader=reader)
+        batch_size = settings.selling.batch_size
+        self.selling = Selling(settings.kafka, batch_size, recovery, self.copies, publisher, nullcontext)
         self._consumer = Consumer(broker, TOPIC, lambda _: None)
         self._consumer.assign({0})
 
     async def take_over(self) -> None:
         """Fold the ledger to its end."""
-        await self.selling.take_over(cast(BatchConsumer, self._consumer), 1)
+        await self.selling.take_over(cast(BatchConsumer, self._consumer))
 
     async def sell(self, members: dict[str, Any]) -> None:
         """Decide one more command, and publish what was decided."""

@@ -14,18 +14,15 @@ from typing import Any, Final
 
 import structlog
 
-from boxoffice import copies as copies_module
-from boxoffice.batches import Batch
-from boxoffice.copies import Copy, CopyState
-from boxoffice.deciding import OwnedPartition
-from boxoffice.kafka import header, home_partition
-from boxoffice.recovery import new_partition
-from boxoffice.redis_store import EventCopy, Snapshot, differences, expected_copy
+from boxoffice.batching import Batch
+from boxoffice.kafka.clients import header, home_partition
+from boxoffice.redis.store import EventCopy, Snapshot, differences, expected_copy
+from boxoffice.selling import copies as copies_module
+from boxoffice.selling.copies import Copy, CopyState
+from boxoffice.selling.deciding import OwnedPartition, new_partition
 from boxoffice.settings import Settings, load_settings
 from lua.keys import drill_key, event_keys, rebuild_key
 from models.ledger import Ledger
-from tests.checker import Record as CheckedRecord
-from tests.checker import check
 from tests.simulation.broker import Broker, Partition
 from tests.simulation.group import SESSION_TIMEOUT_S, Group
 from tests.simulation.network import Faults, Network
@@ -33,6 +30,8 @@ from tests.simulation.processes import Process, SimulatedLoop, State, running_pr
 from tests.simulation.redis_memory import REFUSED_ALL, REFUSED_WRITES
 from tests.simulation.redis_server import Health, RedisServer
 from tests.simulation.worker import Surroundings, Worker
+from tests.support.checker import Record as CheckedRecord
+from tests.support.checker import check
 from tests.unit.strategies import state
 from topics import dead_letters, purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
@@ -199,14 +198,19 @@ class Schedule:
 
     def _drawn_settings(self) -> Settings:
         choose = self.random.choice
-        return _settings().model_copy(
-            update={
-                "redis_load_chunk_size": choose((2, 100)),
-                "redis_check_interval_s": choose((1.0, 10.0)),
-                "backlog_limit": choose((0, 4, 12, 200_000)),
-                "batch_size": choose((1, 20, 1_000)),
-                "redis_pool_size": choose((2, 16)),
-            }
+        settings = _settings()
+        # Without validation: a chunk of two is none that anybody may set.
+        of_redis: dict[str, float] = {
+            "load_chunk_size": choose((2, 100)),
+            "check_interval_s": choose((1.0, 10.0)),
+            "backlog_limit": choose((0, 4, 12, 200_000)),
+        }
+        of_selling = {"batch_size": choose((1, 20, 1_000))}
+        of_redis["pool_size"] = choose((2, 16))
+        return replace(
+            settings,
+            redis=settings.redis.model_copy(update=of_redis),
+            selling=settings.selling.model_copy(update=of_selling),
         )
 
     def _drawn_faults(self) -> Faults:

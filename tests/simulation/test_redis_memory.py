@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from models.commands import Command
     from models.facts import Source
-    from tests.servers import NewRedis, RedisAddress
+    from tests.support.servers import NewRedis, RedisAddress
 
 STEPS: Final = 150
 _ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from faust.types import TP
 
-from boxoffice.batches import Batch, BatchConsumer, BatchStream, Run
-from boxoffice.copies import Copies
-from boxoffice.kafka import OpenReader
-from boxoffice.publishing import Publisher
-from boxoffice.recovery import Recovery
-from boxoffice.redis_store import RedisStore
-from boxoffice.selling import Selling
+from boxoffice.batching import Batch, BatchConsumer, BatchStream, Run
+from boxoffice.kafka.clients import OpenReader
+from boxoffice.redis.store import RedisStore
+from boxoffice.selling.copies import Copies
+from boxoffice.selling.pipeline import Selling
+from boxoffice.selling.publishing import Publisher
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import load_settings
 from tests.simulation.broker import Broker
 from tests.simulation.owner import TOPIC, Owner, in_simulation
@@ -37,17 +37,18 @@ async def _scenario(broker: Broker, redis: RedisServer) -> None:
     settings = load_settings(partitions=1)
     for members in COMMANDS:
         broker.append(TOPIC, 0, [(b"42", json.dumps(members).encode(), [])])
-    copies = Copies(settings, RedisStore(cast(Any, RedisClient(redis)), settings))
-    recovery = Recovery(settings, 1, cast(OpenReader, broker.reader))
-    selling = Selling(settings, recovery, copies, cast(Publisher, SilentPublisher()), nullcontext)
+    copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
+    recovery = Recovery(settings.kafka, 1, open_reader=cast(OpenReader, broker.reader))
+    publisher = cast(Publisher, SilentPublisher())
+    selling = Selling(settings.kafka, settings.selling.batch_size, recovery, copies, publisher, nullcontext)
     consumer = Consumer(broker, TOPIC, lambda _: None)
     consumer.assign({0})
-    await selling.take_over(cast(BatchConsumer, consumer), 1)
+    await selling.take_over(cast(BatchConsumer, consumer))
     records = broker.partitions[TOPIC, 0].records
     await selling.sell(Batch([Run(TP(TOPIC, 0), 0, 0, 3, records)], cast(BatchStream, consumer)))
     assert selling._owned[0].unsettled == len(COMMANDS)
 
-    await selling.take_over(cast(BatchConsumer, consumer), 1)
+    await selling.take_over(cast(BatchConsumer, consumer))
     owned = selling._owned[0]
     assert (owned.unsettled, owned.position, owned.ledger.bookmark) == (0, 0, -1)
     assert owned.ledger.inventory.events == {}

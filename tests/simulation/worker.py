@@ -11,15 +11,15 @@ from typing import NamedTuple, cast
 
 from faust.types import TP
 
-from boxoffice.batches import Batch, BatchConsumer, BatchProducer, BatchStream, Run
-from boxoffice.copies import Copies
+from boxoffice.batching import Batch, BatchConsumer, BatchProducer, BatchStream, Run
 from boxoffice.errors import RESTARTABLE
-from boxoffice.kafka import OpenReader
-from boxoffice.publishing import Publisher
-from boxoffice.recovery import Recovery
-from boxoffice.redis_connection import RedisClient as RealRedisClient
-from boxoffice.redis_store import RedisStore
-from boxoffice.selling import Selling
+from boxoffice.kafka.clients import OpenReader
+from boxoffice.redis.connection import RedisClient as RealRedisClient
+from boxoffice.redis.store import RedisStore
+from boxoffice.selling.copies import Copies
+from boxoffice.selling.pipeline import Selling
+from boxoffice.selling.publishing import Publisher
+from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
 from tests.simulation.broker import Broker, Producer
 from tests.simulation.group import Group
@@ -160,12 +160,13 @@ class Worker(Process):
     async def _run(self) -> None:
         settings, (broker, redis, _, on_acked) = self._settings, self._surroundings
         reader = cast(OpenReader, broker.reader)
-        self.consumer = Consumer(broker, purchase_requests.TOPIC.full_name(settings.topic_prefix), on_acked)
+        self.consumer = Consumer(broker, purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix), on_acked)
         client = cast(RealRedisClient, RedisClient(redis))
-        self.copies = Copies(settings, RedisStore(client, settings))
-        publisher = Publisher(settings, cast(BatchProducer, Producer(broker)), reader)
-        recovery = Recovery(settings, settings.partitions, reader)
-        self.selling = Selling(settings, recovery, self.copies, publisher, self.ending_on_failure)
+        self.copies = Copies(settings.redis, RedisStore(client, settings.redis))
+        publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
+        recovery = Recovery(settings.kafka, settings.kafka.partitions, open_reader=reader)
+        batch_size = settings.selling.batch_size
+        self.selling = Selling(settings.kafka, batch_size, recovery, self.copies, publisher, self.ending_on_failure)
         agent = asyncio.create_task(self._sell())
         await self._belong()
         await agent
@@ -189,12 +190,12 @@ class Worker(Process):
                 continue
             self.consumer.assign(numbers)
             with self.ending_on_failure():
-                await self.selling.take_over(cast(BatchConsumer, self.consumer), self._settings.partitions)
+                await self.selling.take_over(cast(BatchConsumer, self.consumer))
             self.consumer.flow()
 
     @contextmanager
     def ending_on_failure(self) -> Iterator[None]:
-        """Stands in for boxoffice.worker.ending_on_failure."""
+        """Stands in for boxoffice.process.worker.ending_on_failure."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  # whatever it is

@@ -9,12 +9,12 @@ import json
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from boxoffice.kafka import home_partition
+from boxoffice.kafka.clients import home_partition
 from models.commands import MAX_HEADER_BYTES, UnreadableCommandError, read_command
 from models.facts import at_text, ce_id, ce_type, write_fact
 from models.inventory import Position, decide, fold, is_second_copy
 from models.ledger import Ledger
-from tests.checker import Record
+from tests.support.checker import Record
 from tests.unit.strategies import KINDS, command_members, opening
 
 if TYPE_CHECKING:

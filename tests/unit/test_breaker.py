@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from boxoffice.breaker import Breaker, DrillError
+from boxoffice.redis.breaker import Breaker, DrillError
 from tests.simulation.processes import SimulatedLoop, simulate
 
 FIRST_S, LONGEST_S = 0.2, 1.0

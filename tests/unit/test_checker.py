@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxoffice.kafka import home_partition
+from boxoffice.kafka.clients import home_partition
 from models.commands import UnreadableCommandError, read_command
-from tests import checker
-from tests.checker import Record, Verdict, check, home_of, murmur2
+from tests.support import checker
+from tests.support.checker import Record, Verdict, check, home_of, murmur2
 from tests.unit.sale import UNREADABLE, Sale
 from tests.unit.strategies import members, opening, purchase
 from tests.unit.test_commands import EXAMPLES, JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from boxoffice.copies import Copy, CopyState
+from boxoffice.selling.copies import Copy, CopyState
 from models.commands import read_command
 from models.facts import EventCreated
 from models.inventory import Event, Inventory, Position, decide

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from boxoffice.cli.tables import print_json, printable
-from boxoffice.dead_letters import DeadLetter, Position, WrongPositionError, read_position
-from boxoffice.side_records import Marks, dead_letter, read_marks
+from boxoffice.kafka.dead_letters import DeadLetter, Position, WrongPositionError, read_position
+from boxoffice.kafka.side_records import Marks, dead_letter, read_marks
 from tests.unit.records import record
 
 MARKS = [

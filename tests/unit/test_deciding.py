@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from boxoffice.deciding import OwnedPartition
-from boxoffice.kafka import header, home_partition
+from boxoffice.kafka.clients import header, home_partition
+from boxoffice.selling.deciding import OwnedPartition
 from models.ledger import Ledger
 from tests.unit.records import creation, purchase, record
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER

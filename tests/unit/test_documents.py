@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
-from boxoffice.batches import BatchConsumer, Record
+from boxoffice.batching import BatchConsumer, Record
 from boxoffice.documents.announcing import announcement_record
 from boxoffice.documents.progress import FACTS_PER_SALE, Progress, TakenLedger
 from boxoffice.documents.queue import TURN, FairQueue, Job, Order
@@ -341,7 +341,7 @@ def test_locations_hold_no_credentials() -> None:
         "s3://key:secret@bucket/folder": "s3://bucket/folder/42/a.pdf",
         "gs://bucket": "gs://bucket/42/a.pdf",
     }.items():
-        assert DocumentStore(load_settings(documents_url=url)).location("42/a.pdf") == location
+        assert DocumentStore(load_settings(documents_url=url).documents).location("42/a.pdf") == location
 
 
 @pytest.mark.parametrize("url", ["", "/srv", "file://srv", "file:///", "ftp://x/y", "s3://", "s3:///x", "s3://a b"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from boxoffice.documents.counting import Announced
+from boxoffice.statistics.documents import Announced
 from models.documents import DocumentAnnouncement, made, removed
 from models.facts import PurchaseCancelled, PurchaseConfirmed
 

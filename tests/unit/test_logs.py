@@ -53,12 +53,12 @@ def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
 def test_away_from_a_terminal_each_line_is_json_with_a_utc_timestamp() -> None:
     stream = io.StringIO()
     configure(_settings(), "purchases", stream)
-    structlog.get_logger("boxoffice.selling").warning("ledger read", partition=3, offset=17, event_id="42")
+    structlog.get_logger("boxoffice.selling.pipeline").warning("ledger read", partition=3, offset=17, event_id="42")
     [line] = _lines(stream)
     assert list(line)[:4] == ["timestamp", "level", "process", "message"]
     assert (line["level"], line["process"], line["message"]) == ("warning", "purchases", "ledger read")
     assert (line["partition"], line["offset"], line["event_id"]) == (3, 17, "42")
-    assert line["logger"] == "boxoffice.selling"
+    assert line["logger"] == "boxoffice.selling.pipeline"
     said_at = datetime.fromisoformat(line["timestamp"])
     assert said_at.tzinfo == UTC
     assert abs((datetime.now(UTC) - said_at).total_seconds()) < 60
@@ -67,7 +67,7 @@ def test_away_from_a_terminal_each_line_is_json_with_a_utc_timestamp() -> None:
 def test_on_a_terminal_a_line_is_for_reading() -> None:
     stream = Terminal()
     configure(_settings(), "purchases", stream)
-    structlog.get_logger("boxoffice.selling").info("ledger read", partition=3)
+    structlog.get_logger("boxoffice.selling.pipeline").info("ledger read", partition=3)
     text = stream.getvalue()
     assert "ledger read" in text
     assert not text.startswith("{")
@@ -96,10 +96,10 @@ def test_clients_and_engine_are_heard_only_when_something_is_wrong() -> None:
     for name in ("aiokafka.producer", "kafka", "faust.worker", "mode.services"):
         logging.getLogger(name).info("Starting...")
     # A service of the box office's own is announced by mode under the module's name.
-    logging.getLogger("boxoffice.batches").info("[^--BatchConsumer]: Starting...")
+    logging.getLogger("boxoffice.batching.consumer").info("[^--BatchConsumer]: Starting...")
     assert stream.getvalue() == ""
     logging.getLogger("aiokafka.producer").error("gone")
-    logging.getLogger("boxoffice.batches").error("[^--BatchConsumer]: crashed")
+    logging.getLogger("boxoffice.batching.consumer").error("[^--BatchConsumer]: crashed")
     assert [line["message"] for line in _lines(stream)] == ["gone", "[^--BatchConsumer]: crashed"]
 
 
@@ -131,7 +131,7 @@ def test_no_secret_is_logged_wherever_it_stands(log_format: str) -> None:
     )
     configure(settings, "purchases", stream)
     logger = structlog.get_logger()
-    logger.info(CONNECTING, url=settings.redis_url.get_secret_value())
+    logger.info(CONNECTING, url=settings.redis.url.get_secret_value())
     logger.info("nested", options={"sasl": ["hunter22", {"deep": b"hunter22"}]}, store="s3://key:correcthorse@bucket")
     logging.getLogger("redis").warning("cannot reach %s", f"rediss://user:{QUOTED}@127.0.0.1")
     try:

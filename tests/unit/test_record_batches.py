@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from boxoffice.record_batches import TolerantRecords
-from tests.odd_headers import OddName
+from boxoffice.kafka.record_batches import TolerantRecords
+from tests.support.odd_headers import OddName
 
 NONE, GZIP, ZSTD = 0, 1, 4
 

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxoffice.batches import Outgoing, Removal
-from boxoffice.deciding import MAX_TRACE_BYTES, Answer
+from boxoffice.batching import Outgoing, Removal
 from boxoffice.documents.announcing import announcement_record
-from boxoffice.kafka import home_partition
-from boxoffice.publishing import ledger_record
+from boxoffice.kafka.clients import home_partition
+from boxoffice.kafka.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead_letter
 from boxoffice.schema import asyncapi, documents, json_schemas, write_docs
 from boxoffice.schema.examples import COMMANDS, examples
 from boxoffice.schema.examples import facts as decided
 from boxoffice.schema.headers import HEADERS
 from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, UNIONS
-from boxoffice.settings import Settings
-from boxoffice.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead_letter
+from boxoffice.selling.deciding import MAX_TRACE_BYTES, Answer
+from boxoffice.selling.publishing import ledger_record
+from boxoffice.settings import KafkaSettings, StatisticsSettings
 from boxoffice.statistics.figures import event_figures, stats_record
 from models.commands import (
     BY_TYPE,
@@ -288,7 +288,7 @@ def test_only_what_is_nobody_elses_has_no_example() -> None:
 
 
 def test_the_examples_lie_at_their_home() -> None:
-    home = home_partition("42", Settings.model_fields["partitions"].default)
+    home = home_partition("42", KafkaSettings.model_fields["partitions"].default)
     assert MEMBERS["purchase_confirmed"]["source"]["partition"] == home
     assert MEMBERS["command_forwarded"]["home"] == home
     assert MEMBERS[STATISTICS]["partition"] == home
@@ -512,7 +512,7 @@ def test_the_guides_figures_are_the_definitions() -> None:
     told = [code(name) for row in table("figure") for name in row[0].split(", ")]
     assert sorted(told) == sorted(SCHEMAS[STATISTICS]["properties"])
     assert f"in each of {BUCKETS} seconds or minutes" in GUIDE
-    assert f"`BOXOFFICE_STATS_INTERVAL_MS` ({Settings.model_fields['stats_interval_ms'].default} ms" in GUIDE
+    assert f"`BOXOFFICE_STATS_INTERVAL_MS` ({StatisticsSettings.model_fields['interval_ms'].default} ms" in GUIDE
 
 
 def test_the_guides_sizes_are_the_definitions() -> None:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from boxoffice.selling import Taken, portions
+from boxoffice.selling.pipeline import Taken, portions
 
 MOST_COMMANDS = 10
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
 from boxoffice.errors import ExitStatus, SettingsError
-from boxoffice.settings import ENV_PREFIX, Settings, load_settings, masked
+from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, masked, settings_from
 
 UNITS = {"_ms": "ms", "_s": "s"}
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(ENV_PREFIX + name.upper(), raising=False)
+    for variable in SETTINGS:
+        monkeypatch.delenv(variable, raising=False)
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -26,22 +25,21 @@ def _set(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
 
 
 def test_every_setting_has_a_default_that_is_allowed_and_a_meaning() -> None:
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    assert load_settings(**defaults) == load_settings()
-    assert all((field.description or "").endswith(".") for field in Settings.model_fields.values())
+    defaults = {variable: setting.field.default for variable, setting in SETTINGS.items()}
+    assert settings_from(defaults) == load_settings()
+    assert all((setting.field.description or "").endswith(".") for setting in SETTINGS.values())
 
 
 def test_a_unit_stands_last_in_the_name_and_again_beside_it() -> None:
-    for name, field in Settings.model_fields.items():
-        extra: Any = field.json_schema_extra
-        expected = next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
-        assert extra["unit"] == expected, name
+    for setting in SETTINGS.values():
+        expected = next((unit for ending, unit in UNITS.items() if setting.name.endswith(ending)), "")
+        assert setting.unit == expected, setting.variable
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     _set(monkeypatch, "PARTITIONS", "7")
     _set(monkeypatch, "KAFKA_BOOTSTRAP_SERVERS", "a:1,b:2")
-    assert (load_settings().partitions, load_settings().kafka_bootstrap_servers) == (7, "a:1,b:2")
+    assert (load_settings().kafka.partitions, load_settings().kafka.bootstrap_servers) == (7, "a:1,b:2")
 
 
 @pytest.mark.parametrize(
@@ -91,12 +89,12 @@ def test_secrets_are_masked_alone_and_inside_a_url() -> None:
         kafka_sasl_password="correct horse",
         documents_url="s3://key:secret@bucket/tickets",
     )
-    assert masked(settings.redis_url) == "rediss://***@cache.example:6380/0"
-    assert masked(settings.kafka_sasl_password) == "***"
-    assert masked(settings.documents_url) == "s3://***@bucket/tickets"
-    assert masked(settings.kafka_ssl_password) == ""
-    assert masked(settings.kafka_ssl_cafile) == ""
-    assert masked(settings.partitions) == "12"
+    assert masked(settings.redis.url) == "rediss://***@cache.example:6380/0"
+    assert masked(settings.kafka.sasl_password) == "***"
+    assert masked(settings.documents.url) == "s3://***@bucket/tickets"
+    assert masked(settings.kafka.ssl_password) == ""
+    assert masked(settings.kafka.ssl_cafile) == ""
+    assert masked(settings.kafka.partitions) == "12"
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -119,7 +117,7 @@ def test_the_command_lists_every_setting_and_no_secret() -> None:
     table, listed = _run("settings", **secrets), _run("settings", "--json", **secrets)
     assert (table.returncode, listed.returncode) == (0, 0)
     rows = json.loads(listed.stdout)
-    assert [row["variable"] for row in rows] == [ENV_PREFIX + name.upper() for name in Settings.model_fields]
+    assert [row["variable"] for row in rows] == list(SETTINGS)
     assert all(set(row) == {"variable", "value", "default", "unit", "meaning"} for row in rows)
     assert all(row["variable"] in table.stdout and row["meaning"] in table.stdout for row in rows)
     assert "hunter22" not in table.stdout + listed.stdout + table.stderr + listed.stderr

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from boxoffice.stages import Stage
+from boxoffice.batching import Stage
+from boxoffice.tasks import end_tasks
 
 
 class Work:
@@ -83,7 +84,7 @@ async def test_a_stop_gives_up_what_is_worked_on_and_what_waits() -> None:
     for item in range(2):
         await stage.put(item)
         await _settle()
-    await stage.stop()
+    await end_tasks(stage.tasks)
     work.let_go.release()
     await _settle()
     assert work.calls == [[0]]

@@ -13,7 +13,7 @@ from boxoffice.errors import ExitStatus
 FULL = Path("/dev/full")
 PROGRAM = """
 from boxoffice.errors import PublishError
-from boxoffice.worker import ending_on_failure
+from boxoffice.process.worker import ending_on_failure
 with ending_on_failure():
     raise {error}
 print("went on")

@@ -1,0 +1,86 @@
+"""What travels on the batch path: runs of records, batches of runs, and what stands in their way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiokafka import ConsumerRecord
+from faust.types import TP
+
+if TYPE_CHECKING:
+    from boxoffice.batching.stream import BatchStream
+
+Record = ConsumerRecord[bytes, bytes]
+Outgoing = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
+"""Key, value and headers of a record to publish; aiokafka takes headers in a list alone."""
+
+Removal = tuple[bytes, None, list[tuple[str, bytes]]]
+"""A record that removes its key from a compacted topic."""
+
+RUN_SIZE = 1_000
+"""Records of one run, at most: a batch is made of whole runs."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What an app asks of its batch path."""
+
+    buffer_size: int = 20_000
+    """Records that wait for a partition before its fetching pauses."""
+    fetch_min_bytes: int = 1
+    """The broker answers a fetch when it has so much, or after ``FETCH_MAX_WAIT_MS``."""
+    max_batch_bytes: int = 900_000
+    """Of one record batch that is published: below the 1 MiB that a broker accepts by default."""
+
+
+class Run(NamedTuple):
+    """Consecutive records of one partition. ``first`` is the offset that was expected next."""
+
+    tp: TP
+    generation: int
+    first: int
+    next: int
+    records: list[Record]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether its records leave out offsets from ``first`` on."""
+        return self.records[-1].offset - self.first + 1 != len(self.records)
+
+
+class Obstacle(NamedTuple):
+    """Damage in a partition: the readable records before it, and the offset behind it if it is to be passed."""
+
+    before: list[Record]
+    go_on_at: int | None
+
+
+LookAtDamage = Callable[[dict[TP, int]], Awaitable[dict[TP, Obstacle]]]
+"""Says which of the partitions, given with the next offset of each, are damaged there."""
+
+
+class Batch:
+    """Runs of several partitions, taken together; acknowledged once, in the order of taking."""
+
+    def __init__(self, runs: list[Run], stream: BatchStream) -> None:
+        self.runs = runs
+        self.acked = False
+        self.refcount = 1
+        self._stream = stream
+
+    def __len__(self) -> int:
+        return sum(len(run.records) for run in self.runs)
+
+    def ack(self) -> None:
+        """Let the offsets behind the batch be committed."""
+        self._stream.settle(self)
+
+    def hand_over(self) -> None:
+        """Take the batch out of this path's care, instead of acknowledging it.
+
+        Nobody waits for it then, and it does not wait for those before it: how far each of its partitions
+        is done is for whoever took it to say, by :meth:`BatchConsumer.done_until`.
+        """
+        self._stream.let_go(self)

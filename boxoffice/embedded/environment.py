@@ -1,0 +1,26 @@
+"""The environment variables with which processes find an embedded stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
+
+
+def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
+    """The settings with which a process finds an embedded broker, as environment variables."""
+    return {
+        "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "BOXOFFICE_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+    }
+
+
+def redis_variables(url: str) -> dict[str, str]:
+    """The settings with which a process finds an embedded Redis, as environment variables."""
+    return {"BOXOFFICE_REDIS_URL": url}
+
+
+def documents_variables(folder: Path) -> dict[str, str]:
+    """The setting with which a process keeps its documents in a folder."""
+    return {DOCUMENTS_URL: folder.absolute().as_uri()}

@@ -1,0 +1,152 @@
+"""Ask the box office: publish a command, wait for the fact that answers it, follow the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from pydantic_core import to_json
+
+from boxoffice.errors import BoxOfficeError, ExitStatus
+from boxoffice.kafka.clients import header, home_partition, producer, reader, topic_partitions
+from boxoffice.kafka.topics import check_topics
+from boxoffice.settings import KafkaSettings
+from models.commands import Command, UnreadableCommandError, read_command
+from models.facts import Fact, UnreadableFactError, read_fact, read_range
+from topics import purchase_requests, purchase_results
+
+_POLL_MS = 200
+
+
+class WrongCommandError(BoxOfficeError):
+    """A command that would be unreadable: it is not published."""
+
+    exit_status = ExitStatus.USAGE
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"This command cannot be published: {why}.")
+
+
+class NoAnswerError(BoxOfficeError):
+    """No fact answered a command in time. It may be decided yet."""
+
+    exit_status = ExitStatus.NO_ANSWER
+
+    def __init__(self, command: Command, timeout_s: float) -> None:
+        super().__init__(
+            f"No answer to request {command.request_id} within {timeout_s:g} s: "
+            "see what is wrong with 'boxoffice doctor'; the same request id again gets its answer, "
+            "and buys nothing twice."
+        )
+
+
+@dataclass(frozen=True)
+class LedgerRecord:
+    """A fact, and where it lies on the ledger."""
+
+    partition: int
+    offset: int
+    value: bytes
+    fact: Fact
+
+
+def command_from(members: Mapping[str, Any]) -> Command:
+    """The command with these members, judged as a worker would judge it.
+
+    Raises:
+        WrongCommandError: it would be unreadable.
+    """
+    try:
+        return read_command(to_json({name: value for name, value in members.items() if value is not None}))
+    except UnreadableCommandError as error:
+        raise WrongCommandError(str(error)) from None
+
+
+async def ask(settings: KafkaSettings, command: Command, timeout_s: float) -> Fact:
+    """Publish a command at its event's home, and return the fact that answers it.
+
+    Raises:
+        NoAnswerError: none was seen in time.
+        UnreachableError: no broker answered.
+        TopicsError: the topics cannot be used.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _ask(settings, command)
+    except TimeoutError:
+        raise NoAnswerError(command, timeout_s) from None
+
+
+async def _ask(settings: KafkaSettings, command: Command) -> Fact:
+    home = home_partition(command.event_id, await check_topics(settings))
+    results = TopicPartition(purchase_results.TOPIC.full_name(settings.topic_prefix), home)
+    async with reader(settings, [results]) as consumer, producer(settings) as sender:
+        end = (await consumer.end_offsets([results]))[results]
+        consumer.seek(results, end)
+        consumer.resume(results)
+        sent = await sender.send_and_wait(
+            purchase_requests.TOPIC.full_name(settings.topic_prefix),
+            to_json(command, exclude_none=True),
+            key=command.event_id.encode(),
+            partition=home,
+        )
+        return await _answer(consumer, results, sent.offset)
+
+
+async def _answer(consumer: AIOKafkaConsumer, results: TopicPartition, offset: int) -> Fact:
+    """The fact of the ledger record that accounts for the command at ``offset`` last: the one it answers."""
+    while True:
+        for record in (await consumer.getmany(results, timeout_ms=_POLL_MS)).get(results, ()):
+            accounted = read_range(header(record.headers, purchase_results.READ_HEADER))
+            if accounted and accounted[1] == offset and (found := _ledger_record(record)):
+                return found.fact
+
+
+async def ledger_records(
+    settings: KafkaSettings, *, event_id: str | None, from_beginning: bool, follow: bool
+) -> AsyncIterator[LedgerRecord]:
+    """What the ledger holds, of all events or of one; ``follow`` goes on with what is added.
+
+    Repeats are shown as they come, and records that are no facts are passed over.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: the topics cannot be used.
+    """
+    partitions = await _partitions(settings, event_id)
+    async with reader(settings, partitions) as consumer:
+        ends = await consumer.end_offsets(partitions)
+        starts = await consumer.beginning_offsets(partitions) if from_beginning else ends
+        for partition in partitions:
+            consumer.seek(partition, starts[partition])
+        consumer.resume(*partitions)
+        while follow or await _before(consumer, ends):
+            for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+                for record in records:
+                    found = _ledger_record(record)
+                    if found and (event_id is None or found.fact["event_id"] == event_id):
+                        yield found
+
+
+async def _partitions(settings: KafkaSettings, event_id: str | None) -> list[TopicPartition]:
+    topic = purchase_results.TOPIC.full_name(settings.topic_prefix)
+    partitions = topic_partitions(topic, await check_topics(settings))
+    return partitions if event_id is None else [partitions[home_partition(event_id, len(partitions))]]
+
+
+async def _before(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    for partition, end in ends.items():
+        if await consumer.position(partition) < end:
+            return True
+    return False
+
+
+def _ledger_record(record: ConsumerRecord[bytes, bytes]) -> LedgerRecord | None:
+    try:
+        fact = read_fact(record.value)
+    except UnreadableFactError:
+        return None
+    return LedgerRecord(record.partition, record.offset, record.value or b"", fact)

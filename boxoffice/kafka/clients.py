@@ -1,0 +1,270 @@
+"""Clients of Kafka beside Faust's own: made from the settings, and the few things asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.helpers import create_ssl_context
+from aiokafka.partitioner import murmur2
+
+from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.kafka.record_batches import TolerantRecords
+from boxoffice.settings import KafkaSettings
+
+Headers = Sequence[tuple[str, bytes]]
+
+RECORDS_AT_ONCE = 500
+"""A fetch holds thousands: unpacked all at once they leave the processor's cache before they are looked at, which
+made reading and folding a ledger slower by a tenth or more."""
+
+# For every consumer of this process, Faust's too: aiokafka has no other seam for it.
+fetcher.MemoryRecords = TolerantRecords  # type: ignore[attr-defined,assignment]
+
+
+@lru_cache(maxsize=65_536)
+def home_partition(event_id: str, partitions: int) -> int:
+    """The partition on which an event is decided: Java's default partitioner on its id."""
+    return int((murmur2(event_id.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def group_id(settings: KafkaSettings, process: str) -> str:
+    """The consumer group of a process."""
+    return f"{settings.topic_prefix}boxoffice-{process}"
+
+
+def ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """The TLS context that the settings ask for, if any.
+
+    Raises:
+        SettingsError: a file cannot be read or is no certificate or key.
+    """
+    if settings.security_protocol not in ("SSL", "SASL_SSL"):
+        return None
+    try:
+        return create_ssl_context(
+            cafile=settings.ssl_cafile,
+            certfile=settings.ssl_certfile,
+            keyfile=settings.ssl_keyfile,
+            password=settings.ssl_password.get_secret_value() or None,
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"The BOXOFFICE_KAFKA_SSL files cannot be used: {error}.") from None
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments that every aiokafka client takes: where the brokers are, and who we are."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "client_id": "boxoffice",
+        "request_timeout_ms": settings.request_timeout_ms,
+        "security_protocol": settings.security_protocol,
+        "ssl_context": ssl_context(settings),
+    }
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": settings.sasl_password.get_secret_value(),
+        }
+    return options
+
+
+def _unreachable(settings: KafkaSettings, error: Exception) -> UnreachableError:
+    return UnreachableError(
+        f"Kafka at {settings.bootstrap_servers} cannot be reached ({type(error).__name__}): "
+        "is it running, and is BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS right?"
+    )
+
+
+@asynccontextmanager
+async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """The client at work; closed whatever ends the block, or its start: a cancellation too."""
+    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise _unreachable(settings, error) from None
+        yield
+    finally:
+        closing = asyncio.create_task(_close(close))
+        try:
+            await asyncio.shield(closing)
+        finally:
+            await asyncio.wait([closing])
+
+
+async def _close(close: Callable[[], Awaitable[None]]) -> None:
+    """In a task of its own: aiokafka takes a cancellation of who closes it for one of its own, and passes over it."""
+    # Those tasks must have begun before, or the closing is cancelled with them.
+    await asyncio.sleep(0)
+    await close()
+
+
+@asynccontextmanager
+async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An administration client.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaAdminClient(**client_options(settings))
+    async with _started(settings, client, client.close):
+        yield client
+
+
+@asynccontextmanager
+async def producer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that loses and repeats nothing: acks=all, idempotent.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True, **options)
+    async with _started(settings, client, client.stop):
+        yield client
+
+
+@asynccontextmanager
+async def reader(settings: KafkaSettings, partitions: Iterable[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of given partitions, without a group: it reads what is committed, and commits nothing.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    client = AIOKafkaConsumer(
+        **client_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        fetch_max_wait_ms=100,
+    )
+    async with _started(settings, client, client.stop):
+        assigned = list(partitions)
+        if assigned:
+            client.assign(assigned)
+            # Each is resumed while it is read: nobody waits for what another's fetch waits for.
+            client.pause(*assigned)
+        yield client
+
+
+OpenReader = Callable[[KafkaSettings, Iterable[TopicPartition]], AbstractAsyncContextManager[AIOKafkaConsumer]]
+"""What :func:`reader` is: whoever reads beside Faust's own consumer can be given another log to read."""
+
+
+async def read_between(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    first: int,
+    end: int,
+    on_damage: Callable[[int, int], object] | None = None,
+) -> AsyncGenerator[list[ConsumerRecord[bytes, bytes]], None]:
+    """The records of a reader's partition from offset ``first`` until ``end``, in lists as they arrive.
+
+    ``end`` is exclusive. The offsets of markers and of aborted transactions hold no record. Record batches that
+    the disk has damaged are passed over if ``on_damage`` is there to be told their first and last offset.
+
+    Raises:
+        CorruptRecordException: a record batch is damaged.
+    """
+    consumer.seek(partition, first)
+    consumer.resume(partition)
+    carefully = False
+    try:
+        while (position := await consumer.position(partition)) < end:
+            try:
+                at_once = 1 if carefully else RECORDS_AT_ONCE
+                fetched = await consumer.getmany(partition, timeout_ms=1_000, max_records=at_once)
+            except CorruptRecordException:
+                if on_damage is None:
+                    raise
+                if carefully:
+                    behind = await _behind_damage(consumer, partition, position, end)
+                    on_damage(position, behind - 1)
+                    position = behind
+                # What came before the damage in the same fetch is gone with the exception: it is read one by one.
+                consumer.seek(partition, position)
+                carefully = not carefully
+                continue
+            for records in fetched.values():
+                wanted = records if records[-1].offset < end else [r for r in records if r.offset < end]
+                if wanted:
+                    yield wanted
+    finally:
+        consumer.pause(partition)
+
+
+async def record_at(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
+) -> ConsumerRecord[bytes, bytes] | None:
+    """The record of a reader's partition at an offset before its end; None if none lies there.
+
+    Raises:
+        CorruptRecordException: its record batch is damaged.
+    """
+    found = None
+    # To the end: a reader that is left in the middle pauses the partition later, whoever reads it then.
+    async for records in read_between(consumer, partition, offset, offset + 1, _raise_damage):
+        [found] = records
+    return found
+
+
+def _raise_damage(first: int, last: int) -> None:
+    raise CorruptRecordException(f"The record batch at {first}-{last} is damaged.")
+
+
+async def _behind_damage(consumer: AIOKafkaConsumer, partition: TopicPartition, damaged: int, end: int) -> int:
+    """The next offset that can be read: a record batch is damaged as a whole, and does not say how long it is."""
+    step = 1
+    while damaged + step < end and not await _is_readable(consumer, partition, damaged + step):
+        damaged, step = damaged + step, 2 * step
+    readable = min(damaged + step, end)
+    while readable - damaged > 1:
+        middle = (damaged + readable) // 2
+        if await _is_readable(consumer, partition, middle):
+            readable = middle
+        else:
+            damaged = middle
+    return readable
+
+
+async def _is_readable(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> bool:
+    consumer.seek(partition, offset)
+    try:
+        await consumer.getmany(partition, timeout_ms=1_000, max_records=1)
+    except CorruptRecordException:
+        return False
+    return True
+
+
+async def read_all(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+    """All that a reader's partitions hold now, one partition after the other, in lists as they arrive."""
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    for tp in partitions:
+        async for records in read_between(consumer, tp, begins[tp], ends[tp]):
+            yield records
+
+
+def topic_partitions(topic: str, count: int) -> list[TopicPartition]:
+    """All partitions of a topic."""
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def header(headers: Headers, name: str) -> bytes | None:
+    """The last header of that name: the one that was added last."""
+    for key, value in reversed(headers):
+        if key == name:
+            return value
+    return None

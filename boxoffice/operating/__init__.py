@@ -1,0 +1,1 @@
+"""What an operator uses: whether all is well, and what is asked of running workers."""

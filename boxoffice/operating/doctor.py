@@ -1,0 +1,280 @@
+"""Doctor: whether the servers answer, the topics fit and the processes get on; and what to do if not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import monotonic
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
+from boxoffice.audit.report import number_of
+from boxoffice.errors import ExitStatus, UnreachableError
+from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
+from boxoffice.kafka.groups import committed_offsets, member_count
+from boxoffice.kafka.topics import TopicReport, describe_topics
+from boxoffice.redis.clients import redis_client
+from boxoffice.settings import Settings, masked
+from topics import TopicDefinition, purchase_requests, purchase_results
+
+READ_BY: Final[Mapping[str, TopicDefinition]] = {
+    "purchases": purchase_requests.TOPIC,
+    DOCUMENTS.process: purchase_results.TOPIC,
+    STATISTICS.process: purchase_results.TOPIC,
+}
+"""Each process, and the topic that its consumer group reads."""
+
+_OPTIONAL: Final = {one.process: one for one in (DOCUMENTS, STATISTICS)}
+"""What a box office can do without: who has never run it may not want it."""
+
+_POLL_INTERVAL_S: Final = 0.5
+
+
+class State(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, and is not what production wants."""
+    PROBLEM = "problem"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do."""
+
+    subject: str
+    state: State
+    sentence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a group is behind on one partition, and whether it went on while it was watched."""
+
+    partition: int
+    records: int
+    moves: bool
+
+
+@dataclass
+class Diagnosis:
+    """All findings, and each group's lag."""
+
+    findings: list[Finding] = field(default_factory=list)
+    lags: dict[str, list[Lag]] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> ExitStatus:
+        """0, or 1 where there is a problem, or 5 where a server does not answer."""
+        states = {finding.state for finding in self.findings}
+        if State.UNREACHABLE in states:
+            return ExitStatus.UNREACHABLE
+        return ExitStatus.DIFFERS if State.PROBLEM in states else ExitStatus.OK
+
+
+async def examine(settings: Settings, watch_s: float) -> Diagnosis:
+    """Look at everything; a group that is behind is watched for so long."""
+    diagnosis = Diagnosis()
+    diagnosis.findings.append(await _examine_redis(settings))
+    try:
+        diagnosis.findings.append(await _examine_kafka(settings))
+        reports = await describe_topics(settings.kafka)
+        diagnosis.findings += _examine_topics(reports)
+        if all(report.existing for report in reports):
+            await _examine_groups(settings, reports, watch_s, diagnosis)
+    except UnreachableError as error:
+        diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
+    return diagnosis
+
+
+# Servers
+
+
+async def _examine_kafka(settings: Settings) -> Finding:
+    async with admin(settings.kafka) as client:
+        brokers = (await client.describe_cluster())["brokers"]
+    return Finding("Kafka", State.OK, f"{number_of(len(brokers), 'broker')} at {settings.kafka.bootstrap_servers}.")
+
+
+async def _examine_redis(settings: Settings) -> Finding:
+    try:
+        async with redis_client(settings.redis) as client:
+            await client.ping()
+            memory = await client.info("memory")
+    except UnreachableError as error:
+        return Finding("Redis", State.UNREACHABLE, str(error), "Sales go on without it; only readers miss it.")
+    if _evicts(memory):
+        return Finding(
+            "Redis",
+            State.WARNING,
+            "It removes keys when its memory is full (maxmemory-policy).",
+            "Set maxmemory-policy to noeviction.",
+        )
+    return Finding("Redis", State.OK, f"It answers at {masked(settings.redis.url)}.")
+
+
+def _evicts(memory: Mapping[str, Any]) -> bool:
+    """Whether keys may go; a cluster answers for each of its nodes."""
+    answers = [memory] if "maxmemory_policy" in memory else memory.values()
+    return any(answer["maxmemory"] and answer["maxmemory_policy"] != "noeviction" for answer in answers)
+
+
+# Topics
+
+
+def _examine_topics(reports: Sequence[TopicReport]) -> list[Finding]:
+    missing = [report.name for report in reports if report.existing is None]
+    if missing:
+        sentence = f"Missing: {', '.join(missing)}."
+        return [Finding("topics", State.PROBLEM, sentence, "Create them with 'boxoffice topics create'.")]
+    differing = [sentence for report in reports for sentence in report.differences]
+    fragile = _for_production(reports)
+    if not differing and not fragile:
+        return [Finding("topics", State.OK, "They are as the box office needs them.")]
+    return [*(Finding("topics", State.PROBLEM, sentence, _HOW_TO_ALTER) for sentence in differing), *fragile]
+
+
+_HOW_TO_ALTER: Final = "Alter it with kafka-configs.sh, or set the variable to what the topic has."
+
+
+def _for_production(reports: Sequence[TopicReport]) -> list[Finding]:
+    """What may lose facts, each with all topics that have it."""
+    found = {fault: [report.name for report in reports if fault.of(report)] for fault in _FAULTS}
+    return [
+        Finding("topics", State.WARNING, f"{fault.sentence}: {', '.join(names)}.", f"For production: {fault.advice}")
+        for fault, names in found.items()
+        if names
+    ]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    sentence: str
+    advice: str
+    of: Callable[[TopicReport], bool]
+
+
+def _one_replica(report: TopicReport) -> bool:
+    return report.existing is not None and report.existing.replicas == 1
+
+
+def _configured(name: str, value: str) -> Callable[[TopicReport], bool]:
+    return lambda report: report.existing is not None and report.existing.config.get(name) == value
+
+
+_FAULTS: Final = (
+    _Fault(
+        "With one replica, a lost disk is lost records",
+        "create topics with BOXOFFICE_REPLICATION_FACTOR=3.",
+        _one_replica,
+    ),
+    _Fault(
+        "With min.insync.replicas=1, a broker that dies takes acknowledged records along",
+        "set it to 2.",
+        _configured("min.insync.replicas", "1"),
+    ),
+    _Fault(
+        "With unclean.leader.election.enable=true, brokers that die lose records",
+        "set it to false.",
+        _configured("unclean.leader.election.enable", "true"),
+    ),
+)
+
+
+# Groups
+
+
+async def _examine_groups(
+    settings: Settings, reports: Sequence[TopicReport], watch_s: float, diagnosis: Diagnosis
+) -> None:
+    partitions = {report.name: report.existing.partitions for report in reports if report.existing}
+    async with admin(settings.kafka) as client:
+        for process, topic in READ_BY.items():
+            name = topic.full_name(settings.kafka.topic_prefix)
+            read = topic_partitions(name, partitions[name])
+            group = group_id(settings.kafka, process)
+            members = await member_count(client, group)
+            async with reader(settings.kafka, read) as consumer:
+                # Without a worker there is nothing to be seen.
+                lags = await _Watch(client, consumer, group, read).lags(watch_s if members else 0)
+            diagnosis.lags[group] = lags
+            if not members and process in _OPTIONAL and not await has_run(settings.kafka, _OPTIONAL[process]):
+                diagnosis.findings.append(_never_ran(group, process))
+            else:
+                diagnosis.findings.append(_judge(group, process, members, lags))
+
+
+def _never_ran(group_id: str, process: str) -> Finding:
+    advice = f"If you want what it does, start one with 'boxoffice run {process}'."
+    return Finding(group_id, State.WARNING, "No worker has ever run.", advice)
+
+
+def _judge(group_id: str, process: str, members: int, lags: Sequence[Lag]) -> Finding:
+    behind = sum(lag.records for lag in lags)
+    stuck = [str(lag.partition) for lag in lags if lag.records and not lag.moves]
+    if not members:
+        sentence = f"No worker runs; {number_of(behind, 'record')} waiting."
+        return Finding(group_id, State.PROBLEM, sentence, f"Start one with 'boxoffice run {process}'.")
+    if stuck:
+        return Finding(
+            group_id,
+            State.PROBLEM,
+            f"{number_of(members, 'worker')}, and no progress on partition {', '.join(stuck)}; "
+            f"{number_of(behind, 'record')} waiting.",
+            "Read the workers' logs: a partition that is refused says why. Then look with 'boxoffice audit'.",
+        )
+    waiting = f"{number_of(behind, 'record')} waiting, and getting on" if behind else "nothing waiting"
+    return Finding(group_id, State.OK, f"{number_of(members, 'worker')}; {waiting}.")
+
+
+class _Watch:
+    """Looks at a group's committed offsets until each partition that is behind has moved."""
+
+    def __init__(
+        self,
+        client: AIOKafkaAdminClient,
+        consumer: AIOKafkaConsumer,
+        group_id: str,
+        partitions: Sequence[TopicPartition],
+    ) -> None:
+        self._client = client
+        self._consumer = consumer
+        self._group_id = group_id
+        self._partitions = partitions
+
+    async def lags(self, watch_s: float) -> list[Lag]:
+        """The lag of every partition."""
+        deadline_s = monotonic() + watch_s
+        starts = await self._consumer.beginning_offsets(self._partitions)
+        first = await self._committed(starts)
+        ends = await self._consumer.end_offsets(self._partitions)
+        behind = {tp for tp in self._partitions if first[tp] < ends[tp] and await self._has_records(tp, first, ends)}
+        now, moved = first, set[TopicPartition]()
+        while (behind - moved) and monotonic() < deadline_s:
+            await asyncio.sleep(_POLL_INTERVAL_S)
+            now = await self._committed(starts)
+            moved = {tp for tp in behind if now[tp] > first[tp]}
+        ends = await self._consumer.end_offsets(self._partitions)
+        return [
+            Lag(tp.partition, max(ends[tp] - now[tp], 0) if tp in behind else 0, tp in moved) for tp in self._partitions
+        ]
+
+    async def _committed(self, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        found = await committed_offsets(self._client, self._group_id)
+        return {tp: max(found.get(tp, start), start) for tp, start in starts.items()}
+
+    async def _has_records(
+        self, tp: TopicPartition, first: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> bool:
+        """Whether there is something to read: a topic may end in a transaction's marker."""
+        async for _ in read_between(self._consumer, tp, first[tp], ends[tp]):
+            return True
+        return False

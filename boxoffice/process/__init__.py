@@ -1,0 +1,1 @@
+"""What a process is: how it starts, lives, shows itself and ends."""

@@ -1,0 +1,147 @@
+"""A client for the Redis that a URL names: one server, one behind Sentinel, or a cluster."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from boxoffice.errors import SettingsError
+from boxoffice.settings import RedisSettings
+
+RedisClient: TypeAlias = Redis | RedisCluster
+
+FAILURES: Final = (RedisError, RedisClusterException, TimeoutError, OSError)
+"""What a Redis that cannot serve makes redis-py raise."""
+
+_FOR_SENTINELS: Final = ("sentinel_username", "sentinel_password")
+_PORTS: Final = range(1, 65_536)
+
+
+def connect(settings: RedisSettings, *, time_each_reply: bool = True) -> RedisClient:
+    """A client that connects when it is first used, and fails at the first failure.
+
+    Who bounds its calls itself does without a timer for each reply: they cost as much as all else that a
+    pipeline does here.
+
+    ``redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/NUMBER`` asks the Sentinels for the
+    service; their own user and password are ``?sentinel_username=…&sentinel_password=…``.
+
+    Raises:
+        SettingsError: the URL cannot be used; the message does not show it, since it may hold a password.
+    """
+    url = settings.url.get_secret_value()
+    scheme, _, rest = url.partition("://")
+    base, _, topology = scheme.partition("+")
+    try:
+        return _CONNECT[topology](urlsplit(f"{base}://{rest}"), _options(settings, time_each_reply))
+    except ValueError as error:
+        raise SettingsError(f"BOXOFFICE_REDIS_URL cannot be used: {error}.") from None
+
+
+def _options(settings: RedisSettings, time_each_reply: bool) -> dict[str, Any]:
+    timeout_s = settings.timeout_ms / 1000
+    return {
+        "socket_timeout": timeout_s if time_each_reply else None,
+        "socket_connect_timeout": timeout_s,
+        "max_connections": settings.pool_size,
+        # By itself redis-py tries ten times more; here the circuit breaker decides about trying again.
+        "retry": _no_retry(),
+        # RESP3 would cost a round trip for each connection and gives nothing that is used here.
+        "protocol": 2,
+        "decode_responses": False,
+    }
+
+
+def _no_retry() -> Retry:
+    return Retry(NoBackoff(), 0)
+
+
+def _to_server(url: SplitResult, options: dict[str, Any]) -> RedisClient:
+    return Redis.from_url(_checked(url).geturl(), **options)
+
+
+def _to_cluster(url: SplitResult, options: dict[str, Any]) -> RedisClient:
+    hosts, first_url = _split_hosts(url)
+    parsed = _parsed(first_url)
+    if parsed.pop("db", 0):
+        raise ValueError("a cluster has no database but 0")
+    nodes = [ClusterNode(host, port) for host, port in hosts]
+    return RedisCluster(startup_nodes=nodes, **options, **parsed)
+
+
+def _to_service(url: SplitResult, options: dict[str, Any]) -> RedisClient:
+    hosts, first_url = _split_hosts(url)
+    service, _, number = first_url.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("it names no service: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE")
+    for_sentinels, query = _split_query(first_url)
+    of_server = {**options, **_parsed(first_url._replace(path=f"/{number}", query=query))}
+    # A user of the service need not exist on its Sentinels.
+    secured = {name: value for name, value in of_server.items() if name.startswith(("ssl", "socket_"))}
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        hosts, sentinel_kwargs={**secured, **for_sentinels, "retry": _no_retry(), "protocol": 2}, **of_server
+    )
+    client: Redis = sentinel.master_for(service, redis_class=_ServiceClient)
+    return client
+
+
+class _ServiceClient(Redis):
+    """Closes its connections to the Sentinels too, which redis-py leaves to whoever made them."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        if isinstance(self.connection_pool, SentinelConnectionPool):
+            await self.connection_pool.sentinel_manager.aclose()
+
+
+_CONNECT: Final = {"": _to_server, "cluster": _to_cluster, "sentinel": _to_service}
+
+
+def _parsed(url: SplitResult) -> dict[str, Any]:
+    """What redis-py reads out of a URL, less the address; TLS as ``ssl``, which every client takes."""
+    parsed = dict(parse_url(_checked(url).geturl()))
+    parsed.pop("host", None)
+    parsed.pop("port", None)
+    if parsed.pop("connection_class", None) is SSLConnection:
+        parsed["ssl"] = True
+    return parsed
+
+
+def _checked(url: SplitResult) -> SplitResult:
+    """The URL, if redis-py makes of it what it says: by itself it passes over what it does not understand."""
+    number = url.path.strip("/")
+    if number and not number.isdecimal():
+        raise ValueError("the database must be a number")
+    if unknown := [name for name in dict(parse_qsl(url.query)) if not name.startswith("ssl_")]:
+        raise ValueError(f"{unknown[0]} is none of the parameters ssl_...")
+    return url
+
+
+def _split_query(url: SplitResult) -> tuple[dict[str, str], str]:
+    """What the query says of the Sentinels, as options; and the rest of it."""
+    query = dict(parse_qsl(url.query))
+    for_sentinels = {name: query.pop(name) for name in list(query) if name in _FOR_SENTINELS}
+    return {name.removeprefix("sentinel_"): value for name, value in for_sentinels.items()}, urlencode(query)
+
+
+def _split_hosts(url: SplitResult) -> tuple[list[tuple[str, int]], SplitResult]:
+    """The addresses of a URL with several between commas, and the URL with the first of them alone."""
+    credentials, at, addresses = url.netloc.rpartition("@")
+    first = addresses.partition(",")[0]
+    hosts = [_address(address) for address in addresses.split(",")]
+    return hosts, url._replace(netloc=f"{credentials}{at}{first}")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) not in _PORTS:
+        raise ValueError("every server in it must be HOST:PORT")
+    return host.strip("[]"), int(port)

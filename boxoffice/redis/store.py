@@ -1,0 +1,435 @@
+"""The events in Redis: deciding there, bringing them up to the ledger, and reading them.
+
+Redis errors are let through: they are redis-py's exceptions, also where a call took longer than
+``redis_timeout_ms``. Nothing here tries again, except that scripts which Redis forgot are loaded, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import uuid4
+
+from pydantic_core import to_json
+from redis.asyncio import RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from boxoffice.errors import BoxOfficeError
+from boxoffice.failpoints import Failpoint, passing
+from boxoffice.redis.breaker import UNSERVED
+from boxoffice.redis.connection import RedisClient
+from boxoffice.settings import RedisSettings
+from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE, Code, Script
+from lua.calls import (
+    Answer,
+    DecideReply,
+    SettleReply,
+    agrees,
+    decode_decisions,
+    decode_settled,
+    encode_commands,
+    encode_facts,
+    expected_answer,
+)
+from lua.copies import EventCopy, Snapshot, differences, expected_copy
+from lua.keys import EventKeys, drill_key, event_keys, loading_keys, probe_key, rebuild_key
+from models.commands import Command
+from models.facts import DecisionFact
+from models.inventory import Position
+
+__all__ = [
+    "Answer",
+    "Code",
+    "DecideCall",
+    "DecideReply",
+    "EventCopy",
+    "EventKeepsChangingError",
+    "EventPosition",
+    "RedisStore",
+    "SettleReply",
+    "Snapshot",
+    "agrees",
+    "differences",
+    "expected_answer",
+    "expected_copy",
+]
+
+_Item = TypeVar("_Item")
+
+_UNREACHED: Final = (RedisConnectionError, RedisTimeoutError)
+
+_READ_ATTEMPTS: Final = 5
+_POSITIONS_PER_CALL: Final = 500
+_RECORDS_PER_SLICE: Final = 500
+_PROBE_EXPIRY_MS: Final = 1_000
+_MOST_ASKED: Final = 1_000
+_NO_KEY: Final = -2
+"""PTTL's answer."""
+
+
+class EventKeepsChangingError(BoxOfficeError):
+    """An event was sold from whenever it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecideCall:
+    """Commands for one event, in order; ``seq`` is what the caller's table has reached before them.
+
+    ``backlog`` are facts that Redis may have missed, each with its offset at home: it takes them first.
+    """
+
+    event_id: str
+    seq: int
+    commands: Sequence[tuple[Command, Position]]
+    backlog: Sequence[tuple[DecisionFact, int]] = ()
+
+
+class EventPosition(NamedTuple):
+    """How far an event is in Redis: what its meta says, and how many tickets and records there are."""
+
+    seq: int
+    fence: int
+    sold: int
+    left: int
+    records: int
+
+
+class Asked(NamedTuple):
+    """What an operator asks the workers for: to decide without Redis, and to rebuild events (some of them, if many)."""
+
+    drill: bool
+    rebuild: frozenset[str]
+
+
+class _Run(NamedTuple):
+    """A script to be run for an event."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[bytes | str | int]
+
+    @property
+    def words(self) -> tuple[bytes | str | int, ...]:
+        return "EVALSHA", self.script.sha1, len(self.keys), *self.keys, *self.arguments
+
+
+class RedisStore:
+    """The events in one Redis, under one prefix."""
+
+    def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
+        self._client = client
+        self._prefix = settings.key_prefix
+        self._timeout_ms = settings.timeout_ms
+        self._load_chunk_size = settings.load_chunk_size
+        self._loading_expiry_s = settings.loading_expiry_s
+        # What was loaded for an event when Redis did not answer any more.
+        self._unanswered: dict[str, EventKeys] = {}
+        # A pool with no connection left raises what looks like a dead server.
+        self._connections = asyncio.Semaphore(settings.pool_size)
+
+    async def ping(self) -> None:
+        """Return if Redis answers; if it is a cluster, each of its primaries."""
+        async with self._call():
+            if isinstance(self._client, RedisCluster):
+                await self._client.ping(target_nodes=RedisCluster.PRIMARIES)
+            else:
+                await self._client.ping()
+
+    async def probe(self) -> Asked:
+        """Return if Redis also takes writes: one that is full or read-only answers a ping."""
+        if isinstance(self._client, RedisCluster):
+            await self.ping()
+        async with self._call():
+            written, drill, rebuild = await self._pipelined(
+                (
+                    ("SET", probe_key(self._prefix), "", "PX", _PROBE_EXPIRY_MS),
+                    ("EXISTS", drill_key(self._prefix)),
+                    ("SRANDMEMBER", rebuild_key(self._prefix), _MOST_ASKED),
+                )
+            )
+        if isinstance(written, RedisError):
+            raise written
+        # What else may lie under these keys asks for nothing.
+        return Asked(drill == 1, frozenset(map(_text, rebuild)) if isinstance(rebuild, list | set) else frozenset())
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    # Deciding and settling
+
+    async def decide(self, calls: Sequence[DecideCall]) -> list[DecideReply | RedisError]:
+        """Redis' decisions, or the error that one event met, in one round trip.
+
+        Raises:
+            RedisError: Redis was not reached, or not in time; it may have decided or not.
+        """
+        runs = [self._decide_runs(call) for call in calls]
+        async with self._call():
+            replies = await self._run(runs)
+        return [_first_error(of_call) or decode_decisions(of_call[-1]) for of_call in replies]
+
+    def _decide_runs(self, call: DecideCall) -> list[_Run]:
+        keys = event_keys(self._prefix, call.event_id)
+        run = _Run(PURCHASE, keys, (encode_commands(call.event_id, call.seq, call.commands),))
+        return [self._settle_run(call.event_id, call.backlog), run] if call.backlog else [run]
+
+    async def settle(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> SettleReply:
+        """Apply facts, in order, each with its offset at home; those that Redis has are skipped."""
+        reply = await self._run_one(self._settle_run(event_id, facts))
+        passing(Failpoint.SETTLING)
+        return decode_settled(reply)
+
+    def _settle_run(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> _Run:
+        return _Run(SETTLE, event_keys(self._prefix, event_id), (encode_facts(facts), event_id))
+
+    # What an operator asks the workers for
+
+    async def begin_drill(self, duration_s: int) -> None:
+        """Let workers decide without Redis for so long."""
+        await self._ask("SET", drill_key(self._prefix), "", "EX", duration_s)
+
+    async def end_drill(self) -> bool:
+        """Let Redis decide again; returns whether it did not."""
+        return bool(await self._ask("DEL", drill_key(self._prefix)))
+
+    async def drill_ends_in_s(self) -> float | None:
+        """For how long the drill still goes on; None if there is none."""
+        left_ms = int(await self._ask("PTTL", drill_key(self._prefix)))
+        return max(left_ms, 0) / 1000 if left_ms != _NO_KEY else None
+
+    async def ask_for_rebuild(self, event_ids: Iterable[str]) -> None:
+        """Ask the owners of these events to rebuild them."""
+        for some in _chunks(event_ids, _MOST_ASKED):
+            await self._ask("SADD", rebuild_key(self._prefix), *some)
+
+    async def rebuild_done(self, event_ids: Iterable[str]) -> None:
+        """These were rebuilt, or nobody waits for them any more."""
+        for some in _chunks(event_ids, _MOST_ASKED):
+            await self._ask("SREM", rebuild_key(self._prefix), *some)
+
+    async def to_rebuild(self) -> frozenset[str]:
+        """The events whose rebuild was asked for and not yet done."""
+        return frozenset(map(_text, await self._ask("SMEMBERS", rebuild_key(self._prefix))))
+
+    # Rebuilding
+
+    async def rebuild(self, event: Snapshot, *, force: bool = False) -> Code:
+        """Put the snapshot in the place of what Redis holds, unless that has a higher seq; with ``force``, even then.
+
+        It is loaded beside the live keys, in steps between which Redis serves others, and then
+        switched in. Keys of a load that fails expire.
+        """
+        live = event_keys(self._prefix, event.event_id)
+        loading = loading_keys(self._prefix, event.event_id, uuid4().hex)
+        if event.event_id in self._unanswered:
+            # Its switch may be on its way still: it must not put an older state in the place of this one.
+            await self._ask("UNLINK", *self._unanswered[event.event_id])
+            del self._unanswered[event.event_id]
+        try:
+            await self._load(loading, loading.meta, list(chain.from_iterable(event.meta().items())))
+            tickets = await self._load_tickets(loading, event)
+            records = await self._load_records(loading, event)
+            passing(Failpoint.BEFORE_REPLACING)
+            reply = await self._run_one(_Run(REPLACE, (*live, *loading), (event.seq, tickets, records, int(force))))
+        except ResponseError:
+            # Out of memory, say: what was loaded must not take more of it until it expires.
+            with suppress(RedisError):
+                await self._ask("UNLINK", *loading)
+            raise
+        except UNSERVED:
+            self._unanswered[event.event_id] = loading
+            raise
+        return Code(reply[0])
+
+    async def _load_tickets(self, loading: EventKeys, event: Snapshot) -> int:
+        loaded = 0
+        for names in _chunks(event.tickets(), self._load_chunk_size):
+            await self._load(loading, loading.tickets, names)
+            loaded += len(names)
+        return loaded
+
+    async def _load_records(self, loading: EventKeys, event: Snapshot) -> int:
+        loaded = 0
+        words: list[str] = []
+        for records in _chunks(event.records(), min(_RECORDS_PER_SLICE, self._load_chunk_size)):
+            words += chain.from_iterable(records)
+            loaded += len(records)
+            if len(words) >= 2 * self._load_chunk_size:
+                await self._load(loading, loading.purchases, words)
+                words = []
+            await asyncio.sleep(0)
+        if words:
+            await self._load(loading, loading.purchases, words)
+        return loaded
+
+    async def _load(self, loading: EventKeys, key: str, words: Sequence[str]) -> None:
+        """One step, after which the expiry of all that was loaded begins again."""
+        place = loading.index(key) + 1
+        await self._run_one(_Run(LOAD, loading, (place, to_json(words), self._loading_expiry_s)))
+        passing(Failpoint.LOADING)
+        await asyncio.sleep(0)
+
+    # Reading
+
+    async def positions(self, event_ids: Iterable[str]) -> dict[str, EventPosition | None]:
+        """How far events are in Redis; None where Redis has no such event, or nothing that can be read."""
+        found: dict[str, EventPosition | None] = {}
+        for some in _chunks(event_ids, _POSITIONS_PER_CALL):
+            async with self._call():
+                replies = await self._pipelined(chain.from_iterable(map(self._position_words, some)))
+            found.update(zip(some, map(_position, _threes(replies)), strict=True))
+        return found
+
+    def _position_words(self, event_id: str) -> tuple[tuple[str, ...], ...]:
+        keys = event_keys(self._prefix, event_id)
+        return ("HMGET", keys.meta, "seq", "fence", "sold"), ("LLEN", keys.tickets), ("HLEN", keys.purchases)
+
+    async def read_event(self, event_id: str) -> EventCopy | None:
+        """All that Redis keeps of an event, as it was at one seq; None where there is no such event.
+
+        Raises:
+            EventKeepsChangingError: it was sold from while it was read, time and again.
+        """
+        keys = event_keys(self._prefix, event_id)
+        for _ in range(_READ_ATTEMPTS):
+            meta = await self._read_meta(keys)
+            if not meta:
+                return None
+            tickets, records = await self._read_tickets(keys), await self._read_records(keys)
+            if await self._read_meta(keys) == meta:
+                return EventCopy(event_id, meta, tickets, records)
+        raise EventKeepsChangingError(f"Event {event_id} is being sold from: it cannot be read in one piece.")
+
+    async def _read_meta(self, keys: EventKeys) -> dict[str, str]:
+        return _texts(await self._ask("HGETALL", keys.meta))
+
+    async def _read_tickets(self, keys: EventKeys) -> list[str]:
+        tickets: list[str] = []
+        while True:
+            last = len(tickets) + self._load_chunk_size - 1
+            names = await self._ask("LRANGE", keys.tickets, len(tickets), last)
+            tickets += map(_text, names)
+            if len(names) < self._load_chunk_size:
+                return tickets
+
+    async def _read_records(self, keys: EventKeys) -> dict[str, str]:
+        records: dict[str, str] = {}
+        cursor = 0
+        while True:
+            cursor, found = await self._ask("HSCAN", keys.purchases, cursor, "COUNT", self._load_chunk_size)
+            records.update(_texts(found))
+            if not cursor:
+                return records
+
+    # Calling
+
+    async def _ask(self, *words: str | int) -> Any:
+        async with self._call():
+            return await self._client.execute_command(*words)
+
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """Bounds what is done inside, in time and to one of the pool's connections."""
+        try:
+            async with asyncio.timeout(self._timeout_ms / 1000), self._connections:
+                yield
+        except TimeoutError:
+            await self._forget_topology()
+            raise RedisTimeoutError(f"Redis did not answer within {self._timeout_ms} ms") from None
+        except RedisClusterException as error:
+            # redis-py's only error that is no RedisError: no node is there, or none has the slot.
+            await self._forget_topology()
+            raise RedisConnectionError(str(error)) from error
+        except _UNREACHED:
+            await self._forget_topology()
+            raise
+
+    async def _forget_topology(self) -> None:
+        """A cluster that lost a primary must be asked for its nodes again; redis-py does so only on a retry."""
+        if isinstance(self._client, RedisCluster):
+            with suppress(RedisError, OSError):
+                await self._client.aclose()
+
+    async def _run_one(self, run: _Run) -> Any:
+        async with self._call():
+            [[reply]] = await self._run([[run]])
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    async def _run(self, groups: Sequence[Sequence[_Run]]) -> list[list[Any]]:
+        """The replies, or errors, to each group of runs; a group goes to one event, in order."""
+        replies = await self._send(groups)
+        forgotten = [place for place, of_group in enumerate(replies) if _lacks_script(of_group)]
+        if forgotten:
+            for script in SCRIPTS:
+                await self._client.script_load(script.text)
+            repeated = await self._send([groups[place] for place in forgotten])
+            for place, of_group in zip(forgotten, repeated, strict=True):
+                replies[place] = of_group
+        return replies
+
+    async def _send(self, groups: Sequence[Sequence[_Run]]) -> list[list[Any]]:
+        replies = iter(await self._pipelined(run.words for run in chain.from_iterable(groups)))
+        return [list(islice(replies, len(group))) for group in groups]
+
+    async def _pipelined(self, commands: Iterable[Sequence[bytes | str | int]]) -> list[Any]:
+        """The replies, or errors, to commands that are sent at once."""
+        pipeline = self._client.pipeline(transaction=False)
+        for words in commands:
+            pipeline.execute_command(*words)
+        replies = await pipeline.execute(raise_on_error=False)
+        await self._raise_unless_reached(replies)
+        return replies
+
+    async def _raise_unless_reached(self, replies: Sequence[Any]) -> None:
+        """Of a cluster, one primary may fail and others answer; one server raises by itself."""
+        failures = [reply for reply in replies if isinstance(reply, _UNREACHED)]
+        if failures:
+            await self._forget_topology()
+        if failures and len(failures) == len(replies):
+            raise failures[0]
+
+
+def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _threes(replies: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+
+
+def _lacks_script(replies: Iterable[Any]) -> bool:
+    return any(isinstance(reply, NoScriptError) for reply in replies)
+
+
+def _first_error(replies: Iterable[Any]) -> RedisError | None:
+    return next((reply for reply in replies if isinstance(reply, RedisError)), None)
+
+
+def _position(replies: tuple[Any, Any, Any]) -> EventPosition | None:
+    """From HMGET, LLEN and HLEN; a key of another type is nothing that can be read."""
+    for error in replies:
+        if isinstance(error, RedisError) and not str(error).startswith("WRONGTYPE"):
+            raise error
+    meta, left, records = replies
+    with suppress(TypeError, ValueError):
+        return EventPosition(*map(int, (*meta, left, records)))
+    return None
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+def _texts(found: dict[bytes, bytes]) -> dict[str, str]:
+    return {_text(field): _text(value) for field, value in found.items()}

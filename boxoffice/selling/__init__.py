@@ -1,0 +1,1 @@
+"""From a batch of commands to acknowledged facts."""

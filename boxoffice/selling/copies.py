@@ -1,0 +1,452 @@
+"""What Redis has of each event: let it decide where it is in step, bring it up to the ledger where not.
+
+The ledger's fold is right, always; Redis is a copy that decides too. A copy is
+
+* ``IN_STEP``: Redis decides, and its answers are compared with the table's;
+* ``BEHIND``: it missed facts. Those since then are its backlog, unless it has lost more than that;
+* ``SETTLING``: the backlog is being applied, in order;
+* ``REBUILDING``: its keys are loaded anew from the table, and will be switched in at once; what is
+  decided meanwhile joins the backlog.
+
+A copy that is not in step keeps nobody waiting: its event is decided by the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import structlog
+
+from boxoffice import metrics
+from boxoffice.failpoints import Failpoint, passing
+from boxoffice.redis.breaker import UNSERVED, Breaker, DrillError, is_server_error
+from boxoffice.redis.store import DecideCall, EventPosition, RedisStore, Snapshot
+from boxoffice.selling.deciding import Decided, OwnedPartition
+from boxoffice.selling.publishing import Sold
+from boxoffice.settings import RedisSettings
+from boxoffice.tasks import end_tasks
+from lua import Code
+from lua.calls import MAX_ADDED, DecideReply, agrees
+from models.commands import AddTickets
+from models.facts import Decider, DecisionFact
+from models.inventory import Event
+
+log = structlog.get_logger(__name__)
+
+INLINE_BACKLOG = 1_000
+"""A backlog up to this goes in front of the next commands, in the same round trip."""
+SETTLED_AT_ONCE = 500
+"""Facts of a longer backlog in one call: while a script runs, every other event waits for Redis."""
+CONCURRENT_HEALS = 4
+MOST_ATTEMPTS = 3
+
+Applied = tuple[DecisionFact, int]
+"""A fact, and its command's offset at home."""
+
+
+class CopyState(Enum):
+    """How an event's copy in Redis stands to the ledger."""
+
+    IN_STEP = auto()
+    BEHIND = auto()
+    SETTLING = auto()
+    REBUILDING = auto()
+
+
+@dataclass(slots=True)
+class Copy:
+    """One event's copy. ``lost_more``: it cannot be settled from the backlog alone."""
+
+    event: Event
+    partition: int
+    state: CopyState = CopyState.IN_STEP
+    backlog: list[Applied] = field(default_factory=list)
+    lost_more: bool = False
+    redis_seq: int = 0
+    diverged: bool = False
+    """Redis decided otherwise, and has not agreed since."""
+    attempts: int = 0
+    given_up: bool = False
+
+    def can_decide(self) -> bool:
+        """Whether Redis may decide, after a short backlog at most."""
+        if self.given_up or self.lost_more:
+            return False
+        return self.state is CopyState.IN_STEP or (
+            self.state is not CopyState.REBUILDING and len(self.backlog) <= INLINE_BACKLOG
+        )
+
+    def missed(self, facts: Iterable[Applied]) -> None:
+        """Redis did not hear of these."""
+        if self.state is CopyState.IN_STEP:
+            self.state = CopyState.BEHIND
+        if not self.lost_more or self.state is CopyState.REBUILDING:
+            self.backlog.extend(facts)
+
+    def lost(self) -> None:
+        """Redis has lost more than the backlog holds."""
+        self.state = CopyState.BEHIND
+        self.lost_more = True
+        self.backlog.clear()
+
+    def in_step(self, redis_seq: int) -> None:
+        """Redis has all that it was told of. The table may be ahead, by what is still on its way there.
+
+        Unless more was lost since Redis was asked: then the copy stays behind. And unless it is being
+        rebuilt since: what is decided before the switch joins the backlog, or the switch could undo it.
+        """
+        if self.lost_more or self.state is CopyState.REBUILDING:
+            return
+        self.state = CopyState.IN_STEP
+        self.redis_seq = redis_seq
+        self.backlog.clear()
+
+
+class Copies:
+    """The copies of all events of the partitions that this worker owns."""
+
+    def __init__(self, settings: RedisSettings, store: RedisStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._copies: dict[str, Copy] = {}
+        self._owned: dict[int, OwnedPartition] = {}
+        self._healing: dict[str, asyncio.Task[None]] = {}
+        self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
+        # Whether the rebuild that an operator asked for has been made.
+        self._asked_for: dict[str, bool] = {}
+        self._check_now = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.breaker = Breaker(
+            self._probe,
+            self._heal_all,
+            settings.breaker_first_probe_ms / 1000,
+            settings.breaker_longest_probe_ms / 1000,
+        )
+
+    # Ownership
+
+    def adopt(self, owned: OwnedPartition) -> None:
+        """Take over a partition's events. Redis is trusted to say itself where it is behind."""
+        self._owned[owned.number] = owned
+        for event_id, event in owned.ledger.inventory.events.items():
+            if event_id not in self._copies:
+                copy = self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
+                if event_id in self._healing:
+                    # Of the copy that was dropped: its switch may still bring an older state.
+                    copy.lost()
+        self._check_now.set()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    def drop(self, number: int) -> None:
+        """Forget a partition's events."""
+        self._owned.pop(number, None)
+        for event_id in [event_id for event_id, copy in self._copies.items() if copy.partition == number]:
+            del self._copies[event_id]
+
+    async def stop(self) -> None:
+        """End all work in the background, and begin none."""
+        self._stopping = True
+        tasks = [*self._healing.values(), *([self._watching] if self._watching else [])]
+        await end_tasks(tasks)
+        await self.breaker.stop()
+
+    # Deciding
+
+    async def decide(self, sold: Sold) -> None:
+        """Let Redis decide what the table has decided, one round trip for all events of a batch.
+
+        Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand.
+        """
+        calls: list[tuple[Copy, list[Decided], DecideCall]] = []
+        for copy, decided in self._by_event(sold):
+            if self.breaker.is_open or not copy.can_decide() or _adds_many(decided):
+                self._missed(copy, decided)
+            else:
+                calls.append((copy, decided, _call(copy, decided)))
+        if not calls:
+            return
+        passing(Failpoint.BEFORE_SCRIPT)
+        try:
+            with metrics.REDIS_DURATION.time():
+                replies = await self._store.decide([call for _, _, call in calls])
+        except UNSERVED as error:
+            self.breaker.failed(error)
+            for copy, decided, _ in calls:
+                self._missed(copy, decided)
+            return
+        passing(Failpoint.AFTER_SCRIPT)
+        for (copy, decided, _), reply in zip(calls, replies, strict=True):
+            self._compare(copy, decided, reply)
+
+    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Decided]]]:
+        by_event: defaultdict[str, list[Decided]] = defaultdict(list)
+        for owned, answers in sold:
+            for answer in answers:
+                if answer.decided is not None:
+                    by_event[answer.decided.command.event_id].append(answer.decided)
+                elif answer.fact["type"] == "event_created" and answer.fact["event_id"] not in self._copies:
+                    self._created(owned, answer.fact["event_id"])
+        return [(self._copies[event_id], decided) for event_id, decided in by_event.items()]
+
+    def _created(self, owned: OwnedPartition, event_id: str) -> None:
+        """A new event is loaded in the background; until then the table decides."""
+        copy = self._copies[event_id] = Copy(owned.ledger.inventory.events[event_id], owned.number)
+        copy.lost()
+        self._heal(copy)
+
+    def _missed(self, copy: Copy, decided: list[Decided]) -> None:
+        copy.missed((one.fact, one.position.offset) for one in decided)
+        if _adds_many(decided):
+            copy.lost()
+        self._bound_backlog()
+        self._heal(copy)
+
+    def _bound_backlog(self) -> None:
+        if self.backlog_facts > self._settings.backlog_limit:
+            longest = max(self._copies.values(), key=lambda copy: len(copy.backlog))
+            log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
+            self._lost(longest)
+
+    def _compare(self, copy: Copy, decided: list[Decided], reply: DecideReply | Exception) -> None:
+        if isinstance(reply, Exception):
+            if is_server_error(reply):
+                self.breaker.failed(reply)
+                self._missed(copy, decided)
+                return
+            log.error("Redis cannot decide for an event", event_id=copy.event.event_id, error=str(reply)[:200])
+            self._lost(copy)
+        elif reply.code is not Code.DECIDED or reply.seq < max(one.fact["seq"] for one in decided):
+            log.warning(
+                "Redis has lost facts of an event", event_id=copy.event.event_id, reply=str(reply._replace(answers=[]))
+            )
+            self._lost(copy)
+        elif all(agrees(one.fact, told) for one, told in zip(decided, reply.answers, strict=True)):
+            for one in decided:
+                one.fact["decided_by"] = Decider.REDIS.value
+            copy.in_step(reply.seq)
+            copy.diverged, copy.attempts = False, 0
+        else:
+            self._diverged(copy, decided, reply)
+
+    def _diverged(self, copy: Copy, decided: list[Decided], reply: DecideReply) -> None:
+        """The table is right; publishing shows whether it knows the whole ledger."""
+        metrics.DIVERGENCES.inc()
+        differing = next(
+            (one.fact, told) for one, told in zip(decided, reply.answers, strict=True) if not agrees(one.fact, told)
+        )
+        log.error(
+            "Redis decided otherwise than the ledger",
+            event_id=copy.event.event_id,
+            ledger=differing[0],
+            redis=str(differing[1]),
+        )
+        if copy.diverged:
+            self._give_up(copy)
+        else:
+            copy.diverged = True
+            self._lost(copy)
+
+    def _give_up(self, copy: Copy) -> None:
+        copy.given_up = True
+        copy.lost()
+        log.critical("an event's copy in Redis cannot be healed, it goes on locally", event_id=copy.event.event_id)
+
+    # Healing
+
+    def _lost(self, copy: Copy) -> None:
+        copy.lost()
+        self._heal(copy)
+
+    def _heal_all(self) -> None:
+        """Redis is back: it may also have lost events that nobody sold from meanwhile."""
+        self._check_now.set()
+        for copy in self._copies.values():
+            if copy.state is not CopyState.IN_STEP:
+                self._heal(copy)
+
+    def _heal(self, copy: Copy) -> None:
+        event_id = copy.event.event_id
+        if event_id not in self._healing and not (copy.given_up or self.breaker.is_open or self._stopping):
+            task = self._healing[event_id] = asyncio.create_task(self._bring_up(copy))
+            task.add_done_callback(lambda _: self._healed(event_id))
+
+    def _healed(self, event_id: str) -> None:
+        """Go on with the copy that there is now: the partition may have been dropped and adopted again."""
+        del self._healing[event_id]
+        copy = self._copies.get(event_id)
+        if copy is not None and copy.state is not CopyState.IN_STEP:
+            self._heal(copy)
+
+    def _is_ours(self, copy: Copy) -> bool:
+        return self._copies.get(copy.event.event_id) is copy
+
+    async def _bring_up(self, copy: Copy) -> None:
+        async with self._heals:
+            try:
+                while self._is_ours(copy) and copy.state is not CopyState.IN_STEP and not self.breaker.is_open:
+                    if copy.lost_more:
+                        await self._rebuild(copy)
+                    else:
+                        await self._settle(copy)
+            except UNSERVED as error:
+                self._heal_failed(copy, error)
+
+    def _heal_failed(self, copy: Copy, error: Exception) -> None:
+        if copy.state is CopyState.REBUILDING:
+            copy.lost()
+        if is_server_error(error):
+            copy.state = CopyState.BEHIND
+            self.breaker.failed(error)
+            return
+        log.error("an event's copy could not be brought up", event_id=copy.event.event_id, error=str(error)[:200])
+        copy.lost()
+        copy.attempts += 1
+        if copy.attempts >= MOST_ATTEMPTS:
+            self._give_up(copy)
+
+    async def _settle(self, copy: Copy) -> None:
+        """Apply what is in the backlog now; what is decided meanwhile is settled next."""
+        copy.state = CopyState.SETTLING
+        facts = copy.backlog[:SETTLED_AT_ONCE]
+        reply = await self._store.settle(copy.event.event_id, facts) if facts else None
+        if copy.state is not CopyState.SETTLING:
+            return  # A batch has settled it on its way, or found it damaged.
+        if reply is not None and reply.code is not Code.SETTLED:
+            log.warning("an event cannot be settled", event_id=copy.event.event_id, reply=str(reply))
+            copy.lost()
+            return
+        if copy.backlog[: len(facts)] == facts:
+            del copy.backlog[: len(facts)]
+        if not copy.backlog:
+            copy.in_step(reply.seq if reply is not None else copy.redis_seq)
+
+    async def _rebuild(self, copy: Copy) -> None:
+        """Load the event as it is now; what is decided meanwhile joins the backlog."""
+        copy.state = CopyState.REBUILDING
+        copy.lost_more = False
+        copy.backlog.clear()
+        snapshot = Snapshot.of(copy.event, copy.partition)
+        code = await self._store.rebuild(snapshot, force=copy.event.event_id in self._asked_for)
+        if copy.state is not CopyState.REBUILDING:
+            return
+        if code is Code.INCOMPLETE:
+            copy.lost()
+            return
+        metrics.REBUILDS.inc()
+        log.info("event loaded into Redis", event_id=copy.event.event_id, seq=snapshot.seq, outcome=code.name)
+        copy.redis_seq = snapshot.seq
+        copy.state = CopyState.SETTLING
+        if copy.event.event_id in self._asked_for:
+            self._asked_for[copy.event.event_id] = True
+
+    # Looking after copies that nobody sells from
+
+    async def _watch(self) -> None:
+        """See whether Redis serves and what operators ask for, and now and then how far its copies are."""
+        loop = asyncio.get_running_loop()
+        checked_s = -math.inf
+        while True:
+            self.measure()
+            is_due = loop.time() - checked_s >= self._settings.check_interval_s or self._check_now.is_set()
+            self._check_now.clear()
+            if not self.breaker.is_open:
+                try:
+                    await self._probe()
+                    if is_due:
+                        await self._check()
+                        checked_s = loop.time()
+                except UNSERVED as error:
+                    self.breaker.failed(error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.probe_interval_s):
+                    await self._check_now.wait()
+
+    async def _probe(self) -> None:
+        """Return if Redis serves, and may.
+
+        Raises:
+            DrillError: operators want to see that sales go on without it.
+        """
+        asked = await self._store.probe()
+        if asked.drill:
+            raise DrillError
+        done = self._rebuild_asked_for(asked.rebuild)
+        if done:
+            await self._store.rebuild_done(done)
+
+    def _rebuild_asked_for(self, event_ids: Collection[str]) -> list[str]:
+        """Begin to rebuild those of the events that are ours; returns those that are done."""
+        self._asked_for = {event_id: done for event_id, done in self._asked_for.items() if event_id in event_ids}
+        done = []
+        for event_id in event_ids:
+            copy = self._copies.get(event_id)
+            if copy is None:
+                continue
+            if event_id not in self._asked_for:
+                log.warning("an operator wants an event rebuilt", event_id=event_id)
+                self._asked_for[event_id] = False
+                copy.given_up = copy.diverged = False
+                copy.attempts = 0
+                self._lost(copy)
+            elif copy.state is CopyState.IN_STEP and self._asked_for[event_id]:
+                done.append(event_id)
+            elif copy.state is CopyState.IN_STEP:
+                # Its partition was given up and taken back before the rebuild was made.
+                self._lost(copy)
+        return done
+
+    def measure(self) -> Mapping[str, int]:
+        """How many copies are in each state; the gauges are set on the way."""
+        states = Counter(copy.state.name.lower() for copy in self._copies.values())
+        for state in CopyState:
+            metrics.COPIES.labels(state.name.lower()).set(states[state.name.lower()])
+        metrics.BACKLOG.set(self.backlog_facts)
+        return states
+
+    @property
+    def backlog_facts(self) -> int:
+        """How many facts Redis has missed that it can still be told."""
+        return sum(len(copy.backlog) for copy in self._copies.values())
+
+    async def _check(self) -> None:
+        """Compare how far Redis is with how far it was known to be, for all events."""
+        copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
+        expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
+        found = await self._store.positions(list(copies))
+        for event_id, copy in copies.items():
+            position = found[event_id]
+            if not self._is_ours(copy) or copy.state is not CopyState.IN_STEP:
+                continue
+            if position is None or position.seq < expected[event_id] or self._is_damaged(copy, position):
+                log.warning(
+                    "Redis has lost facts of an event", event_id=event_id, expected=expected[event_id], found=position
+                )
+                self._lost(copy)
+
+    def _is_damaged(self, copy: Copy, position: EventPosition) -> bool:
+        """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
+        event = copy.event
+        if position.seq == event.seq == copy.redis_seq:
+            return (position.sold, position.left, position.records) != (event.sold, event.left, len(event.accepted))
+        return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
+
+
+def _call(copy: Copy, decided: list[Decided]) -> DecideCall:
+    return DecideCall(
+        copy.event.event_id,
+        decided[0].seq_before,
+        [(one.command, one.position) for one in decided],
+        list(copy.backlog),
+    )
+
+
+def _adds_many(decided: list[Decided]) -> bool:
+    return any(isinstance(one.command, AddTickets) and one.command.count > MAX_ADDED for one in decided)

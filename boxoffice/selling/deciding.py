@@ -1,0 +1,137 @@
+"""One owned partition: its ledger's fold, and the answers to the commands that come next on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiokafka import ConsumerRecord
+
+from boxoffice.kafka.clients import header, home_partition
+from boxoffice.kafka.side_records import SideRecord, dead_letter, forward, headers_bytes, read_origin
+from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
+from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, Source, at_text
+from models.inventory import Position, decide, fold, is_second_copy
+from models.ledger import Ledger
+from topics.purchase_requests import TRACE_HEADER
+
+Record = ConsumerRecord[bytes, bytes]
+
+MAX_TRACE_BYTES = 256
+
+
+@dataclass(slots=True)
+class Decided:
+    """A command decided at home, for Redis to decide too. ``seq_before`` is the event's, before it."""
+
+    fact: DecisionFact
+    command: Command
+    position: Position
+    seq_before: int
+
+
+@dataclass(slots=True)
+class Answer:
+    """A ledger record to be: the fact, the offsets that it accounts for, and what goes out before it."""
+
+    fact: Fact
+    first: int
+    last: int
+    trace: bytes | None = None
+    decided: Decided | None = None
+    forward: SideRecord | None = None
+    dead_letter: SideRecord | None = None
+
+
+@dataclass(slots=True)
+class OwnedPartition:
+    """A partition that this worker decides.
+
+    ``ledger`` is ahead of the topic by the answers that are not acknowledged yet (``unsettled``);
+    should those be lost, the whole fold is thrown away and read again. ``settled_bookmark`` is the bookmark
+    without them, ``settled_at`` where its record lies in the ledger; ``ledger_end`` is the offset
+    at which the next record is expected to land, ``position`` the next offset to look at.
+    """
+
+    number: int
+    partitions: int
+    ledger: Ledger
+    ledger_end: int = 0
+    position: int = 0
+    unsettled: int = 0
+    settled_bookmark: int = -1
+    settled_at: int = -1
+
+    def answer(self, records: list[Record]) -> list[Answer]:
+        """Decide consecutive commands, in order. Second copies of forwards get no answer."""
+        answers = []
+        for record in records:
+            answer = self._answer(record)
+            if answer is not None:
+                self.ledger.bookmark, self.ledger.last = answer.last, answer.fact
+                answers.append(answer)
+        if records:
+            self.position = records[-1].offset + 1
+        self.unsettled += len(answers)
+        return answers
+
+    def _answer(self, record: Record) -> Answer | None:
+        first = self.ledger.bookmark + 1
+        headers = record.headers
+        try:
+            if headers and headers_bytes(headers) > MAX_HEADER_BYTES:
+                raise UnreadableCommandError(f"headers: {headers_bytes(headers)} bytes, more than {MAX_HEADER_BYTES}")
+            command = read_command(record.value)
+        except UnreadableCommandError as error:
+            return self._unreadable(record, str(error), first)
+        home = home_partition(command.event_id, self.partitions)
+        if home != self.number:
+            return self._forwarded(record, command, home, first)
+        origin = read_origin(headers, self.number, self.partitions) if headers else None
+        if origin is not None and is_second_copy(self.ledger.inventory, origin):
+            return None
+        source: Source = origin or {"partition": self.number, "offset": record.offset}
+        trace = _trace(record) if headers else None
+        return self._decided(command, Position(record.offset, record.timestamp, source), first, trace)
+
+    def _decided(self, command: Command, position: Position, first: int, trace: bytes | None) -> Answer:
+        inventory = self.ledger.inventory
+        fact = decide(inventory, command, position)
+        event = inventory.events.get(fact["event_id"])
+        seq_before = event.seq if event is not None else 0
+        is_new = fold(inventory, fact, position.offset)
+        decided = Decided(fact, command, position, seq_before) if is_new and seq_before else None
+        return Answer(fact, first, position.offset, trace, decided)
+
+    def _forwarded(self, record: Record, command: Command, home: int, first: int) -> Answer:
+        fact: CommandForwarded = {
+            "type": "command_forwarded",
+            "event_id": command.event_id,
+            "seq": 0,
+            "request_id": command.request_id,
+            "home": home,
+            "source": {"partition": self.number, "offset": record.offset},
+            "at": at_text(record.timestamp),
+        }
+        return Answer(fact, first, record.offset, _trace(record), forward=forward(record, command.event_id))
+
+    def _unreadable(self, record: Record, reason: str, first: int) -> Answer:
+        fact: CommandUnreadable = {
+            "type": "command_unreadable",
+            "event_id": None,
+            "seq": 0,
+            "request_id": None,
+            "reason": reason,
+            "source": {"partition": self.number, "offset": record.offset},
+            "at": at_text(record.timestamp),
+        }
+        return Answer(fact, first, record.offset, dead_letter=dead_letter(record, reason))
+
+
+def new_partition(number: int, partitions: int) -> OwnedPartition:
+    """A partition of which nothing is known yet."""
+    return OwnedPartition(number, partitions, Ledger(number))
+
+
+def _trace(record: Record) -> bytes | None:
+    trace = header(record.headers, TRACE_HEADER)
+    return trace if trace is not None and len(trace) <= MAX_TRACE_BYTES else None

@@ -1,0 +1,247 @@
+"""The purchases process at work: take partitions over, decide batches, publish what was decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from time import monotonic
+from typing import Any, NamedTuple
+
+import structlog
+from faust.types import TP
+
+from boxoffice import metrics
+from boxoffice.batching import Batch, BatchConsumer, Obstacle, Run, Stage
+from boxoffice.errors import CommandsSkippedError, UnreachableError
+from boxoffice.failpoints import Failpoint, passing
+from boxoffice.kafka.damage import find_damage
+from boxoffice.selling.copies import Copies
+from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
+from boxoffice.selling.publishing import Publisher, Sold
+from boxoffice.selling.recovery import Recovery, Refusal
+from boxoffice.settings import KafkaSettings
+from topics import purchase_requests
+
+log = structlog.get_logger(__name__)
+
+RETRY_RECOVERY_S = 1.0
+MOST_WAITING = 3
+"""Batches that wait for Redis, and as many for the broker, before no further one is decided."""
+
+
+class Taken(NamedTuple):
+    """A batch on its way: what the table has decided, and since when, by ``monotonic``."""
+
+    sold: Sold
+    batch: Batch
+    since_s: float
+
+
+class Selling:
+    """Decides the commands of the partitions that this worker owns.
+
+    A batch is decided by the table, then by Redis, then published; while one waits for the broker, the
+    next is with Redis and a third being decided. What waits for the broker goes out together. What fails
+    in any stage must end the process: ``ending_on_failure``.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        batch_size: int,
+        recovery: Recovery,
+        copies: Copies,
+        publisher: Publisher,
+        ending_on_failure: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._settings = settings
+        self._batch_size = batch_size
+        self._recovery = recovery
+        self._copies = copies
+        self._publisher = publisher
+        self._ending_on_failure = ending_on_failure
+        self._topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._owned: dict[int, OwnedPartition] = {}
+        self._taking_over = asyncio.Lock()
+        self._asking = Stage(self._ask_redis, MOST_WAITING)
+        self._publishing = Stage(self._publish, MOST_WAITING)
+        self.refused: set[int] = set()
+
+    @property
+    def ready(self) -> list[int]:
+        """The partitions that it decides."""
+        return sorted(self._owned.keys() - self.refused)
+
+    def details(self) -> dict[str, Any]:
+        """What there is to know of its health."""
+        breaker = self._copies.breaker
+        return {
+            "redis": {"connected": not breaker.is_open, "copies": dict(self._copies.measure())},
+            "fallback": {
+                "active": breaker.is_open,
+                "reason": breaker.reason,
+                "backlog_facts": self._copies.backlog_facts,
+            },
+            "partitions": {"ready": self.ready, "refused": sorted(self.refused)},
+        }
+
+    # Taking over
+
+    async def take_over(self, consumer: BatchConsumer) -> None:
+        """Make the assigned partitions ready: fold their ledgers to the end, and go on after the bookmark.
+
+        Runs while nothing is delivered; until it is done nothing is decided.
+        """
+        async with self._taking_over:
+            with metrics.RECOVERY_DURATION.time():
+                await self._take_over(consumer)
+
+    async def _take_over(self, consumer: BatchConsumer) -> None:
+        numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
+        self._forget(set(self._owned) - numbers)
+        self._forget({number for number, owned in self._owned.items() if owned.unsettled})
+        taken = {
+            number: self._owned.get(number) or new_partition(number, self._recovery.partitions)
+            for number in sorted(numbers)
+        }
+        bookmarks = {number: owned.ledger.bookmark for number, owned in taken.items()}
+        refused = await self._recover(taken)
+        for number, owned in taken.items():
+            tp = TP(self._topic, number)
+            if number in refused:
+                self._forget([number])
+                consumer.withhold(tp)
+            else:
+                if owned.ledger.bookmark != bookmarks[number]:
+                    # Others sold meanwhile: what was known of Redis, and missed by it, no longer adds up.
+                    self._copies.drop(number)
+                self._owned[number] = owned
+                self._copies.adopt(owned)
+                consumer.start_at(tp, owned.position)
+        self.refused = refused
+        metrics.RECOVERIES.inc()
+        self._count_partitions()
+        for number, owned in self._owned.items():
+            metrics.LEDGER_RECORDS.labels(str(number)).set(owned.ledger_end)
+        log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
+
+    async def _recover(self, taken: dict[int, OwnedPartition]) -> set[int]:
+        while True:
+            try:
+                refusals = await self._recovery.recover(taken)
+            except UnreachableError as error:
+                log.warning("cannot read the ledger yet", error=str(error))
+                await asyncio.sleep(RETRY_RECOVERY_S)
+                continue
+            for refusal in refusals:
+                _log_refused(refusal)
+            return {refusal.partition for refusal in refusals}
+
+    async def look_at_damage(self, positions: dict[TP, int]) -> dict[TP, Obstacle]:
+        """Where the disk has damaged commands: their partitions are refused until the loss is accepted."""
+        obstacles = {}
+        for tp, damage in (await find_damage(self._settings, positions)).items():
+            refusal = self._recovery.reason_against_damage(tp.partition, damage.first, damage.last)
+            if refusal is not None:
+                _log_refused(refusal)
+                self.refused.add(tp.partition)
+                self._count_partitions()
+            obstacles[tp] = Obstacle(damage.before, damage.last + 1 if refusal is None else None)
+        return obstacles
+
+    def _count_partitions(self) -> None:
+        metrics.PARTITIONS.labels("ready").set(len(self.ready))
+        metrics.PARTITIONS.labels("refused").set(len(self.refused))
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        for number in list(numbers):
+            self._owned.pop(number, None)
+            self._copies.drop(number)
+
+    # Selling
+
+    async def sell(self, batch: Batch) -> None:
+        """Decide a batch, and send it on its way to Redis and to the ledger."""
+        metrics.BATCH_COMMANDS.observe(len(batch))
+        since_s = monotonic()
+        await self._asking.put(Taken(await self._answer(batch), batch, since_s))
+
+    async def _answer(self, batch: Batch) -> Sold:
+        answers: defaultdict[int, list[Answer]] = defaultdict(list)
+        for run in batch.runs:
+            owned = self._owned[run.tp.partition]
+            await self._check_run(owned, run)
+            answers[owned.number] += owned.answer(run.records)
+        sold = [(self._owned[number], decided) for number, decided in answers.items()]
+        self._log_unreadable(sold)
+        return sold
+
+    async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
+        """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
+        with self._ending_on_failure():
+            for together in portions(waiting, self._batch_size):
+                await self._copies.decide(_together(together))
+                for taken in together:
+                    metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
+                    await self._publishing.put(taken)
+
+    async def _publish(self, waiting: Sequence[Taken]) -> None:
+        with self._ending_on_failure():
+            await self._publisher.publish(_together(waiting))
+            passing(Failpoint.BEFORE_ACK)
+            for taken in waiting:
+                taken.batch.ack()
+
+    async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
+        if run.first != owned.position and not self._recovery.accepts_loss(owned.number, owned.position, run.first - 1):
+            raise CommandsSkippedError(
+                f"{self._topic} partition {owned.number}: {run.first} came next, {owned.position} was expected."
+            )
+        if run.has_gaps:
+            await self._recovery.check_gaps(owned.number, run.records, run.first)
+
+    def _log_unreadable(self, sold: Sold) -> None:
+        unreadable = [
+            answer.fact for _, answers in sold for answer in answers if answer.fact["type"] == "command_unreadable"
+        ]
+        if unreadable and unreadable[0]["type"] == "command_unreadable":
+            log.warning(
+                "unreadable commands",
+                count=len(unreadable),
+                partition=unreadable[0]["source"]["partition"],
+                offset=unreadable[0]["source"]["offset"],
+                reason=unreadable[0]["reason"],
+            )
+
+
+def _log_refused(refusal: Refusal) -> None:
+    log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
+
+
+def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Taken]]:
+    """Batches in order, as many together as hold at most so many commands; one that holds more goes alone."""
+    portion: list[Taken] = []
+    commands = 0
+    for taken in waiting:
+        if portion and commands + len(taken.batch) > most_commands:
+            yield portion
+            portion, commands = [], 0
+        portion.append(taken)
+        commands += len(taken.batch)
+    if portion:
+        yield portion
+
+
+def _together(waiting: Sequence[Taken]) -> Sold:
+    """The answers of several batches, by partition, in order."""
+    if len(waiting) == 1:
+        return waiting[0].sold
+    owned: dict[int, OwnedPartition] = {}
+    answers: defaultdict[int, list[Answer]] = defaultdict(list)
+    for taken in waiting:
+        for of_batch, some in taken.sold:
+            owned[of_batch.number] = of_batch
+            answers[of_batch.number] += some
+    return [(owned[number], of_partition) for number, of_partition in answers.items()]

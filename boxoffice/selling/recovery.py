@@ -1,0 +1,234 @@
+"""Take a partition over: read its ledger to the end, and see that its commands are still the same ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CorruptRecordException
+
+from boxoffice import metrics
+from boxoffice.errors import CommandsSkippedError, LedgerError
+from boxoffice.failpoints import Failpoint, passing
+from boxoffice.kafka.clients import OpenReader, header, read_between, reader, record_at
+from boxoffice.selling.deciding import OwnedPartition
+from boxoffice.settings import KafkaSettings
+from models.commands import UnreadableCommandError, read_command
+from models.facts import Fact, at_text, read_range
+from models.ledger import Taken
+from topics import purchase_requests, purchase_results
+from topics.purchase_results import READ_HEADER
+
+log = structlog.get_logger(__name__)
+
+PROGRESS_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a partition must not be decided on, in a sentence."""
+
+    partition: int
+    reason: str
+
+
+class Recovery:
+    """Reads ledgers and commands beside Faust's own consumer."""
+
+    def __init__(
+        self, settings: KafkaSettings, partitions: int, accept_loss: str = "", open_reader: OpenReader = reader
+    ) -> None:
+        self._settings = settings
+        self.partitions = partitions
+        self._open_reader = open_reader
+        self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._accepted_losses = _accepted_losses(accept_loss)
+
+    async def recover(self, owned: Mapping[int, OwnedPartition]) -> list[Refusal]:
+        """Bring partitions up to the end of their ledgers; those refused are returned with the reason.
+
+        A partition that is new begins at offset 0, one that was kept goes on where it stood.
+
+        Raises:
+            UnreachableError: no broker answered.
+            LedgerError: the ledger of one that was kept is another than the one folded.
+        """
+        if not owned:
+            return []
+        ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
+        requests = {number: TopicPartition(self._requests, number) for number in owned}
+        begun_s = monotonic()
+        async with self._open_reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
+            ends = await consumer.end_offsets(list(ledgers.values()))
+            facts = 0
+            for number, partition in owned.items():
+                facts += await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)
+            log.info("ledgers read", partitions=len(owned), facts=facts, seconds=round(monotonic() - begun_s, 3))
+            starts = await consumer.beginning_offsets(list(requests.values()))
+            request_ends = await consumer.end_offsets(list(requests.values()))
+            refusals = []
+            for number, partition in owned.items():
+                tp = requests[number]
+                reason = await self._reason_against(consumer, tp, starts[tp], request_ends[tp], partition)
+                if reason is not None:
+                    refusals.append(Refusal(number, reason))
+                partition.position = max(partition.ledger.bookmark + 1, starts[tp])
+        return refusals
+
+    async def _read_ledger(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition
+    ) -> int:
+        said_s = monotonic()
+        read = damaged = 0
+        settled_at = owned.settled_at
+
+        def on_damage(first: int, last: int) -> None:
+            nonlocal damaged
+            damaged += last - first + 1
+
+        await check_settled(consumer, tp, end, owned)
+        begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
+        async for records in read_between(consumer, tp, begin, end, on_damage):
+            for record in records:
+                taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
+                if taken is Taken.TAKEN:
+                    settled_at = record.offset
+                elif taken is Taken.DAMAGED:
+                    damaged += 1
+            owned.settled_at, owned.settled_bookmark = settled_at, owned.ledger.bookmark
+            read += len(records)
+            passing(Failpoint.RECOVERY)
+            if monotonic() - said_s > PROGRESS_INTERVAL_S:
+                said_s = monotonic()
+                log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)
+        owned.ledger_end = end
+        metrics.DAMAGED_RECORDS.inc(damaged)
+        if damaged:
+            log.error(
+                "damaged ledger records: their commands are decided again",
+                partition=tp.partition,
+                records=damaged,
+                bookmark=owned.ledger.bookmark,
+            )
+        return read
+
+    async def _reason_against(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, owned: OwnedPartition
+    ) -> str | None:
+        bookmark = owned.ledger.bookmark
+        if bookmark >= end:
+            return (
+                f"{tp.topic} partition {tp.partition} ends at {end}, but commands up to {bookmark} were decided: "
+                "the topic was cut or made anew."
+            )
+        if start > bookmark + 1:
+            lost = (tp.partition, bookmark + 1, start - 1)
+            if not self.accepts_loss(*lost):
+                return (
+                    f"{tp.topic} partition {tp.partition} lost the commands {lost[1]}-{lost[2]} before they were "
+                    f"decided; {_how_to_accept(*lost)}"
+                )
+            _log_accepted(*lost)
+            return None
+        if bookmark >= start and not await self._answers(consumer, tp, owned):
+            return (
+                f"{tp.topic} partition {tp.partition} has at {bookmark} another command than the one decided: "
+                "the topic was made anew."
+            )
+        return None
+
+    async def _answers(self, consumer: AIOKafkaConsumer, tp: TopicPartition, owned: OwnedPartition) -> bool:
+        """Whether the command at the bookmark is the one that its record answers."""
+        assert owned.ledger.last is not None
+        try:
+            found = await record_at(consumer, tp, owned.ledger.bookmark)
+        except CorruptRecordException:
+            return True  # Nobody can tell.
+        return found is not None and is_answered_by(found, owned.ledger.last)
+
+    def reason_against_damage(self, number: int, first: int, last: int) -> Refusal | None:
+        """Why to stop before commands that the disk has damaged; None if their loss was accepted."""
+        if self.accepts_loss(number, first, last):
+            _log_accepted(number, first, last)
+            return None
+        return Refusal(
+            number,
+            f"{self._requests} partition {number}: the commands {first}-{last} are damaged; "
+            f"{_how_to_accept(number, first, last)}",
+        )
+
+    def accepts_loss(self, number: int, first: int, last: int) -> bool:
+        """Whether operators have said that these commands are lost."""
+        return (number, first, last) in self._accepted_losses
+
+    async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
+        """Look whether records lie at the offsets that a run left out.
+
+        Raises:
+            CommandsSkippedError: they do, and something dropped them; or nobody can know any more.
+        """
+        tp = TopicPartition(self._requests, number)
+        delivered = {record.offset for record in records}
+        async with self._open_reader(self._settings, [tp]) as consumer:
+            start = (await consumer.beginning_offsets([tp]))[tp]
+            if start > first:
+                raise CommandsSkippedError(
+                    f"{self._requests} partition {number}: the commands {first}-{start - 1} are gone before they "
+                    "were decided."
+                )
+            async for found in read_between(consumer, tp, first, records[-1].offset):
+                skipped = [record.offset for record in found if record.offset not in delivered]
+                if skipped:
+                    raise CommandsSkippedError(
+                        f"{self._requests} partition {number}: the command at {skipped[0]} was not delivered."
+                    )
+
+
+async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> None:
+    """See that the last record this worker knows of is still in the ledger, which ends at ``end``.
+
+    A ledger that lost its tail may have grown beyond that place again, by what a replaced owner still wrote.
+
+    Raises:
+        LedgerError: it is not, and what follows cannot be folded on top.
+    """
+    if owned.settled_at < 0 or owned.settled_at < (await consumer.beginning_offsets([tp]))[tp]:
+        return  # Nothing to compare with, or nothing any more.
+    found = await record_at(consumer, tp, owned.settled_at) if owned.settled_at < end else None
+    offsets = read_range(header(found.headers, READ_HEADER)) if found is not None else None
+    if offsets is None or offsets[1] != owned.settled_bookmark:
+        raise LedgerError(
+            f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
+            f"more that accounted for the command at {owned.settled_bookmark}."
+        )
+
+
+def _log_accepted(number: int, first: int, last: int) -> None:
+    log.error("commands lost, as accepted", partition=number, first=first, last=last)
+
+
+def _how_to_accept(number: int, first: int, last: int) -> str:
+    return f"to go on without them, set BOXOFFICE_ACCEPT_LOSS={number}:{first}-{last}."
+
+
+def is_answered_by(record: ConsumerRecord[bytes, bytes], fact: Fact) -> bool:
+    """Whether ``fact`` can be the answer to the command in ``record``."""
+    if fact["type"] == "command_unreadable":
+        return fact["at"] == at_text(record.timestamp)
+    try:
+        command = read_command(record.value)
+    except UnreadableCommandError:
+        return False
+    request_ids = [fact["request_id"]]
+    if fact["type"] == "purchase_cancelled":
+        request_ids.append(fact["purchase"])
+    return command.event_id == fact["event_id"] and command.request_id in request_ids
+
+
+def _accepted_losses(text: str) -> set[tuple[int, int, int]]:
+    return {(int(match[1]), int(match[2]), int(match[3])) for match in re.finditer(r"(\d+):(\d+)-(\d+)", text)}

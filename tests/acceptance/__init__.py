@@ -1,0 +1,1 @@
+"""The product as a person meets it: the README, the wheel, the command line and what it prints."""

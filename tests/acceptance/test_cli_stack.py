@@ -1,0 +1,227 @@
+"""``up`` and ``demo``: servers and processes that come together, are found, and go together."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import psutil
+import pytest
+
+from boxoffice.embedded.ports import free_port
+from boxoffice.errors import ExitStatus
+from tests.support.office import boxoffice_path
+
+READY_DEADLINE_S = 60
+STOP_DEADLINE_S = 20
+AT_ONCE_S = 3
+CREATE = ("--name", "Night", "--venue", "Hall", "--starts-at", "2027-03-01T19:30:00Z", "--price", "4500")
+
+pytestmark = pytest.mark.slow
+
+
+class Running:
+    """A command of the command line that goes on, in the foreground of nobody."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._log_path = folder / f"{arguments[0]}.log"
+        with self._log_path.open("w") as log:
+            self._child = subprocess.Popen([boxoffice_path(), *arguments], stdout=log, stderr=log, env=_environment())
+        self._descendants: set[psutil.Process] = set()
+
+    def log_text(self) -> str:
+        """What it has printed."""
+        return self._log_path.read_text()
+
+    def wait_for(self, text: str, count: int = 1) -> None:
+        """Wait until it has printed ``text`` so many times."""
+        _until(lambda: self.log_text().count(text) >= count, READY_DEADLINE_S, self.log_text)
+
+    def exported(self) -> dict[str, str]:
+        """The variables that it says another terminal needs."""
+        return dict(re.findall(r"^export (\w+)=(.*)$", self.log_text(), re.MULTILINE))
+
+    def boxoffice(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line in another terminal."""
+        return subprocess.run(
+            [boxoffice_path(), *arguments],
+            env={**_environment(), **self.exported()},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def process(self, *words: str) -> psutil.Process:
+        """The descendant with these words in its command."""
+        return next(one for one in self._look() if set(words) <= set(one.cmdline()))
+
+    def end(self, *signals: signal.Signals, within_s: float = STOP_DEADLINE_S) -> int:
+        """Send it these signals; returns its exit status, when none of its descendants is left."""
+        self._look()
+        for number in signals:
+            self._child.send_signal(number)
+            sleep(0.1)
+        status = self._child.wait(timeout=within_s)
+        _until(lambda: not any(one.is_running() for one in self._descendants), AT_ONCE_S, lambda: "left behind")
+        return status
+
+    def wait(self) -> int:
+        """Wait for its own end."""
+        return self._child.wait(timeout=READY_DEADLINE_S)
+
+    def kill(self) -> None:
+        """End it if a test did not."""
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+
+    def _look(self) -> set[psutil.Process]:
+        self._descendants |= set(psutil.Process(self._child.pid).children(recursive=True))
+        return {one for one in self._descendants if one.is_running()}
+
+
+def _environment() -> dict[str, str]:
+    """No settings but one: a worker that was killed is missed sooner."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("BOXOFFICE_")}
+    return {**others, "BOXOFFICE_KAFKA_SESSION_TIMEOUT_MS": "3000", "BOXOFFICE_KAFKA_HEARTBEAT_INTERVAL_MS": "500"}
+
+
+def _until(condition: Callable[[], bool], within_s: float, told: Callable[[], str]) -> None:
+    deadline_s = monotonic() + within_s
+    while not condition():
+        assert monotonic() < deadline_s, told()
+        sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts commands that go on."""
+    started: list[Running] = []
+
+    def begin(*arguments: str) -> Running:
+        started.append(Running(tmp_path, *arguments))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.kill()
+
+
+def test_up_sells_where_it_says_heals_and_takes_everything_along(start: Callable[..., Running], tmp_path: Path) -> None:
+    kafka_port, redis_port = free_port(), free_port()
+    ports = ("--kafka-port", str(kafka_port), "--redis-port", str(redis_port))
+    up = start("up", "--folder", str(tmp_path / "stack"), *ports)
+    up.wait_for("partitions ready")
+    assert up.exported() == {
+        "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka_port}",
+        "BOXOFFICE_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "BOXOFFICE_DOCUMENTS_URL": (tmp_path / "stack" / "documents").as_uri(),
+    }
+    assert up.boxoffice("event", "create", "42", *CREATE, "--capacity", "9").returncode == ExitStatus.OK
+    assert up.boxoffice("buy", "42", "2").stdout.startswith("Sold 42-000001, 42-000002 ")
+
+    up.process("run", "purchases").kill()
+    up.wait_for("starts again in")
+    assert up.boxoffice("buy", "42", "1", "--timeout", "40").stdout.startswith("Sold 42-000003 ")
+    assert up.boxoffice("audit").returncode == ExitStatus.OK
+
+    assert up.end(signal.SIGTERM) == ExitStatus.OK
+    assert not _listens(kafka_port)
+    assert not _listens(redis_port)
+    assert "Traceback" not in up.log_text()
+
+    again = start("up", "--folder", str(tmp_path / "stack"), *ports)
+    again.wait_for("partitions ready")
+    assert again.boxoffice("buy", "42", "1").stdout.startswith("Sold 42-000004 ")
+    assert again.boxoffice("audit").returncode == ExitStatus.OK
+    assert again.end(signal.SIGINT) == ExitStatus.OK
+
+
+def test_up_ends_at_once_at_the_second_signal(start: Callable[..., Running], tmp_path: Path) -> None:
+    up = start("up", "--wipe", "--folder", str(tmp_path / "stack"))
+    up.wait_for("partitions ready")
+    # A process that is stopped cannot end in order.
+    up.process("run", "purchases").suspend()
+    assert up.end(signal.SIGINT, signal.SIGINT, within_s=AT_ONCE_S) == 128 + signal.SIGINT
+
+
+def test_up_starts_only_what_it_is_asked_for(start: Callable[..., Running], tmp_path: Path) -> None:
+    up = start("up", "--only", "redis", "--folder", str(tmp_path / "stack"))
+    up.wait_for("Ctrl-C stops")
+    [variable] = up.exported()
+    assert variable == "BOXOFFICE_REDIS_URL"
+    assert up.end(signal.SIGTERM) == ExitStatus.OK
+
+
+def test_up_says_in_a_sentence_that_a_port_is_taken(start: Callable[..., Running], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        up = start("up", "--folder", str(tmp_path / "stack"), "--redis-port", str(port))
+        assert up.wait() == ExitStatus.UNREACHABLE
+    assert f"127.0.0.1:{port}" in up.log_text()
+    assert "Traceback" not in up.log_text()
+
+
+def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., Running]) -> None:
+    demo = start("demo", "--seed", "7")
+    status = demo.wait()
+    told = demo.log_text()
+    assert status == ExitStatus.OK, told
+    counted = dict(re.findall(r"^ +(\S[^\d\n]*?) {2,}(\d+) *$", told, re.MULTILINE))
+    wanted = {
+        "commands published": 1300,
+        "purchases cancelled": 40,
+        "repeats answered the same": 130,
+        "forwarded to their home": 100,
+        "dead-lettered": 25,
+        "tickets left": 0,
+        "tickets with a document": 1000,
+        "tickets sold by statistics": 1000,
+        "rejected: over_order_limit": 50,
+        "rejected: unknown_event": 25,
+        "rejected: request_id_reused": 10,
+    }
+    assert {name: int(counted[name]) for name in wanted} == wanted
+    assert len(re.findall(r"p50 [\d.]+ ms, p99 [\d.]+ ms", told)) == 2
+    assert int(counted["documents announced"]) - int(counted["documents removed"]) == 1000
+    *_, summary, path = told.splitlines()
+    assert summary.startswith("Audit: all agree. ")
+    assert "1000 tickets sold, 1000 documents" in summary
+    assert Path(path).is_absolute()
+    assert Path(path).read_bytes().startswith(b"%PDF-")
+
+
+def test_a_demo_keeps_to_its_own_folders(
+    start: Callable[..., Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever store the settings name, and whatever lies in the folder that it is given."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    others = tmp_path / "stack" / "documents" / "42" / "42-000001.r-1.pdf"
+    others.parent.mkdir(parents=True)
+    others.write_bytes(b"mine")
+    demo = start("demo", "--folder", str(tmp_path / "stack"))
+    assert demo.wait() == ExitStatus.OK, demo.log_text()
+    assert demo.log_text().splitlines()[-1].startswith(str(tmp_path / "cache"))
+    assert others.read_bytes() == b"mine"
+    assert {path.name for path in (tmp_path / "stack").iterdir()} == {"documents", "lock"}
+
+
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(start: Callable[..., Running]) -> None:
+    demo = start("demo")
+    demo.wait_for("Starting the processes")
+    assert demo.end(signal.SIGINT) == 128 + signal.SIGINT
+    assert "Traceback" not in demo.log_text()
