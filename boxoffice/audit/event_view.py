@@ -37,6 +37,7 @@ class UnknownEventError(BoxOfficeError):
     """The ledger has no such event."""
 
     exit_status = ExitStatus.REJECTED
+    remedy = "See the event's id; `boxoffice stats` lists those that there are."
 
     def __init__(self, event_id: str, what: str = "is not in the ledger") -> None:
         super().__init__(f"Event {event_id} {what}.")

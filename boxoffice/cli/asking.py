@@ -21,6 +21,7 @@ class RejectedError(BoxOfficeError):
     """The command was decided, and has no effect."""
 
     exit_status = ExitStatus.REJECTED
+    remedy = "Read the fact's reason: docs/messages.md says what each means."
 
 
 def publish(members: dict[str, Any], *, wanted: Collection[str], timeout_s: float, as_json: bool) -> None:

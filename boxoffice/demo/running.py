@@ -80,6 +80,8 @@ class Show(Protocol):
 class DemoError(BoxOfficeError):
     """The demo did not come to its end."""
 
+    remedy = "Read the processes' last lines, which follow."
+
     def __init__(self, what: str, log_lines: Iterable[str]) -> None:
         super().__init__("\n".join([what, "The processes said last:", *log_lines]) if log_lines else what)
 

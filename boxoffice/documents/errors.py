@@ -8,9 +8,13 @@ from boxoffice.errors import BoxOfficeError, ExitStatus
 class DrawingError(BoxOfficeError):
     """A ticket could not be drawn: it hung, its process ended, or drawing raised."""
 
+    remedy = "Nothing: it is tried again, and becomes a dead letter in the end; see docs/dead-letters.md."
+
 
 class UnknownEventError(BoxOfficeError):
     """Nobody knows what the event is called: a ticket of it cannot be drawn."""
+
+    remedy = "Nothing: the ticket becomes a dead letter; see docs/dead-letters.md."
 
     def __init__(self, event_id: str) -> None:
         super().__init__(f"Event {event_id} is neither in Redis nor in the ledger.")
@@ -20,12 +24,14 @@ class StoreError(BoxOfficeError):
     """The document store cannot be read."""
 
     exit_status = ExitStatus.UNREACHABLE
+    remedy = "See that the store of `BOXOFFICE_DOCUMENTS_URL` is there and may be read."
 
 
 class NoDocumentError(BoxOfficeError):
     """There is no document of a ticket."""
 
     exit_status = ExitStatus.REJECTED
+    remedy = "Wait for it with `--wait`, or see how far the documents are with `boxoffice documents status`."
 
     def __init__(self, ticket: str) -> None:
         super().__init__(
@@ -38,6 +44,7 @@ class WrongTicketError(BoxOfficeError):
     """What was given is no ticket's name."""
 
     exit_status = ExitStatus.USAGE
+    remedy = "Give EVENT-NNNNNN, as the fact names it."
 
     def __init__(self, ticket: str) -> None:
         super().__init__(f"{ticket!r} is no ticket: its name is EVENT-NNNNNN, like 42-000001.")

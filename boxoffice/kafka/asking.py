@@ -25,6 +25,7 @@ class WrongCommandError(BoxOfficeError):
     """A command that would be unreadable: it is not published."""
 
     exit_status = ExitStatus.USAGE
+    remedy = "Correct the member that the sentence names; nothing was published."
 
     def __init__(self, why: str) -> None:
         super().__init__(f"This command cannot be published: {why}.")
@@ -34,6 +35,7 @@ class NoAnswerError(BoxOfficeError):
     """No fact answered a command in time. It may be decided yet."""
 
     exit_status = ExitStatus.NO_ANSWER
+    remedy = "Ask again with the same request id, which buys nothing twice; see what is wrong with `boxoffice doctor`."
 
     def __init__(self, command: Command, timeout_s: float) -> None:
         super().__init__(

@@ -39,6 +39,7 @@ class WrongPositionError(BoxOfficeError):
     """What was given is no position on ``dead-letters``."""
 
     exit_status = ExitStatus.USAGE
+    remedy = "Give PARTITION:OFFSET, as `boxoffice dead-letters list` shows it."
 
     def __init__(self, text: str) -> None:
         super().__init__(f"{text!r} is no position of a dead letter: it is PARTITION:OFFSET, like 3:17.")
@@ -48,6 +49,7 @@ class NoDeadLetterError(BoxOfficeError):
     """There is nothing at a position."""
 
     exit_status = ExitStatus.REJECTED
+    remedy = "See which there are with `boxoffice dead-letters list`."
 
     def __init__(self, position: Position) -> None:
         super().__init__(

@@ -29,6 +29,7 @@ class NotRebuiltError(BoxOfficeError):
     """No worker rebuilt it in time."""
 
     exit_status = ExitStatus.NO_ANSWER
+    remedy = "See with `boxoffice fallback status` whether its owner runs and may use Redis, and ask again."
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ _NO_KEY: Final = -2
 class EventKeepsChangingError(BoxOfficeError):
     """An event was sold from whenever it was read."""
 
+    remedy = "Try again when less is sold of the event."
+
 
 @dataclass(frozen=True, slots=True)
 class DecideCall:

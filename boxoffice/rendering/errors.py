@@ -9,3 +9,4 @@ class FontError(BoxOfficeError):
     """A font's file cannot be used."""
 
     exit_status = ExitStatus.USAGE
+    remedy = "Name a TrueType file that may be embedded in `BOXOFFICE_DOCUMENTS_FONTS`."

@@ -1,4 +1,4 @@
-"""JSON Schemas and an AsyncAPI document of all messages, out of the definitions that read and write them.
+"""What is documented out of the definitions: JSON Schemas and AsyncAPI of all messages, settings, errors.
 
 The checked-in copies lie in ``docs/``; a test compares them, and ``boxoffice schema --write docs``
 makes them again.

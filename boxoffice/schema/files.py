@@ -8,12 +8,14 @@ from typing import Any
 
 from boxoffice.schema.asyncapi import asyncapi
 from boxoffice.schema.payloads import json_schemas
+from boxoffice.schema.reference import errors_page, settings_page
 
 
 def documents() -> dict[str, str]:
     """The text of every file, by its path in ``docs/``."""
     schemas = {f"schemas/{name}.json": schema for name, schema in json_schemas().items()}
-    return {path: _text(document) for path, document in {**schemas, "asyncapi.json": asyncapi()}.items()}
+    made = {path: _text(document) for path, document in {**schemas, "asyncapi.json": asyncapi()}.items()}
+    return {**made, "settings.md": settings_page(), "errors.md": errors_page()}
 
 
 def _text(document: dict[str, Any]) -> str:

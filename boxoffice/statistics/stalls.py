@@ -26,6 +26,7 @@ class StalledError(BoxOfficeError):
     """The process got nowhere although facts waited."""
 
     exit_status = ExitStatus.AGENT_FAILED
+    remedy = "Nothing: the supervisor starts the process again. If it happens again, look at the brokers."
 
 
 class StallWatch:

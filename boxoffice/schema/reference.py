@@ -1,0 +1,81 @@
+"""The documents' pages of all settings and of all errors, out of the definitions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Final
+
+import boxoffice
+from boxoffice.errors import RESTARTABLE, BoxOfficeError, ExitStatus
+from boxoffice.settings import GROUPS, SETTINGS, masked
+
+_SETTINGS_PAGE: Final = """# Settings
+
+All settings are environment variables. `boxoffice settings` shows those that are in force, secrets masked; this page is
+made from the same definitions, by `boxoffice schema --write docs`.
+"""
+
+_ERRORS_PAGE: Final = """# Errors
+
+Whatever goes wrong, the command line prints one sentence on standard error and ends with one of these statuses.
+Processes log the sentence and end likewise. This page is made from the classes, by `boxoffice schema --write docs`.
+
+## Exit statuses
+
+`boxoffice up`, or any supervisor, starts a process again after a status of which the last column says so.
+
+| status | name | meaning | start it again |
+|---:|---|---|---|
+"""
+
+_ERRORS: Final = """
+## Errors
+
+| error | status | what happened | what to do | defined in |
+|---|---:|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """``docs/settings.md``: every setting, by group."""
+    page = [_SETTINGS_PAGE]
+    for group, model in GROUPS.items():
+        page.append(f"\n## {group.capitalize()}\n\n{inspect.getdoc(model)}\n")
+        page.append("\n| variable | default | unit | meaning |\n|---|---|---|---|\n")
+        for variable, setting in SETTINGS.items():
+            if setting.group == group:
+                default = masked(setting.field.default)
+                shown = f"`{default}`" if default else ""
+                page.append(f"| `{variable}` | {shown} | {setting.unit} | {setting.field.description} |\n")
+    return "".join(page)
+
+
+def errors_page() -> str:
+    """``docs/errors.md``: every exit status, and every error that a person may meet."""
+    page = [_ERRORS_PAGE]
+    for status in ExitStatus:
+        again = "yes" if status in RESTARTABLE else ""
+        page.append(f"| {status.value} | {status.name.lower()} | {status.meaning} | {again} |\n")
+    page.append(_ERRORS)
+    for error in sorted(errors(), key=lambda one: (one.exit_status, one.__name__, one.__module__)):
+        file = error.__module__.replace(".", "/") + ".py"
+        what = (inspect.getdoc(error) or "").partition("\n\n")[0].replace("\n", " ").replace("``", "`")
+        page.append(f"| {error.__name__} | {error.exit_status.value} | {what} | {error.remedy} | `{file}` |\n")
+    return "".join(page)
+
+
+def errors() -> list[type[BoxOfficeError]]:
+    """Every class of errors, wherever it is defined."""
+    for module in walk_packages(boxoffice.__path__, f"{boxoffice.__name__}."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    return [error for error in _below(BoxOfficeError) if error.__module__.startswith(f"{boxoffice.__name__}.")]
+
+
+def _below(error: type[BoxOfficeError]) -> Iterator[type[BoxOfficeError]]:
+    for below in error.__subclasses__():
+        yield below
+        yield from _below(below)
