@@ -1,13 +1,6 @@
 """What Redis has of each event: let it decide where it is in step, bring it up to the ledger where not.
 
-The ledger's fold is right, always; Redis is a copy that decides too. A copy is
-
-* ``IN_STEP``: Redis decides, and its answers are compared with the table's;
-* ``BEHIND``: it missed facts. Those since then are its backlog, unless it has lost more than that;
-* ``SETTLING``: the backlog is being applied, in order;
-* ``REBUILDING``: its keys are loaded anew from the table, and will be switched in at once; what is
-  decided meanwhile joins the backlog.
-
+The ledger's fold is right, always; Redis is a copy that decides too (:mod:`boxoffice.selling.event_copy`).
 A copy that is not in step keeps nobody waiting: its event is decided by the table.
 """
 
@@ -15,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum, auto
 
 import structlog
 
@@ -28,84 +19,25 @@ from boxoffice.failpoints import Failpoint, passing
 from boxoffice.redis.breaker import UNSERVED, Breaker, DrillError, is_server_error
 from boxoffice.redis.store import DecideCall, EventPosition, RedisStore, Snapshot
 from boxoffice.selling.deciding import Decided, OwnedPartition
+from boxoffice.selling.event_copy import Copy, CopyState, Tally
 from boxoffice.selling.publishing import Sold
 from boxoffice.settings import RedisSettings
 from boxoffice.tasks import end_tasks
 from lua import Code
 from lua.calls import MAX_ADDED, DecideReply, agrees
 from models.commands import AddTickets
-from models.facts import Decider, DecisionFact
-from models.inventory import Event
+from models.facts import Decider
 
 log = structlog.get_logger(__name__)
 
 INLINE_BACKLOG = 1_000
-"""A backlog up to this goes in front of the next commands, in the same round trip."""
+"""Facts that Redis missed and that go in front of the next commands, in one round trip for all events."""
 SETTLED_AT_ONCE = 500
 """Facts of a longer backlog in one call: while a script runs, every other event waits for Redis."""
 CONCURRENT_HEALS = 4
 MOST_ATTEMPTS = 3
-
-Applied = tuple[DecisionFact, int]
-"""A fact, and its command's offset at home."""
-
-
-class CopyState(Enum):
-    """How an event's copy in Redis stands to the ledger."""
-
-    IN_STEP = auto()
-    BEHIND = auto()
-    SETTLING = auto()
-    REBUILDING = auto()
-
-
-@dataclass(slots=True)
-class Copy:
-    """One event's copy. ``lost_more``: it cannot be settled from the backlog alone."""
-
-    event: Event
-    partition: int
-    state: CopyState = CopyState.IN_STEP
-    backlog: list[Applied] = field(default_factory=list)
-    lost_more: bool = False
-    redis_seq: int = 0
-    diverged: bool = False
-    """Redis decided otherwise, and has not agreed since."""
-    attempts: int = 0
-    given_up: bool = False
-
-    def can_decide(self) -> bool:
-        """Whether Redis may decide, after a short backlog at most."""
-        if self.given_up or self.lost_more:
-            return False
-        return self.state is CopyState.IN_STEP or (
-            self.state is not CopyState.REBUILDING and len(self.backlog) <= INLINE_BACKLOG
-        )
-
-    def missed(self, facts: Iterable[Applied]) -> None:
-        """Redis did not hear of these."""
-        if self.state is CopyState.IN_STEP:
-            self.state = CopyState.BEHIND
-        if not self.lost_more or self.state is CopyState.REBUILDING:
-            self.backlog.extend(facts)
-
-    def lost(self) -> None:
-        """Redis has lost more than the backlog holds."""
-        self.state = CopyState.BEHIND
-        self.lost_more = True
-        self.backlog.clear()
-
-    def in_step(self, redis_seq: int) -> None:
-        """Redis has all that it was told of. The table may be ahead, by what is still on its way there.
-
-        Unless more was lost since Redis was asked: then the copy stays behind. And unless it is being
-        rebuilt since: what is decided before the switch joins the backlog, or the switch could undo it.
-        """
-        if self.lost_more or self.state is CopyState.REBUILDING:
-            return
-        self.state = CopyState.IN_STEP
-        self.redis_seq = redis_seq
-        self.backlog.clear()
+KEPT_OF_A_FULL_BACKLOG = 0.9
+"""Who makes room makes more than is needed now: looking for the longest backlog costs as much as there are events."""
 
 
 class Copies:
@@ -115,6 +47,7 @@ class Copies:
         self._settings = settings
         self._store = store
         self._copies: dict[str, Copy] = {}
+        self._tally = Tally()
         self._owned: dict[int, OwnedPartition] = {}
         self._healing: dict[str, asyncio.Task[None]] = {}
         self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
@@ -137,7 +70,7 @@ class Copies:
         self._owned[owned.number] = owned
         for event_id, event in owned.ledger.inventory.events.items():
             if event_id not in self._copies:
-                copy = self._copies[event_id] = Copy(event, owned.number, redis_seq=event.seq)
+                copy = self._copies[event_id] = Copy(event, owned.number, event.seq, self._tally)
                 if event_id in self._healing:
                     # Of the copy that was dropped: its switch may still bring an older state.
                     copy.lost()
@@ -147,9 +80,11 @@ class Copies:
 
     def drop(self, number: int) -> None:
         """Forget a partition's events."""
-        self._owned.pop(number, None)
-        for event_id in [event_id for event_id, copy in self._copies.items() if copy.partition == number]:
-            del self._copies[event_id]
+        owned = self._owned.pop(number, None)
+        for event_id in owned.ledger.inventory.events if owned is not None else ():
+            copy = self._copies.pop(event_id, None)
+            if copy is not None:
+                copy.leave()
 
     async def stop(self) -> None:
         """End all work in the background, and begin none."""
@@ -166,10 +101,12 @@ class Copies:
         Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand.
         """
         calls: list[tuple[Copy, list[Decided], DecideCall]] = []
+        room = INLINE_BACKLOG
         for copy, decided in self._by_event(sold):
-            if self.breaker.is_open or not copy.can_decide() or _adds_many(decided):
+            if self.breaker.is_open or not copy.can_decide(room) or _adds_many(decided):
                 self._missed(copy, decided)
             else:
+                room -= len(copy.backlog)
                 calls.append((copy, decided, _call(copy, decided)))
         if not calls:
             return
@@ -198,7 +135,8 @@ class Copies:
 
     def _created(self, owned: OwnedPartition, event_id: str) -> None:
         """A new event is loaded in the background; until then the table decides."""
-        copy = self._copies[event_id] = Copy(owned.ledger.inventory.events[event_id], owned.number)
+        event = owned.ledger.inventory.events[event_id]
+        copy = self._copies[event_id] = Copy(event, owned.number, tally=self._tally)
         copy.lost()
         self._heal(copy)
 
@@ -210,10 +148,17 @@ class Copies:
         self._heal(copy)
 
     def _bound_backlog(self) -> None:
-        if self.backlog_facts > self._settings.backlog_limit:
-            longest = max(self._copies.values(), key=lambda copy: len(copy.backlog))
-            log.warning("backlog full: an event will be rebuilt", event_id=longest.event.event_id)
-            self._lost(longest)
+        limit = self._settings.backlog_limit
+        if self.backlog_facts <= limit:
+            return
+        longest_first = sorted(self._copies.values(), key=lambda copy: len(copy.backlog), reverse=True)
+        shed = []
+        for copy in longest_first:
+            if self.backlog_facts <= KEPT_OF_A_FULL_BACKLOG * limit:
+                break
+            self._lost(copy)
+            shed.append(copy.event.event_id)
+        log.warning("backlog full: events will be rebuilt", events=len(shed), event_id=shed[0])
 
     def _compare(self, copy: Copy, decided: list[Decided], reply: DecideReply | Exception) -> None:
         if isinstance(reply, Exception):
@@ -323,16 +268,13 @@ class Copies:
             log.warning("an event cannot be settled", event_id=copy.event.event_id, reply=str(reply))
             copy.lost()
             return
-        if copy.backlog[: len(facts)] == facts:
-            del copy.backlog[: len(facts)]
+        copy.settled(facts)
         if not copy.backlog:
             copy.in_step(reply.seq if reply is not None else copy.redis_seq)
 
     async def _rebuild(self, copy: Copy) -> None:
         """Load the event as it is now; what is decided meanwhile joins the backlog."""
-        copy.state = CopyState.REBUILDING
-        copy.lost_more = False
-        copy.backlog.clear()
+        copy.rebuilding()
         snapshot = Snapshot.of(copy.event, copy.partition)
         code = await self._store.rebuild(snapshot, force=copy.event.event_id in self._asked_for)
         if copy.state is not CopyState.REBUILDING:
@@ -405,16 +347,16 @@ class Copies:
 
     def measure(self) -> Mapping[str, int]:
         """How many copies are in each state; the gauges are set on the way."""
-        states = Counter(copy.state.name.lower() for copy in self._copies.values())
-        for state in CopyState:
-            metrics.COPIES.labels(state.name.lower()).set(states[state.name.lower()])
+        states = {state.name.lower(): self._tally.states[state] for state in CopyState}
+        for name, count in states.items():
+            metrics.COPIES.labels(name).set(count)
         metrics.BACKLOG.set(self.backlog_facts)
         return states
 
     @property
     def backlog_facts(self) -> int:
         """How many facts Redis has missed that it can still be told."""
-        return sum(len(copy.backlog) for copy in self._copies.values())
+        return self._tally.backlog_facts
 
     async def _check(self) -> None:
         """Compare how far Redis is with how far it was known to be, for all events."""

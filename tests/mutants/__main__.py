@@ -1,6 +1,6 @@
 """Plant each deliberate defect in a copy of the tree, and see some test fail.
 
-Once all have been tried, docs/mutants.md is written.
+What became of each is written into docs/mutants.md; the rows of those that were not tried stay as they are.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ DOCUMENT: Final = ROOT / "docs" / "mutants.md"
 WORDS: Final = """# Deliberate defects
 
 What proves that the tests bite: each of these defects, planted in a copy of the tree, makes a test fail. `make mutants`
-plants them all and writes this page; `python -m tests.mutants NAME` plants those whose names contain NAME. They are
-defined in `tests/mutants/defects.py`.
+plants them all and writes this page; `python -m tests.mutants NAME` plants those whose names contain NAME, and writes
+their rows. They are defined in `tests/mutants/defects.py`.
 
 | defect | in | caught by | after |
 |---|---|---|---:|
@@ -70,20 +70,25 @@ def main() -> int:
         outcomes = list(pool.map(planted, chosen))
     survivors = [defect.name for defect, outcome in zip(chosen, outcomes, strict=True) if outcome.caught_by is None]
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} defects were caught.")  # noqa: T201
-    if not arguments.names:
-        write_document(zip(chosen, outcomes, strict=True))
+    write_document(zip(chosen, outcomes, strict=True))
     for name in survivors:
         print(f"Nobody noticed: {name}")  # noqa: T201
     return int(bool(survivors))
 
 
 def write_document(tried: Iterable[tuple[Defect, Outcome]]) -> None:
-    """Write the table of what caught each defect."""
-    rows = (
-        f"| {defect.name} | `{defect.file}` | `{outcome.caught_by or 'NOTHING'}` | {outcome.seconds:.0f} s |\n"
-        for defect, outcome in tried
-    )
-    DOCUMENT.write_text(WORDS + "".join(rows), encoding="utf-8")
+    """Write the table of what caught each defect: the rows of those that were tried, beside the others'."""
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in _rows_before()}
+    for defect, outcome in tried:
+        caught_by = outcome.caught_by or "NOTHING"
+        rows[defect.name] = f"| {defect.name} | `{defect.file}` | `{caught_by}` | {outcome.seconds:.0f} s |\n"
+    written = (rows[defect.name] for defect in DEFECTS if defect.name in rows)
+    DOCUMENT.write_text(WORDS + "".join(written), encoding="utf-8")
+
+
+def _rows_before() -> list[str]:
+    text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    return text.partition("|---|---|---|---:|\n")[2].splitlines(keepends=True)
 
 
 def without_defect(tests: set[str]) -> Outcome:

@@ -10,6 +10,7 @@ TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
 RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
+MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
 STORE: Final = "tests/integration/test_redis_store.py"
@@ -270,16 +271,37 @@ DEFECTS: Final = (
     ),
     Defect(
         "what is decided during a rebuild is not kept",
-        "boxoffice/selling/copies.py",
-        "if not self.lost_more or self.state is CopyState.REBUILDING:",
-        "if not self.lost_more and self.state is not CopyState.REBUILDING:",
+        "boxoffice/selling/event_copy.py",
+        "if not self.lost_more or self._state is CopyState.REBUILDING:",
+        "if not self.lost_more and self._state is not CopyState.REBUILDING:",
     ),
     Defect(
         "a reply to what was asked before ends a rebuild",
-        "boxoffice/selling/copies.py",
-        "if self.lost_more or self.state is CopyState.REBUILDING:",
+        "boxoffice/selling/event_copy.py",
+        "if self.lost_more or self._state is CopyState.REBUILDING:",
         "if self.lost_more:",
         COPIES,
+    ),
+    Defect(
+        "each event of a batch adds up the backlogs of all events",
+        "boxoffice/selling/copies.py",
+        "        return self._tally.backlog_facts\n",
+        "        return sum(len(copy.backlog) for copy in self._copies.values())\n",
+        MANY_EVENTS,
+    ),
+    Defect(
+        "a full backlog makes room for one fact at a time",
+        "boxoffice/selling/copies.py",
+        "if self.backlog_facts <= KEPT_OF_A_FULL_BACKLOG * limit:",
+        "if self.backlog_facts <= limit:",
+        MANY_EVENTS,
+    ),
+    Defect(
+        "one call to Redis takes all that its events have missed",
+        "boxoffice/selling/copies.py",
+        "                room -= len(copy.backlog)\n",
+        "",
+        MANY_EVENTS,
     ),
     Defect(
         "a copy that was adopted during another's rebuild is taken for in step",

@@ -12,7 +12,8 @@ from typing import Any, cast
 from boxoffice.batching import BatchConsumer, BatchProducer
 from boxoffice.kafka.clients import OpenReader
 from boxoffice.redis.store import RedisStore
-from boxoffice.selling.copies import Copies, Copy, CopyState
+from boxoffice.selling.copies import Copies
+from boxoffice.selling.event_copy import Copy, CopyState
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
@@ -51,8 +52,17 @@ class Owner:
         self._broker.append(TOPIC, 0, [(EVENT.encode(), json.dumps(members).encode(), [])])
         self._consumer.flow()
         await self.selling.sell(await self._consumer.batch())
-        owned = self.selling._owned[0]
-        while owned.unsettled:
+        await self._published()
+
+    async def sell_all(self) -> None:
+        """Decide all commands that there are, and publish what was decided."""
+        self._consumer.flow()
+        while self.selling._owned[0].position < self._broker.partitions[TOPIC, 0].end:
+            await self.selling.sell(await self._consumer.batch())
+        await self._published()
+
+    async def _published(self) -> None:
+        while self.selling._owned[0].unsettled:
             await asyncio.sleep(0.1)
 
     @property

@@ -18,8 +18,8 @@ from boxoffice.batching import Batch
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.redis.store import EventCopy, Snapshot, differences, expected_copy
 from boxoffice.selling import copies as copies_module
-from boxoffice.selling.copies import Copy, CopyState
 from boxoffice.selling.deciding import OwnedPartition, new_partition
+from boxoffice.selling.event_copy import Copy, CopyState
 from boxoffice.settings import Settings, load_settings
 from lua.keys import drill_key, event_keys, rebuild_key
 from models.ledger import Ledger

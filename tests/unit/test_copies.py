@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from boxoffice.selling.copies import Copy, CopyState
+from boxoffice.selling.event_copy import Copy, CopyState
 from models.commands import read_command
 from models.facts import EventCreated
 from models.inventory import Event, Inventory, Position, decide
@@ -46,4 +46,4 @@ def test_a_reply_to_what_was_asked_before_a_rebuild_does_not_end_it() -> None:
     copy.state = CopyState.REBUILDING
     copy.in_step(2)
     copy.missed([(CREATED, 0)])
-    assert (copy.state, copy.can_decide(), len(copy.backlog)) == (CopyState.REBUILDING, False, 1)
+    assert (copy.state, copy.can_decide(1_000), len(copy.backlog)) == (CopyState.REBUILDING, False, 1)
