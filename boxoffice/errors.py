@@ -34,6 +34,7 @@ class ExitStatus(IntEnum):
     LEDGER_DISAGREES = 71, "Somebody else's records are in the ledger: the process begins again from the chain."
     COMMANDS_SKIPPED = 72, "A record between two offsets was not delivered: the process reads it again."
     AGENT_FAILED = 73, "An exception left the agent's body: nothing was committed."
+    NEWER_RELEASE = 74, "A newer release wrote what this one does not know; nothing was committed."
 
 
 RESTARTABLE = frozenset(
@@ -43,6 +44,7 @@ RESTARTABLE = frozenset(
         ExitStatus.LEDGER_DISAGREES,
         ExitStatus.COMMANDS_SKIPPED,
         ExitStatus.AGENT_FAILED,
+        ExitStatus.NEWER_RELEASE,
     }
 )
 """Ends after which the same process, started again, goes on where it stopped."""
@@ -95,3 +97,13 @@ class CommandsSkippedError(BoxOfficeError):
 
     exit_status = ExitStatus.COMMANDS_SKIPPED
     remedy = "The supervisor starts the process again, and it reads them. If they are gone, see docs/operations.md."
+
+
+class NewerReleaseError(BoxOfficeError):
+    """The ledger holds a fact of a newer release, of which this one does not know what follows."""
+
+    exit_status = ExitStatus.NEWER_RELEASE
+    remedy = "Run the newer release here too: docs/upgrading.md says in which order."
+
+    def __init__(self, ledger: str, partition: int, what: str) -> None:
+        super().__init__(f"{ledger} partition {partition} was {what}. Upgrade this one: docs/upgrading.md.")

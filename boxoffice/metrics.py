@@ -98,7 +98,10 @@ DAMAGED_RECORDS: Final = Counter(
     "boxoffice_damaged_ledger_records", "Ledger records that could not be read.", registry=PURCHASES
 )
 PARTITIONS: Final = Gauge(
-    "boxoffice_partitions", "Partitions of this worker: ready, or refused.", ["state"], registry=PURCHASES
+    "boxoffice_partitions",
+    "Partitions of this worker: ready; refused; and of these newer_release, on which a newer release has decided.",
+    ["state"],
+    registry=PURCHASES,
 )
 # Several processes
 DEAD_LETTERS: Final = Counter(

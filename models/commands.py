@@ -19,6 +19,9 @@ MAX_QUANTITY: Final = 100
 MAX_CAPACITY: Final = 1_000_000
 MAX_EVENT_ID: Final = 10**18 - 1
 MAX_PRICE_AMOUNT: Final = 10**12
+MAX_COMPLAINT: Final = 1_000
+"""Characters of what is said of an unreadable command; a member's name may be anything."""
+MAX_NAME_SHOWN: Final = 64
 
 PRINTABLE: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """No control characters: U+0000 to 1F and 7F to 9F."""
@@ -74,9 +77,13 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.")]
 
 
 class Message(BaseModel):
-    """Strict: no ``"2"``, ``2.0`` or ``true`` for a number. Members that are not known are ignored."""
+    """Strict: no ``"2"``, ``2.0`` or ``true`` for a number.
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    A member that is not known makes a command unreadable: it may change what the command means, and a newer release
+    that knows it must not be answered in another way by an older one.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Price(Message):
@@ -187,11 +194,13 @@ def _why_unreadable(value: bytes) -> str:
         model.model_validate_json(value)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False)
-        return "; ".join(dict.fromkeys(_complaint(detail) for detail in details[:5]))
+        return "; ".join(dict.fromkeys(_complaint(detail) for detail in details[:5]))[:MAX_COMPLAINT]
     return "it cannot be read"
 
 
 def _complaint(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"{'.'.join(str(part)[:MAX_NAME_SHOWN] for part in detail['loc'])}: no such member is known"
     if detail["loc"][:1] == ("event_id",) and detail["type"] != "missing":
         return "event_id: must be a decimal number of 1 to 18 digits without leading zeros"
     where = ".".join(str(part) for part in detail["loc"])

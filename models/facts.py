@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_json
@@ -95,7 +95,11 @@ class Source(TypedDict):
     offset: Offset
 
 
-@_strict
+# What is not known of an event is kept, so that it is seen: a newer release may sell by it.
+_strict_and_whole = with_config(ConfigDict(strict=True, extra="allow"))
+
+
+@_strict_and_whole
 class PriceOfEvent(TypedDict):
     """What one ticket costs, in the currency's smallest unit."""
 
@@ -114,7 +118,7 @@ class Decision(TypedDict):
     decided_by: Literal["redis", "local"]
 
 
-@_strict
+@_strict_and_whole
 class EventCreated(Decision):
     """An event went on sale."""
 
@@ -238,23 +242,92 @@ _FACTS: Final[TypeAdapter[Fact]] = TypeAdapter(
 _validate = _FACTS.validator.validate_json
 
 
+@with_config(ConfigDict(strict=True, extra="allow"))
+class _Envelope(TypedDict):
+    """What the facts of every release have."""
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    event_id: EventIdText | None
+    seq: Seq
+    request_id: RequestId | None
+    source: Source
+    at: At
+
+
+_ENVELOPE: Final[TypeAdapter[Any]] = TypeAdapter(_Envelope)
+_TYPES: Final = frozenset(get_args(get_type_hints(model)["type"])[0] for model in MODELS)
+_REFUSALS: Final = frozenset({"purchase_rejected", "command_rejected"})
+_EVENT_MEMBERS: Final = frozenset(EventCreated.__annotations__)
+_PRICE_MEMBERS: Final = frozenset(PriceOfEvent.__annotations__)
+_MAX_SHOWN: Final = 64
+
+
 class UnreadableFactError(Exception):
     """A ledger record that is no fact."""
+
+
+class NewerFactError(UnreadableFactError):
+    """A fact that a newer release wrote: this one cannot know what follows from it.
+
+    ``event_id`` and ``seq`` are the fact's own, as every release writes them.
+    """
+
+    def __init__(self, what: str, event_id: str | None, seq: int) -> None:
+        super().__init__(f"written by a newer release: {what}")
+        self.event_id = event_id
+        self.seq = seq
 
 
 def read_fact(value: bytes | None) -> Fact:
     """The fact in a ledger record's value.
 
     Raises:
+        NewerFactError: it is well-formed, and has a type, a reason, a decider, a version of the rules or a member
+            of the event that this release does not know.
         UnreadableFactError: it is no JSON or lacks what a fact of its type has.
     """
     try:
         fact: Fact = _validate(value or b"")
     except ValidationError as error:
+        _raise_if_newer(value or b"")
         detail = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in detail["loc"])
         raise UnreadableFactError(f"{where}: {detail['msg']}".lstrip(": ")) from None
+    if fact["type"] == "event_created" and (what := _unknown_of_event(fact)) is not None:
+        raise NewerFactError(what, fact["event_id"], fact["seq"])
     return fact
+
+
+def _raise_if_newer(value: bytes) -> None:
+    try:
+        fact = _ENVELOPE.validate_json(value)
+    except ValidationError:
+        return
+    what = _unknown(fact)
+    if what is not None:
+        raise NewerFactError(what, fact["event_id"], fact["seq"])
+
+
+def _unknown(fact: Any) -> str | None:
+    """What this release does not know of a well-formed fact, in words; None if there is nothing."""
+    kind = fact["type"]
+    if kind not in _TYPES:
+        return f"it knows facts of the type {kind}"
+    if isinstance(reason := fact.get("reason"), str) and kind in _REFUSALS and reason not in set(Reason):
+        return f"it knows the reason {reason[:_MAX_SHOWN]}"
+    if isinstance(decider := fact.get("decided_by"), str) and decider not in set(Decider):
+        return f"it knows the decider {decider[:_MAX_SHOWN]}"
+    return _unknown_of_event(fact) if kind == "event_created" else None
+
+
+def _unknown_of_event(created: Any) -> str | None:
+    rules, price = created.get("rules"), created.get("price")
+    if isinstance(rules, int) and rules > RULES_VERSION:
+        return f"it sells by the rules {rules}"
+    unknown = sorted(created.keys() - _EVENT_MEMBERS)
+    if isinstance(price, dict):
+        unknown += [f"price.{name}" for name in sorted(price.keys() - _PRICE_MEMBERS)]
+    return f"it knows the event's member {unknown[0][:_MAX_SHOWN]}" if unknown else None
 
 
 def write_fact(fact: Fact) -> bytes:

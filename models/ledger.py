@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from models.facts import Fact, UnreadableFactError, read_fact, read_range
+from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, read_range
 from models.inventory import FoldError, Inventory, fold
 
 
@@ -20,6 +20,8 @@ class Taken(Enum):
     TAKEN = auto()
     IGNORED = auto()
     DAMAGED = auto()
+    NEWER = auto()
+    """A newer release wrote it, and this one does not know what follows: the fold stands before it for good."""
 
 
 @dataclass(slots=True)
@@ -27,12 +29,13 @@ class Ledger:
     """The fold of one ledger partition.
 
     ``bookmark`` is the offset of the last command accounted for, -1 before the first; ``last`` the
-    fact that answers it.
+    fact that answers it; ``newer`` says what a newer release wrote in the place of the next one.
     """
 
     partition: int
     bookmark: int = -1
     last: Fact | None = None
+    newer: str | None = None
     inventory: Inventory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,6 +43,8 @@ class Ledger:
 
     def read(self, value: bytes | None, read_header: bytes | None) -> Taken:
         """Take a record from the ledger, if it is the chain's next."""
+        if self.newer is not None:
+            return Taken.IGNORED  # What an older owner still writes there is decided on without the newer one's rules.
         last = self.bookmark + 1
         if read_header != b"%d-%d" % (last, last):  # as nearly all are: of the next command alone
             offsets = read_range(read_header)
@@ -51,6 +56,9 @@ class Ledger:
         try:
             fact = read_fact(value)
             fold(self.inventory, fact, last)
+        except NewerFactError as error:
+            self.newer = str(error)
+            return Taken.NEWER
         except (UnreadableFactError, FoldError):
             return Taken.DAMAGED
         self.bookmark, self.last = last, fact

@@ -25,6 +25,7 @@ from models.facts import (
     Decider,
     EventCreated,
     Fact,
+    NewerFactError,
     Offset,
     PartitionNumber,
     PurchaseCancelled,
@@ -272,7 +273,8 @@ class Statistics:
     def read(self, offset: int, value: bytes | None, read_header: bytes | None) -> Taken:
         """Take the ledger's next record, if it is the chain's next."""
         taken = self._read(offset, value, read_header)
-        self.row.offset = offset + 1
+        if taken is not Taken.NEWER:
+            self.row.offset = offset + 1
         return taken
 
     def _read(self, offset: int, value: bytes | None, read_header: bytes | None) -> Taken:
@@ -287,6 +289,8 @@ class Statistics:
             return Taken.IGNORED
         try:
             fact = read_fact(value)
+        except NewerFactError:
+            return Taken.NEWER
         except UnreadableFactError:
             return Taken.DAMAGED
         if not self._fold(fact, offset):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from boxoffice.audit.reading import Record, Tape
-from boxoffice.errors import BoxOfficeError, ExitStatus
+from boxoffice.errors import BoxOfficeError, ExitStatus, NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition, reader
 from boxoffice.kafka.topics import check_topics
 from boxoffice.redis.clients import redis_client, unhurried
@@ -96,7 +96,7 @@ async def view_event_then(settings: KafkaSettings, event_id: str, then: int | da
         async for record in records:
             if _is_later(record, then, ledger):
                 break
-            if ledger.read(record.value, header(record.headers, READ_HEADER)) is Taken.TAKEN:
+            if _fold(ledger, record) is Taken.TAKEN:
                 offset = record.offset
     event = ledger.inventory.events.get(event_id)
     if event is None or ledger.last is None:
@@ -131,12 +131,23 @@ async def fold_event(settings: KafkaSettings, event_id: str, partitions: int) ->
 
 
 async def fold_partition(settings: KafkaSettings, number: int) -> Ledger:
-    """A partition's ledger, folded to its end."""
+    """A partition's ledger, folded to its end.
+
+    Raises:
+        NewerReleaseError: a newer release has written there.
+    """
     ledger = Ledger(number)
     async with aclosing(_records(settings, number)) as records:
         async for record in records:
-            ledger.read(record.value, header(record.headers, READ_HEADER))
+            _fold(ledger, record)
     return ledger
+
+
+def _fold(ledger: Ledger, record: Record) -> Taken:
+    taken = ledger.read(record.value, header(record.headers, READ_HEADER))
+    if taken is Taken.NEWER:
+        raise NewerReleaseError(record.topic, record.partition, ledger.newer or "")
+    return taken
 
 
 async def _records(settings: KafkaSettings, number: int) -> AsyncGenerator[Record]:

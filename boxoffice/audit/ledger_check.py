@@ -12,6 +12,7 @@ from typing import Final, cast
 from aiokafka import ConsumerRecord
 
 from boxoffice.audit.report import number_of
+from boxoffice.errors import NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.side_records import headers_bytes, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
@@ -67,7 +68,11 @@ class LedgerCheck:
         self._strays: list[tuple[int, int, Fact]] = []
 
     def take(self, record: Record) -> None:
-        """Judge the ledger's next record."""
+        """Judge the ledger's next record.
+
+        Raises:
+            NewerReleaseError: a newer release wrote it: only that one can judge what follows.
+        """
         accounted = read_range(header(record.headers, READ_HEADER))
         if accounted is None:
             self.damaged += 1
@@ -104,7 +109,10 @@ class LedgerCheck:
     def _take_next(self, record: Record, last: int) -> None:
         accounted_for = self._commands_through(last)
         expected = self._expected(accounted_for, record.offset, last)
-        if self._fold(record) is not Taken.TAKEN:
+        taken = self._fold(record)
+        if taken is Taken.NEWER:
+            raise NewerReleaseError(record.topic, self.number, self.ledger.newer or "")
+        if taken is not Taken.TAKEN:
             self.damaged += 1
             return
         fact = self.ledger.last

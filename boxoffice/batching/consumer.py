@@ -92,8 +92,14 @@ class BatchConsumer(driver.Consumer):
         self._behind_acked[tp] = offset
 
     def withhold(self, tp: TP) -> None:
-        """Do not read an assigned partition, as long as it stays assigned; to be called before its flow resumes."""
+        """Do not read an assigned partition, or read no further, as long as it stays assigned.
+
+        What was fetched of it may still come.
+        """
         self._withheld.add(tp)
+        if self.flow_active:
+            self.pause_partitions([tp])
+            self._buffered_partitions.discard(tp)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume fetching, except of what is withheld."""
@@ -179,9 +185,7 @@ class BatchConsumer(driver.Consumer):
             if before:
                 self._deliver_runs(tp, cast(BatchConductor, self.app.topics).batch_queue(tp), before)
             if go_on_at is None:
-                self._withheld.add(tp)
-                self.pause_partitions([tp])
-                self._buffered_partitions.discard(tp)
+                self.withhold(tp)
             else:
                 self._next[tp] = go_on_at
         # What the same fetch had taken of other partitions is lost with the exception: it is read again.

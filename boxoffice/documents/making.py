@@ -130,7 +130,10 @@ class Making:
                     for record in records:
                         self._see(taken.take(record))
                     taken.settle(taken.next_offset)
-                taken.next_offset = start
+                if taken.held:
+                    _log_held(tp, taken)
+                else:
+                    taken.next_offset = start
                 ledgers[tp] = taken
         return ledgers
 
@@ -145,7 +148,7 @@ class Making:
         batch.hand_over()
         for run in batch.runs:
             taken = self.progress.of(run.tp)
-            if taken is not None:
+            if taken is not None and not taken.held:
                 self._take_run(run, taken)
         self._begin()
 
@@ -168,6 +171,9 @@ class Making:
         for order in orders:
             self._queue.add(order)
         self.progress.took(run.tp, run.next, orders)
+        if taken.held:
+            _log_held(run.tp, taken)
+            self.progress.hold(run.tp)
 
     # Doing
 
@@ -272,6 +278,12 @@ class Making:
         await self._announcer.stop()
         await self.pool.stop()
         await self._pages.aclose()
+
+
+def _log_held(tp: TP, taken: TakenLedger) -> None:
+    log.error(
+        "a newer release's fact: no documents are made from there on", partition=tp.partition, at=taken.next_offset
+    )
 
 
 def fonts_of(settings: DocumentsSettings) -> tuple[str, ...]:

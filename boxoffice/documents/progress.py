@@ -15,7 +15,7 @@ from faust.types import TP
 
 from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
-from models.facts import Fact, UnreadableFactError, read_fact
+from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact
 
 FACTS_PER_SALE: Final = 10
 """So many times as many facts as sales are held of a partition: a sold-out event has refusals, mostly."""
@@ -27,16 +27,25 @@ class TakenLedger:
 
     next_offset: int
     damaged: int = 0
+    held: bool = False
+    """It stands before a newer release's fact, at ``next_offset``, and goes no further."""
     _seqs: dict[str, int] = field(default_factory=dict)
     _kept_from: int = 0
     _recent: deque[tuple[int, str]] = field(default_factory=deque)
     """Offset and event of each new fact from ``_kept_from`` on, so that they can be taken again."""
 
     def take(self, record: ConsumerRecord[bytes, bytes]) -> Fact | None:
-        """The record's fact, if it is new."""
+        """The record's fact, if it is new; none from the first on that a newer release wrote."""
+        if self.held:
+            return None
         self.next_offset = record.offset + 1
         try:
             fact = read_fact(record.value)
+        except NewerFactError as error:
+            if error.event_id is not None and error.seq == self._seqs.get(error.event_id, 0) + 1:
+                self.held = True
+                self.next_offset = record.offset
+            return None
         except UnreadableFactError:
             self.damaged += 1
             return None
@@ -108,6 +117,8 @@ class Progress:
         self._lines = {tp: _Line(taken) for tp, taken in ledgers.items()}
         for tp, taken in ledgers.items():
             consumer.start_at(tp, taken.next_offset)
+            if taken.held:
+                consumer.withhold(tp)
 
     def clear(self) -> None:
         """Forget what is not done: the partitions are somebody else's."""
@@ -121,13 +132,18 @@ class Progress:
     def took(self, tp: TP, next_offset: int, orders: list[Order]) -> None:
         """All records before ``next_offset`` were taken, and these orders are to be done."""
         line = self._lines[tp]
-        # Markers at the end of a run hold no record.
-        line.taken.next_offset = next_offset
+        if not line.taken.held:
+            # Markers at the end of a run hold no record.
+            line.taken.next_offset = next_offset
         line.orders.extend(orders)
         line.open += len(orders)
         self._settle(tp, line)
         if line.holds(1, self._queue_size):
             self._of_consumer.on_buffer_full(tp)
+
+    def hold(self, tp: TP) -> None:
+        """Read no further: a newer release's fact comes next."""
+        self._of_consumer.withhold(tp)
 
     def did(self, order: Order) -> None:
         """One more ticket of an order is done."""

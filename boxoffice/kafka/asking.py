@@ -10,12 +10,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic_core import to_json
 
-from boxoffice.errors import BoxOfficeError, ExitStatus
+from boxoffice.errors import BoxOfficeError, ExitStatus, NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition, producer, reader, topic_partitions
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
 from models.commands import Command, UnreadableCommandError, read_command
-from models.facts import Fact, UnreadableFactError, read_fact, read_range
+from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, read_range
 from topics import purchase_requests, purchase_results
 
 _POLL_MS = 200
@@ -72,6 +72,7 @@ async def ask(settings: KafkaSettings, command: Command, timeout_s: float) -> Fa
 
     Raises:
         NoAnswerError: none was seen in time.
+        NewerReleaseError: a newer release decided it, in a way that this one does not know.
         UnreachableError: no broker answered.
         TopicsError: the topics cannot be used.
     """
@@ -103,8 +104,13 @@ async def _answer(consumer: AIOKafkaConsumer, results: TopicPartition, offset: i
     while True:
         for record in (await consumer.getmany(results, timeout_ms=_POLL_MS)).get(results, ()):
             accounted = read_range(header(record.headers, purchase_results.READ_HEADER))
-            if accounted and accounted[1] == offset and (found := _ledger_record(record)):
-                return found.fact
+            if accounted and accounted[1] == offset:
+                try:
+                    return read_fact(record.value)
+                except NewerFactError as error:
+                    raise NewerReleaseError(record.topic, record.partition, str(error)) from None
+                except UnreadableFactError:
+                    pass
 
 
 async def ledger_records(

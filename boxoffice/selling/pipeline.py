@@ -68,6 +68,8 @@ class Selling:
         self._asking = Stage(self._ask_redis, MOST_WAITING)
         self._publishing = Stage(self._publish, MOST_WAITING)
         self.refused: set[int] = set()
+        self.newer: set[int] = set()
+        """Those among the refused on which a newer release has decided."""
 
     @property
     def ready(self) -> list[int]:
@@ -84,7 +86,11 @@ class Selling:
                 "reason": breaker.reason,
                 "backlog_facts": self._copies.backlog_facts,
             },
-            "partitions": {"ready": self.ready, "refused": sorted(self.refused)},
+            "partitions": {
+                "ready": self.ready,
+                "refused": sorted(self.refused),
+                "newer_release": sorted(self.newer),
+            },
         }
 
     # Taking over
@@ -137,6 +143,7 @@ class Selling:
                 continue
             for refusal in refusals:
                 _log_refused(refusal)
+            self.newer = {refusal.partition for refusal in refusals if refusal.newer}
             return {refusal.partition for refusal in refusals}
 
     async def look_at_damage(self, positions: dict[TP, int]) -> dict[TP, Obstacle]:
@@ -154,6 +161,7 @@ class Selling:
     def _count_partitions(self) -> None:
         metrics.PARTITIONS.labels("ready").set(len(self.ready))
         metrics.PARTITIONS.labels("refused").set(len(self.refused))
+        metrics.PARTITIONS.labels("newer_release").set(len(self.newer))
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in list(numbers):

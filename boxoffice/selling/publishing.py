@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from boxoffice import metrics
 from boxoffice.batching import BatchProducer, Outgoing
-from boxoffice.errors import LedgerError, PublishError
+from boxoffice.errors import LedgerError, NewerReleaseError, PublishError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.clients import OpenReader, header, read_between, reader
 from boxoffice.selling.deciding import Answer, OwnedPartition
@@ -21,6 +21,7 @@ from boxoffice.selling.recovery import check_settled
 from boxoffice.settings import KafkaSettings
 from models.facts import (
     Fact,
+    NewerFactError,
     UnreadableFactError,
     ce_id,
     ce_source,
@@ -145,6 +146,7 @@ class Publisher:
 
         Raises:
             LedgerError: the ledger lost its tail, or holds what we would not have written.
+            NewerReleaseError: a newer release has decided there.
         """
         if base_offset < owned.ledger_end:
             raise LedgerError(
@@ -163,6 +165,7 @@ class Publisher:
                     offsets = read_range(header(record.headers, READ_HEADER))
                     if offsets is None or offsets[0] != bookmark + 1:
                         continue
+                    _see_that_no_newer_release_wrote(tp, record.value)
                     if not _says_the_same(ours.get(offsets[1]), offsets[0], record.value):
                         raise LedgerError(
                             f"{self._ledger} partition {owned.number} has at offset {record.offset} a record "
@@ -171,6 +174,15 @@ class Publisher:
                     bookmark = offsets[1]
         if foreign:
             log.warning("others' records in the ledger, all harmless", partition=owned.number, records=foreign)
+
+
+def _see_that_no_newer_release_wrote(tp: TopicPartition, value: bytes | None) -> None:
+    try:
+        read_fact(value)
+    except NewerFactError as error:
+        raise NewerReleaseError(tp.topic, tp.partition, str(error)) from None
+    except UnreadableFactError:
+        pass
 
 
 def _says_the_same(answer: Answer | None, first: int, value: bytes | None) -> bool:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CorruptRecordException
 
 from boxoffice import metrics
-from boxoffice.errors import CommandsSkippedError, LedgerError
+from boxoffice.errors import CommandsSkippedError, LedgerError, NewerReleaseError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.clients import OpenReader, header, read_between, reader, record_at
 from boxoffice.selling.deciding import OwnedPartition
@@ -30,10 +30,11 @@ PROGRESS_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a partition must not be decided on, in a sentence."""
+    """Why a partition must not be decided on, in a sentence; ``newer``: because a newer release has decided there."""
 
     partition: int
     reason: str
+    newer: bool = False
 
 
 class Recovery:
@@ -74,6 +75,9 @@ class Recovery:
             refusals = []
             for number, partition in owned.items():
                 tp = requests[number]
+                if partition.ledger.newer is not None:
+                    refusals.append(_written_by_a_newer_release(ledgers[number], partition))
+                    continue
                 reason = await self._reason_against(consumer, tp, starts[tp], request_ends[tp], partition)
                 if reason is not None:
                     refusals.append(Refusal(number, reason))
@@ -94,12 +98,16 @@ class Recovery:
         await check_settled(consumer, tp, end, owned)
         begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
         async for records in read_between(consumer, tp, begin, end, on_damage):
+            if owned.ledger.newer is not None:
+                continue  # To the end: a reader that is left in the middle pauses the partition later.
             for record in records:
                 taken = owned.ledger.read(record.value, header(record.headers, READ_HEADER))
                 if taken is Taken.TAKEN:
                     settled_at = record.offset
                 elif taken is Taken.DAMAGED:
                     damaged += 1
+                elif taken is Taken.NEWER:
+                    break
             owned.settled_at, owned.settled_bookmark = settled_at, owned.ledger.bookmark
             read += len(records)
             passing(Failpoint.RECOVERY)
@@ -206,6 +214,11 @@ async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
             f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
             f"more that accounted for the command at {owned.settled_bookmark}."
         )
+
+
+def _written_by_a_newer_release(tp: TopicPartition, owned: OwnedPartition) -> Refusal:
+    error = NewerReleaseError(tp.topic, tp.partition, owned.ledger.newer or "")
+    return Refusal(tp.partition, str(error), newer=True)
 
 
 def _log_accepted(number: int, first: int, last: int) -> None:

@@ -39,6 +39,9 @@ class Counting:
         self._publishers = publishers
         self._topic = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._owned: dict[int, Statistics] = {}
+        self._consumer: BatchConsumer | None = None
+        # Partitions that stand before a newer release's fact.
+        self._held: set[int] = set()
 
     @property
     def ready(self) -> list[int]:
@@ -49,6 +52,8 @@ class Counting:
 
     async def take_over(self, consumer: BatchConsumer) -> None:
         """Go on with the assigned partitions where their rows say, whatever the group has committed."""
+        self._consumer = consumer
+        self._held.clear()
         numbers = sorted(tp.partition for tp in consumer.assignment() if tp.topic == self._topic)
         ends = await consumer.highwaters(*(TP(self._topic, number) for number in numbers)) if numbers else {}
         self._owned = {
@@ -76,7 +81,8 @@ class Counting:
         touched = {run.tp.partition: self._owned[run.tp.partition] for run in batch.runs}
         before = {number: statistics.row.facts for number, statistics in touched.items()}
         for run in batch.runs:
-            await self._fold_run(self._owned[run.tp.partition], run)
+            if run.tp.partition not in self._held:
+                await self._fold_run(self._owned[run.tp.partition], run)
         rows = {number: await self._rows(number) for number in touched}
         await self._write(rows)
         batch.ack()
@@ -86,7 +92,7 @@ class Counting:
         """Fold a run, or what the ledger has in its place where it does not follow, or leaves something out."""
         position = statistics.row.offset
         if run.first == position and not run.has_gaps:
-            fold(statistics, run.records)
+            self._fold(statistics, run.records)
         elif run.next > position:
             if run.first > position:
                 log.warning("facts were not delivered: reading them", partition=run.tp.partition, first=position)
@@ -98,10 +104,26 @@ class Counting:
         async with reader(self._settings, [tp]) as consumer:
             async for records in read_between(consumer, tp, first, end, tell_passed_over(tp.partition)):
                 for at in range(0, len(records), RECORDS_AT_ONCE):
-                    fold(statistics, records[at : at + RECORDS_AT_ONCE])
+                    self._fold(statistics, records[at : at + RECORDS_AT_ONCE])
                     await asyncio.sleep(0)
-        # Markers at the end hold no record.
-        statistics.row.offset = end
+        if tp.partition not in self._held:
+            # Markers at the end hold no record.
+            statistics.row.offset = end
+
+    def _fold(self, statistics: Statistics, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
+        """Take records that follow, up to what a newer release wrote."""
+        number = statistics.row.partition
+        for record in records:
+            if number in self._held:
+                return
+            taken = statistics.read(record.offset, record.value, header(record.headers, READ_HEADER))
+            if taken is Taken.DAMAGED:
+                log.error("damaged ledger record", partition=number, offset=record.offset)
+            elif taken is Taken.NEWER:
+                log.error("a newer release's fact: the partition is not counted on", partition=number, at=record.offset)
+                self._held.add(number)
+                assert self._consumer is not None
+                self._consumer.withhold(TP(self._topic, number))
 
     async def _rows(self, number: int) -> Rows:
         """The rows that a batch has changed."""
@@ -142,13 +164,6 @@ class Counting:
         log.warning("another worker wrote these rows too: writing all of them again", partition=number)
         statistics = self._owned[number]
         await self._table.write(number, rows_of(statistics.row, statistics.events.values()))
-
-
-def fold(statistics: Statistics, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
-    """Take records that follow."""
-    for record in records:
-        if statistics.read(record.offset, record.value, header(record.headers, READ_HEADER)) is Taken.DAMAGED:
-            log.error("damaged ledger record", partition=statistics.row.partition, offset=record.offset)
 
 
 def _within(statistics: Statistics, end: int) -> Statistics:

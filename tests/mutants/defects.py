@@ -10,6 +10,8 @@ TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
 RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
+CHAIN: Final = "tests/unit/test_ledger.py"
+RELEASES: Final = "tests/simulation/test_releases.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
@@ -281,6 +283,35 @@ DEFECTS: Final = (
         "if self.lost_more or self._state is CopyState.REBUILDING:",
         "if self.lost_more:",
         COPIES,
+    ),
+    # Releases
+    Defect(
+        "what a newer release wrote is taken for damage",
+        "models/ledger.py",
+        "            self.newer = str(error)\n            return Taken.NEWER\n",
+        "            return Taken.DAMAGED if error else Taken.NEWER\n",
+        RELEASES,
+    ),
+    Defect(
+        "the chain goes on behind what a newer release wrote",
+        "models/ledger.py",
+        "        if self.newer is not None:\n",
+        "        if self.newer is not None and self.bookmark < -1:\n",
+        CHAIN,
+    ),
+    Defect(
+        "rules that are not known are decided by those that are",
+        "models/facts.py",
+        "if isinstance(rules, int) and rules > RULES_VERSION:",
+        "if isinstance(rules, int) and rules > RULES_VERSION + 1:",
+        RELEASES,
+    ),
+    Defect(
+        "members of a command that are not known are ignored",
+        "models/commands.py",
+        'extra="forbid"',
+        'extra="ignore"',
+        "tests/unit/test_commands.py",
     ),
     Defect(
         "each event of a batch adds up the backlogs of all events",

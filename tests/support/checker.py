@@ -131,8 +131,11 @@ def _read(record: Record) -> Members:
     type_ = members.get("type", "purchase")
     if not isinstance(type_, str) or type_ not in _MEMBERS:
         raise _UnreadableError
+    known = {**_ALL_HAVE, **_MEMBERS[type_]}
+    if members.keys() - known.keys() - {"type"}:
+        raise _UnreadableError
     command = {"type": type_}
-    for name, read_member in {**_ALL_HAVE, **_MEMBERS[type_]}.items():
+    for name, read_member in known.items():
         command[name] = read_member(members.get(name, _LEFT_OUT))
     return command
 
@@ -217,7 +220,7 @@ def _starts_at(value: Any) -> str:
 
 
 def _price(value: Any) -> Members:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or value.keys() - {"amount", "currency"}:
         raise _UnreadableError
     amount, currency = value.get("amount"), value.get("currency")
     if not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency):

@@ -14,7 +14,9 @@ from models.commands import AddTickets, CancelPurchase, CloseEvent, Command
 from models.facts import (
     MAX_TIMESTAMP_MS,
     MODELS,
+    RULES_VERSION,
     Fact,
+    NewerFactError,
     Reason,
     UnreadableFactError,
     at_ms,
@@ -98,8 +100,60 @@ def test_every_fact_has_the_members_that_all_have(fact: Members) -> None:
 
 
 @pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
-def test_members_that_are_not_known_are_ignored(fact: Members) -> None:
-    assert read(fact, note=[1, 2]) == fact
+def test_members_that_are_not_known_are_ignored_but_those_of_an_event(fact: Members) -> None:
+    if fact["type"] == "event_created":
+        with pytest.raises(NewerFactError, match="it knows the event's member note"):
+            read(fact, note=[1, 2])
+    else:
+        assert read(fact, note=[1, 2]) == fact
+
+
+NEWER: dict[str, tuple[str, Members, str]] = {
+    "a type": ("purchase_confirmed", {"type": "purchase_held", "due": "soon"}, "facts of the type purchase_held"),
+    "a type without a decider": ("command_forwarded", {"type": "command_skipped"}, "facts of the type command_skipped"),
+    "a reason of a purchase": ("purchase_rejected", {"reason": "all_held"}, "the reason all_held"),
+    "a reason of another command": ("command_rejected", {"reason": "not_due"}, "the reason not_due"),
+    "a decider": ("purchase_confirmed", {"decided_by": "replica"}, "the decider replica"),
+    "rules": ("event_created", {"rules": RULES_VERSION + 1}, f"the rules {RULES_VERSION + 1}"),
+    "rules and what is sold": ("event_created", {"rules": 2, "capacity": None}, "the rules 2"),
+    "a member of the price": (
+        "event_created",
+        {"price": {"amount": 1, "currency": "EUR", "tax": 7}},
+        "member price.tax",
+    ),
+    "a member of the event": ("event_created", {"hold_s": 600}, "the event's member hold_s"),
+}
+
+
+@pytest.mark.parametrize(("of", "members", "what"), NEWER.values(), ids=NEWER)
+def test_what_a_newer_release_wrote_is_told_from_damage(of: str, members: Members, what: str) -> None:
+    with pytest.raises(NewerFactError, match=f"written by a newer release: .*{what}") as caught:
+        read(FACTS[of], **members)
+    assert (caught.value.event_id, caught.value.seq) == (FACTS[of]["event_id"], FACTS[of]["seq"])
+
+
+@pytest.mark.parametrize("name", ["type", "event_id", "seq", "request_id", "source", "at"])
+def test_what_lacks_a_member_of_every_release_is_damage(name: str) -> None:
+    fact = FACTS["purchase_confirmed"] | {"type": "purchase_held"}
+    del fact[name]
+    with pytest.raises(UnreadableFactError) as caught:
+        read_fact(json.dumps(fact).encode())
+    assert not isinstance(caught.value, NewerFactError)
+
+
+@pytest.mark.parametrize("type_", ["", "Purchase Held", "x" * 65, 7, None, ["purchase_held"]])
+def test_a_type_that_no_release_would_write_is_damage(type_: Any) -> None:
+    with pytest.raises(UnreadableFactError) as caught:
+        read(FACTS["purchase_confirmed"], type=type_)
+    assert not isinstance(caught.value, NewerFactError)
+
+
+def test_a_known_fact_with_a_wrong_value_is_damage() -> None:
+    wrong: list[Members] = [{"quantity": "2"}, {"tickets": []}, {"decided_by": None}]
+    for members in wrong:
+        with pytest.raises(UnreadableFactError) as caught:
+            read(FACTS["purchase_confirmed"], **members)
+        assert not isinstance(caught.value, NewerFactError)
 
 
 @pytest.mark.parametrize(

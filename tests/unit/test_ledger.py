@@ -10,6 +10,7 @@ from hypothesis import event as seen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.commands import Command
 from models.facts import read_fact, write_fact
 from models.inventory import decide, fold, is_second_copy
 from models.ledger import Ledger, Taken
@@ -251,3 +252,38 @@ def test_a_record_that_cannot_follow_is_damaged_and_changes_nothing(changes: dic
     assert ledger.read(damaged, records[1].header) is Taken.DAMAGED
     assert (ledger.bookmark, state(ledger.inventory)) == (0, before)
     assert ledger.read(*records[1]) is Taken.TAKEN
+
+
+# Releases
+
+
+def _sale() -> list[Arrival]:
+    commands: list[Command] = [opening(capacity=5), *(purchase(f"r-{number}") for number in range(4))]
+    return [
+        Arrival(command, offset, 1_795_341_600_123, {"partition": HOME, "offset": offset})
+        for offset, command in enumerate(commands)
+    ]
+
+
+def test_the_chain_stands_before_what_a_newer_release_wrote_and_takes_nothing_behind_it() -> None:
+    owner = Ledger(HOME)
+    records = decide_after(owner, _sale())
+    newer = json.loads(records[2].value or b"") | {"reason": "all_held", "type": "purchase_rejected"}
+    forked = [*records[:2], LedgerRecord(json.dumps(newer).encode(), records[2].header), *records[3:]]
+    ledger = folded(records[:2])
+    before = (ledger.bookmark, state(ledger.inventory))
+    # The third of them is what an older owner still writes about the same command.
+    taken = [ledger.read(record.value, record.header) for record in (*forked[2:], *records[2:])]
+    assert taken[0] is Taken.NEWER
+    assert ledger.newer == "written by a newer release: it knows the reason all_held"
+    assert Taken.TAKEN not in taken
+    assert (ledger.bookmark, state(ledger.inventory)) == before
+
+
+def test_what_does_not_continue_the_chain_is_nobodys_release() -> None:
+    owner = Ledger(HOME)
+    records = decide_after(owner, _sale())
+    newer = json.loads(records[2].value or b"") | {"type": "purchase_held"}
+    ledger = folded(records)
+    assert ledger.read(json.dumps(newer).encode(), records[2].header) is Taken.IGNORED
+    assert ledger.newer is None

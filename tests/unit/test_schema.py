@@ -95,6 +95,9 @@ def _whole(pattern: str) -> str:
 
 def valid(value: Any, schema: Json, root: Json) -> bool:
     """Whether a value is what a schema asks for."""
+    unknown = set(value) - set(schema.get("properties", ())) if isinstance(value, dict) else set()
+    if schema.get("additionalProperties") is False and unknown:
+        return False
     return all(_holds(value, keyword, argument, root) for keyword, argument in schema.items())
 
 
@@ -110,6 +113,8 @@ def _holds(value: Any, keyword: str, argument: Any, root: Json) -> bool:
         return not isinstance(value, dict) or all(
             valid(value[name], schema, root) for name, schema in argument.items() if name in value
         )
+    if isinstance(argument, bool):
+        return True  # Whether further properties may be there: looked at above.
     if keyword in {"propertyNames", "additionalProperties"}:
         # Ours stand where no properties are named: they are about all of them.
         items = list(value if keyword == "propertyNames" else value.values()) if isinstance(value, dict) else []
