@@ -22,21 +22,21 @@ from topics import purchase_requests
 
 def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     """The app of the purchases process, on topics of so many partitions, and what it knows of its health."""
-    kafka, batch_size = settings.kafka, settings.selling.batch_size
+    kafka = settings.kafka
     app = worker.make_app(kafka, "purchases", BatchOptions(settings.selling.buffer_size))
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(kafka.topic_prefix)])
     copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
     publisher = Publisher(kafka, cast(BatchProducer, app.producer))
     recovery = Recovery(kafka, partitions, settings.selling.accept_loss)
-    selling = Selling(kafka, batch_size, recovery, copies, publisher, worker.ending_on_failure)
+    selling = Selling(kafka, settings.selling, recovery, copies, publisher, worker.ending_on_failure)
 
     @app.agent(commands)
     async def sell(stream: faust.StreamT[bytes]) -> None:
-        async for batch in cast(BatchStream, stream).batches(batch_size):
+        async for batch in cast(BatchStream, stream).batches(settings.selling.batch_size):
             with worker.ending_on_failure():
                 await selling.sell(batch)
 
-    connect(app, Hooks(selling.take_over, (copies.stop,), selling.look_at_damage))
+    connect(app, Hooks(selling.take_over, (selling.stop, copies.stop), selling.look_at_damage))
     return app, selling.details
 
 

@@ -201,6 +201,14 @@ class SellingSettings(_Group):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX)
 
     batch_size: int = _setting(1_000, "Commands decided at once, at most.", ge=1, le=10_000)
+    tail_interval_s: float = _setting(
+        30.0,
+        "How often a partition on which nothing comes is looked at for offsets that need no answer, such as the "
+        "markers of transactions.",
+        unit="s",
+        ge=0.1,
+        le=3_600,
+    )
     buffer_size: int = _setting(20_000, "Commands held for a partition before its fetching pauses.", ge=1, le=1_000_000)
     accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
         "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."

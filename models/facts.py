@@ -212,6 +212,18 @@ class CommandUnreadable(TypedDict):
     reason: str
 
 
+@_strict
+class OffsetsPassed(TypedDict):
+    """Offsets up to that of ``source`` hold no command that needs an answer: markers of transactions, second copies."""
+
+    type: Literal["offsets_passed"]
+    event_id: None
+    seq: Zero
+    request_id: None
+    source: Source
+    at: At
+
+
 DecisionFact = (
     EventCreated
     | PurchaseConfirmed
@@ -221,7 +233,7 @@ DecisionFact = (
     | EventClosed
     | CommandRejected
 )
-Fact = DecisionFact | CommandForwarded | CommandUnreadable
+Fact = DecisionFact | CommandForwarded | CommandUnreadable | OffsetsPassed
 
 MODELS: Final = (
     EventCreated,
@@ -233,6 +245,7 @@ MODELS: Final = (
     CommandRejected,
     CommandForwarded,
     CommandUnreadable,
+    OffsetsPassed,
 )
 
 # Of the strings in a fact only the members' names come again and again.
@@ -336,10 +349,15 @@ def write_fact(fact: Fact) -> bytes:
 
 
 def same_decision(one: Fact, other: Fact) -> bool:
-    """Whether two facts differ in nothing but who decided, or how a reader's complaint is worded."""
+    """Whether two facts differ in nothing but who decided, or how a reader's complaint is worded.
+
+    Of offsets that were passed the time says nothing either.
+    """
     ignored: dict[str, None] = {"decided_by": None}
     if one["type"] == "command_unreadable":
         ignored["reason"] = None
+    if one["type"] == "offsets_passed":
+        ignored["at"] = None
     return {**one, **ignored} == {**other, **ignored}
 
 

@@ -357,7 +357,9 @@ _ACCEPT: Final = {
 
 # Folding
 
-_LEAVES_NOTHING: Final = frozenset({"purchase_rejected", "command_rejected", "command_forwarded", "command_unreadable"})
+_LEAVES_NOTHING: Final = frozenset(
+    {"purchase_rejected", "command_rejected", "command_forwarded", "command_unreadable", "offsets_passed"}
+)
 """The facts that may have seq 0."""
 
 

@@ -339,6 +339,8 @@ class Statistics:
                 self.row.unreadable += 1
             case "purchase_rejected" | "command_rejected":
                 self.row.unknown_event += 1
+            case "offsets_passed":
+                pass
             case _:
                 return False
         return True

@@ -58,6 +58,7 @@ from boxoffice.batching.records import (
     Record,
     Removal,
     Run,
+    has_gaps,
 )
 from boxoffice.batching.stages import Stage
 from boxoffice.batching.stream import BatchConductor, BatchStream, BatchTopic
@@ -80,4 +81,5 @@ __all__ = [
     "Removal",
     "Run",
     "Stage",
+    "has_gaps",
 ]

@@ -35,6 +35,11 @@ class BatchOptions:
     """Of one record batch that is published: below the 1 MiB that a broker accepts by default."""
 
 
+def has_gaps(records: list[Record], first: int) -> bool:
+    """Whether records that end where they end leave out offsets from ``first`` on."""
+    return records[-1].offset - first + 1 != len(records)
+
+
 class Run(NamedTuple):
     """Consecutive records of one partition. ``first`` is the offset that was expected next."""
 
@@ -47,7 +52,7 @@ class Run(NamedTuple):
     @property
     def has_gaps(self) -> bool:
         """Whether its records leave out offsets from ``first`` on."""
-        return self.records[-1].offset - self.first + 1 != len(self.records)
+        return has_gaps(self.records, self.first)
 
 
 class Obstacle(NamedTuple):

@@ -65,11 +65,12 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "command_rejected": lambda fact: f"Refused, {fact['reason']}",
     "command_forwarded": lambda fact: f"Forwarded to partition {fact['home']}",
     "command_unreadable": lambda fact: f"Unreadable, {fact['reason']}",
+    "offsets_passed": lambda _: "Nothing to answer",
 }
 
 
 def _which(fact: Fact) -> str:
-    if fact["type"] == "command_unreadable":
+    if fact["type"] == "command_unreadable" or fact["type"] == "offsets_passed":
         return f"position {fact['source']['partition']}:{fact['source']['offset']}"
     decider = f", decided by {fact['decided_by']}" if fact["type"] != "command_forwarded" else ""
     return f"request {fact['request_id']}, seq {fact['seq']}{decider}"

@@ -101,6 +101,16 @@ def facts() -> dict[str, Fact]:
             "at": at_text(_TIMESTAMP_MS),
         }
     )
+    found.append(
+        {
+            "type": "offsets_passed",
+            "event_id": None,
+            "seq": 0,
+            "request_id": None,
+            "source": {"partition": _ELSEWHERE["partition"], "offset": _ELSEWHERE["offset"] + 1},
+            "at": at_text(_TIMESTAMP_MS),
+        }
+    )
     return {fact["type"]: fact for fact in found}
 
 

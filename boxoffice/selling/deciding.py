@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.side_records import SideRecord, dead_letter, forward, headers_bytes, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
-from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, Source, at_text
+from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, OffsetsPassed, Source, at_text
 from models.inventory import Position, decide, fold, is_second_copy
 from models.ledger import Ledger
 from topics.purchase_requests import TRACE_HEADER
@@ -73,6 +73,35 @@ class OwnedPartition:
             self.position = records[-1].offset + 1
         self.unsettled += len(answers)
         return answers
+
+    def is_second_copy(self, record: Record) -> bool:
+        """Whether a record at home is the second copy of a forward, which needs no answer."""
+        try:
+            command = read_command(record.value)
+        except UnreadableCommandError:
+            return False
+        origin = read_origin(record.headers, self.number, self.partitions)
+        at_home = home_partition(command.event_id, self.partitions) == self.number
+        return at_home and origin is not None and is_second_copy(self.ledger.inventory, origin)
+
+    def pass_over(self, last: int) -> Answer:
+        """Account for all offsets behind the bookmark up to ``last``: nothing lies there that needs an answer.
+
+        Otherwise they would look lost once the topic's retention has removed them.
+        """
+        before = self.ledger.last
+        fact: OffsetsPassed = {
+            "type": "offsets_passed",
+            "event_id": None,
+            "seq": 0,
+            "request_id": None,
+            "source": {"partition": self.number, "offset": last},
+            "at": before["at"] if before is not None else at_text(0),
+        }
+        answer = Answer(fact, self.ledger.bookmark + 1, last)
+        self.ledger.bookmark, self.ledger.last = last, fact
+        self.unsettled += 1
+        return answer
 
     def _answer(self, record: Record) -> Answer | None:
         first = self.ledger.bookmark + 1

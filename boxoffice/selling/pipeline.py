@@ -13,7 +13,7 @@ import structlog
 from faust.types import TP
 
 from boxoffice import metrics
-from boxoffice.batching import Batch, BatchConsumer, Obstacle, Run, Stage
+from boxoffice.batching import Batch, BatchConsumer, Obstacle, Run, Stage, has_gaps
 from boxoffice.errors import CommandsSkippedError, UnreachableError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.damage import find_damage
@@ -21,7 +21,8 @@ from boxoffice.selling.copies import Copies
 from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
 from boxoffice.selling.publishing import Publisher, Sold
 from boxoffice.selling.recovery import Recovery, Refusal
-from boxoffice.settings import KafkaSettings
+from boxoffice.settings import KafkaSettings, SellingSettings
+from boxoffice.tasks import end_tasks
 from topics import purchase_requests
 
 log = structlog.get_logger(__name__)
@@ -32,11 +33,19 @@ MOST_WAITING = 3
 
 
 class Taken(NamedTuple):
-    """A batch on its way: what the table has decided, and since when, by ``monotonic``."""
+    """A batch on its way: what the table has decided, and since when, by ``monotonic``.
+
+    ``batch`` is None where offsets without a command are accounted for.
+    """
 
     sold: Sold
-    batch: Batch
+    batch: Batch | None
     since_s: float
+
+    @property
+    def commands(self) -> int:
+        """How many commands it answers."""
+        return len(self.batch) if self.batch is not None else 0
 
 
 class Selling:
@@ -49,22 +58,25 @@ class Selling:
 
     def __init__(
         self,
-        settings: KafkaSettings,
-        batch_size: int,
+        kafka: KafkaSettings,
+        settings: SellingSettings,
         recovery: Recovery,
         copies: Copies,
         publisher: Publisher,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        self._kafka = kafka
         self._settings = settings
-        self._batch_size = batch_size
         self._recovery = recovery
         self._copies = copies
         self._publisher = publisher
         self._ending_on_failure = ending_on_failure
-        self._topic = purchase_requests.TOPIC.full_name(settings.topic_prefix)
+        self._topic = purchase_requests.TOPIC.full_name(kafka.topic_prefix)
         self._owned: dict[int, OwnedPartition] = {}
         self._taking_over = asyncio.Lock()
+        # What is decided next waits for what is decided now.
+        self._deciding = asyncio.Lock()
+        self._passing_over: asyncio.Task[None] | None = None
         self._asking = Stage(self._ask_redis, MOST_WAITING)
         self._publishing = Stage(self._publish, MOST_WAITING)
         self.refused: set[int] = set()
@@ -103,6 +115,8 @@ class Selling:
         async with self._taking_over:
             with metrics.RECOVERY_DURATION.time():
                 await self._take_over(consumer)
+        if self._passing_over is None:
+            self._passing_over = asyncio.create_task(self._pass_over_repeatedly(consumer))
 
     async def _take_over(self, consumer: BatchConsumer) -> None:
         numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
@@ -149,7 +163,7 @@ class Selling:
     async def look_at_damage(self, positions: dict[TP, int]) -> dict[TP, Obstacle]:
         """Where the disk has damaged commands: their partitions are refused until the loss is accepted."""
         obstacles = {}
-        for tp, damage in (await find_damage(self._settings, positions)).items():
+        for tp, damage in (await find_damage(self._kafka, positions)).items():
             refusal = self._recovery.reason_against_damage(tp.partition, damage.first, damage.last)
             if refusal is not None:
                 _log_refused(refusal)
@@ -174,7 +188,8 @@ class Selling:
         """Decide a batch, and send it on its way to Redis and to the ledger."""
         metrics.BATCH_COMMANDS.observe(len(batch))
         since_s = monotonic()
-        await self._asking.put(Taken(await self._answer(batch), batch, since_s))
+        async with self._deciding:
+            await self._asking.put(Taken(await self._answer(batch), batch, since_s))
 
     async def _answer(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
@@ -189,7 +204,7 @@ class Selling:
     async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
         """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
         with self._ending_on_failure():
-            for together in portions(waiting, self._batch_size):
+            for together in portions(waiting, self._settings.batch_size):
                 await self._copies.decide(_together(together))
                 for taken in together:
                     metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
@@ -200,7 +215,8 @@ class Selling:
             await self._publisher.publish(_together(waiting))
             passing(Failpoint.BEFORE_ACK)
             for taken in waiting:
-                taken.batch.ack()
+                if taken.batch is not None:
+                    taken.batch.ack()
 
     async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
         if run.first != owned.position and not self._recovery.accepts_loss(owned.number, owned.position, run.first - 1):
@@ -208,7 +224,52 @@ class Selling:
                 f"{self._topic} partition {owned.number}: {run.first} came next, {owned.position} was expected."
             )
         if run.has_gaps:
-            await self._recovery.check_gaps(owned.number, run.records, run.first)
+            # What was passed over before is accounted for, and may be gone.
+            first = max(run.first, owned.ledger.bookmark + 1)
+            if has_gaps(run.records, first):
+                await self._recovery.check_gaps(owned.number, run.records, first)
+
+    # Passing over what needs no answer
+
+    async def _pass_over_repeatedly(self, consumer: BatchConsumer) -> None:
+        stood: dict[int, tuple[int, int]] = {}
+        while True:
+            await asyncio.sleep(self._settings.tail_interval_s)
+            with self._ending_on_failure():
+                stands = {owned.number: (owned.position, owned.ledger.bookmark) for owned in self._owned.values()}
+                idle = [number for number in self.ready if stands[number] == stood.get(number)]
+                stood = stands
+                if idle and consumer.flow_active:
+                    await self._pass_over([self._owned[number] for number in idle])
+
+    async def _pass_over(self, idle: Sequence[OwnedPartition]) -> None:
+        """Account for what lies behind the bookmarks of partitions on which nothing comes."""
+        idle = [owned for owned in idle if not owned.unsettled]
+        bookmarks = {owned.number: owned.ledger.bookmark for owned in idle}
+        try:
+            passable = await self._recovery.passable(idle)
+        except UnreachableError as error:
+            log.warning("cannot look behind the bookmarks yet", error=str(error))
+            return
+        async with self._taking_over, self._deciding:
+            passed = [
+                owned
+                for owned in idle
+                if owned.number in passable
+                and self._owned.get(owned.number) is owned
+                and not owned.unsettled
+                and owned.ledger.bookmark == bookmarks[owned.number]
+            ]
+            sold = [(owned, [owned.pass_over(passable[owned.number])]) for owned in passed]
+            if sold:
+                await self._asking.put(Taken(sold, None, monotonic()))
+        for owned in passed:
+            log.info("offsets passed over", partition=owned.number, up_to=owned.ledger.bookmark)
+
+    async def stop(self) -> None:
+        """End what is done in the background."""
+        if self._passing_over is not None:
+            await end_tasks([self._passing_over])
 
     def _log_unreadable(self, sold: Sold) -> None:
         unreadable = [
@@ -233,11 +294,11 @@ def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Take
     portion: list[Taken] = []
     commands = 0
     for taken in waiting:
-        if portion and commands + len(taken.batch) > most_commands:
+        if portion and commands + taken.commands > most_commands:
             yield portion
             portion, commands = [], 0
         portion.append(taken)
-        commands += len(taken.batch)
+        commands += taken.commands
     if portion:
         yield portion
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -21,6 +21,7 @@ from models.commands import UnreadableCommandError, read_command
 from models.facts import Fact, at_text, read_range
 from models.ledger import Taken
 from topics import purchase_requests, purchase_results
+from topics.purchase_requests import ORIGIN_HEADER
 from topics.purchase_results import READ_HEADER
 
 log = structlog.get_logger(__name__)
@@ -157,6 +158,9 @@ class Recovery:
             found = await record_at(consumer, tp, owned.ledger.bookmark)
         except CorruptRecordException:
             return True  # Nobody can tell.
+        if owned.ledger.last["type"] == "offsets_passed":
+            # A marker holds no record; what else was passed over is the second copy of a forward.
+            return found is None or header(found.headers, ORIGIN_HEADER) is not None
         return found is not None and is_answered_by(found, owned.ledger.last)
 
     def reason_against_damage(self, number: int, first: int, last: int) -> Refusal | None:
@@ -173,6 +177,38 @@ class Recovery:
     def accepts_loss(self, number: int, first: int, last: int) -> bool:
         """Whether operators have said that these commands are lost."""
         return (number, first, last) in self._accepted_losses
+
+    async def passable(self, idle: Sequence[OwnedPartition]) -> dict[int, int]:
+        """Up to which offset each of some partitions holds nothing behind its bookmark that needs an answer.
+
+        Only where there is something to pass over: markers of transactions, second copies, an accepted loss.
+
+        Raises:
+            UnreachableError: no broker answered.
+        """
+        tps = {TopicPartition(self._requests, owned.number): owned for owned in idle}
+        found = {}
+        async with self._open_reader(self._settings, tps) as consumer:
+            starts, ends = await consumer.beginning_offsets(list(tps)), await consumer.end_offsets(list(tps))
+            for tp, owned in tps.items():
+                first = max(owned.ledger.bookmark + 1, starts[tp])
+                if ends[tp] > first and await self._needs_no_answer(consumer, tp, first, ends[tp], owned):
+                    found[owned.number] = ends[tp] - 1
+        return found
+
+    async def _needs_no_answer(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, first: int, end: int, owned: OwnedPartition
+    ) -> bool:
+        lost = False
+
+        def on_damage(damaged: int, last: int) -> None:
+            nonlocal lost
+            lost = lost or not self.accepts_loss(owned.number, damaged, last)
+
+        passed = True
+        async for records in read_between(consumer, tp, first, end, on_damage):
+            passed = passed and all(owned.is_second_copy(record) for record in records)
+        return passed and not lost
 
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
         """Look whether records lie at the offsets that a run left out.

@@ -284,6 +284,25 @@ DEFECTS: Final = (
         "if self.lost_more:",
         COPIES,
     ),
+    # Retention
+    Defect(
+        "what needs no answer at a partition's end is not accounted for",
+        "boxoffice/selling/pipeline.py",
+        "                if idle and consumer.flow_active:\n",
+        "                if idle and not consumer.flow_active:\n",
+    ),
+    Defect(
+        "what was passed over before is looked for again when it may be gone",
+        "boxoffice/selling/pipeline.py",
+        "            first = max(run.first, owned.ledger.bookmark + 1)\n",
+        "            first = run.first\n",
+    ),
+    Defect(
+        "a command at a partition's end is passed over",
+        "boxoffice/selling/recovery.py",
+        "            passed = passed and all(owned.is_second_copy(record) for record in records)\n",
+        "            passed = passed and bool(records)\n",
+    ),
     # Releases
     Defect(
         "what a newer release wrote is taken for damage",

@@ -29,6 +29,7 @@ class Partition:
     """Records in order; the offsets between them are markers of transactions."""
 
     records: list[Record] = field(default_factory=list)
+    expired: list[Record] = field(default_factory=list)
     start: int = 0
     end: int = 0
 
@@ -41,6 +42,12 @@ class Partition:
         """Lose the tail."""
         del self.records[bisect_left(self.records, end, key=_offset) :]
         self.end = min(self.end, end)
+
+    def expire(self, start: int) -> None:
+        """Let retention remove what lies before an offset."""
+        self.expired += self.records[: bisect_left(self.records, start, key=_offset)]
+        del self.records[: bisect_left(self.records, start, key=_offset)]
+        self.start = max(self.start, start)
 
     def replace(self, place: int, **changes: Any) -> None:
         """Damage a record."""

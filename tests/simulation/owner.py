@@ -38,8 +38,7 @@ class Owner:
         self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
         recovery = Recovery(settings.kafka, 1, open_reader=reader)
-        batch_size = settings.selling.batch_size
-        self.selling = Selling(settings.kafka, batch_size, recovery, self.copies, publisher, nullcontext)
+        self.selling = Selling(settings.kafka, settings.selling, recovery, self.copies, publisher, nullcontext)
         self._consumer = Consumer(broker, TOPIC, lambda _: None)
         self._consumer.assign({0})
 

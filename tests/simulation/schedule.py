@@ -279,6 +279,9 @@ class Schedule:
             self.lose_a_load,
             self.group.rebalance,
         ]
+        if not (self.harm.ledger_cut or self.harm.ledger_damaged):
+            # Else commands may be gone that nobody has decided any more, and their partition is refused.
+            actions += [self.expire_commands]
         if self.harm.owners:
             actions += [
                 self.kill_some,
@@ -465,6 +468,14 @@ class Schedule:
                 headers.append((READ_HEADER, b"%d-%d" % (at, at)))
             foreign = (copied.key, json.dumps(fact).encode(), headers)
         self.broker.append(LEDGER, number, [foreign])
+
+    def expire_commands(self) -> None:
+        """Retention removes commands, markers too: all that the ledger accounts for, or some of it."""
+        number = self.random.randrange(PARTITIONS)
+        self.truth.catch_up(self.broker)
+        accounted_for = self._folded(number).bookmark + 1
+        start = accounted_for if self.random.random() < 0.7 else self.random.randint(0, accounted_for)
+        self.broker.partitions[REQUESTS, number].expire(start)
 
     # Commands
 
@@ -660,10 +671,13 @@ class Schedule:
         for copy in self._copies():
             if copy.state is not CopyState.IN_STEP and not (copy.given_up and self.harm.redis_written):
                 return f"event {copy.event.event_id} is {copy.state.name}"
-        for number, partition in enumerate(self.truth.partitions):
-            found, asked = self._folded(number).bookmark, partition.ledger.bookmark
+        for number in range(PARTITIONS):
+            # Markers and second copies at the end too: when retention has removed them, they must not look lost.
+            found, asked = self._folded(number).bookmark, self.broker.partitions[REQUESTS, number].end - 1
             if found != asked:
                 return f"the ledger of partition {number} accounts for what was asked up to {found}, of {asked}"
+        if any(partition.unsettled for partition in owned):
+            return "a worker waits for the broker"
         # What others wrote is noticed at the next sale; what no sale meets, by the audit alone.
         if self.is_harmed_unseen or (self.harm.redis_written and not self._is_asked_last):
             return None
@@ -726,7 +740,7 @@ class Schedule:
                 CheckedRecord(r.partition, r.offset, r.key, r.value, tuple(r.headers), r.timestamp)
                 for (topic, _), partition in self.broker.partitions.items()
                 if topic == wanted
-                for r in partition.records
+                for r in (*partition.expired, *partition.records)
             ]
             for wanted in (REQUESTS, LEDGER, DEAD_LETTERS)
         )

@@ -40,7 +40,7 @@ async def _scenario(broker: Broker, redis: RedisServer) -> None:
     copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
     recovery = Recovery(settings.kafka, 1, open_reader=cast(OpenReader, broker.reader))
     publisher = cast(Publisher, SilentPublisher())
-    selling = Selling(settings.kafka, settings.selling.batch_size, recovery, copies, publisher, nullcontext)
+    selling = Selling(settings.kafka, settings.selling, recovery, copies, publisher, nullcontext)
     consumer = Consumer(broker, TOPIC, lambda _: None)
     consumer.assign({0})
     await selling.take_over(cast(BatchConsumer, consumer))

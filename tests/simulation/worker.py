@@ -95,6 +95,11 @@ class Consumer:
         """Whether it delivers: what was assigned last is taken over."""
         return self._flowing.is_set()
 
+    @property
+    def flow_active(self) -> bool:
+        """The same, by Faust's name."""
+        return self.flows
+
     def flow(self) -> None:
         """Deliver, also to who waits for something new."""
         self._flowing.set()
@@ -165,8 +170,9 @@ class Worker(Process):
         self.copies = Copies(settings.redis, RedisStore(client, settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
         recovery = Recovery(settings.kafka, settings.kafka.partitions, open_reader=reader)
-        batch_size = settings.selling.batch_size
-        self.selling = Selling(settings.kafka, batch_size, recovery, self.copies, publisher, self.ending_on_failure)
+        self.selling = Selling(
+            settings.kafka, settings.selling, recovery, self.copies, publisher, self.ending_on_failure
+        )
         agent = asyncio.create_task(self._sell())
         await self._belong()
         await agent

@@ -406,6 +406,10 @@ class _Partition:
         self.answers[record.offset] = _Answered(self.bookmark + 1, fact, command, record)
         self.bookmark = record.offset
 
+    def needing_an_answer(self, first: int, end: int) -> list[int]:
+        """The offsets from ``first`` on, before ``end``, at which something lies that has to be answered."""
+        return [offset for offset in range(first, end) if offset in self.answers]
+
     def is_second_copy(self, origin: Position | None) -> bool:
         """Whether a copy from this origin or a later one was answered before."""
         return origin is not None and origin[1] <= self.highest_origins.get(origin[0], -1)
@@ -563,15 +567,25 @@ class _Ledger:
         self._consume(entry)
 
     def _difference_from_the_rules(self, entry: _Entry) -> str | None:
-        answer = self.sale.partitions[entry.record.partition].answers.get(entry.last)
+        partition = self.sale.partitions[entry.record.partition]
+        answer = partition.answers.get(entry.last)
         where = f"The ledger record at {entry.record.position}"
+        passes = entry.fact.get("type") == "offsets_passed"
+        if passed_over := partition.needing_an_answer(entry.first, entry.last + passes):
+            return f"{where} accounts for {entry.first}-{entry.last} and passes over {passed_over}."
+        if passes:
+            return self._wrongly_passed(entry, where)
         if answer is None:
             return f"{where} answers the request at offset {entry.last}, where nothing is to be answered."
-        if answer.first != entry.first:
-            return f"{where} accounts for {entry.first}-{entry.last}, it should be from {answer.first} on."
         if _decision(answer.fact) != _decision(entry.fact):
             return f"{where}, for offset {entry.last}: {_difference(answer.fact, entry.fact)}."
         return None
+
+    def _wrongly_passed(self, entry: _Entry, where: str) -> str | None:
+        source = {"partition": entry.record.partition, "offset": entry.last}
+        expected = {"type": "offsets_passed", "event_id": None, "seq": 0, "request_id": None, "source": source}
+        found = {name: member for name, member in entry.fact.items() if name != "at"}
+        return None if found == expected else f"{where}, for offset {entry.last}: {_difference(expected, found)}."
 
     def _check_headers(self, entry: _Entry) -> None:
         fact, record = entry.fact, entry.record
@@ -664,10 +678,13 @@ class _Ledger:
         for entry in self.ignored:
             where = f"The ledger record at {entry.record.position}"
             taken = chained.get((entry.record.partition, entry.last))
-            if taken is None:
+            if entry.fact.get("type") == "offsets_passed" or (taken and taken.fact.get("type") == "offsets_passed"):
+                if difference := self._difference_from_the_rules(entry):
+                    self.problems.add("beside the chain", difference)
+            elif taken is None:
                 self.problems.add("beside the chain", f"{where}, for {entry.first}-{entry.last}, is not in the chain.")
-            elif taken.first != entry.first:
-                told = f"{where} accounts for {entry.first}-{entry.last}, another says {taken.first}-{taken.last}."
+            elif passed_over := self.sale.partitions[entry.record.partition].needing_an_answer(entry.first, entry.last):
+                told = f"{where} accounts for {entry.first}-{entry.last} and passes over {passed_over}."
                 self.problems.add("other range", told)
             elif _decision(taken.fact) != _decision(entry.fact):
                 told = f"{where} repeats another otherwise: {_difference(taken.fact, entry.fact)}."

@@ -28,4 +28,4 @@ def _taken(commands: int) -> Taken:
 def test_batches_go_to_redis_together_in_order_and_bounded(waiting: list[int], together: list[list[int]]) -> None:
     """One that is longer by itself goes alone: a run is never cut."""
     found = portions([_taken(commands) for commands in waiting], MOST_COMMANDS)
-    assert [[len(taken.batch) for taken in portion] for portion in found] == together
+    assert [[taken.commands for taken in portion] for portion in found] == together
