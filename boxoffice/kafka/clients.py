@@ -16,11 +16,23 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 
-from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.errors import LedgerError, SettingsError, UnreachableError
 from boxoffice.kafka.record_batches import TolerantRecords
 from boxoffice.settings import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
+
+
+class TailLostError(LedgerError):
+    """A topic lost its tail while it was read."""
+
+    remedy = "The supervisor starts the process again, and it reads what is there. See that no broker loses records."
+
+    def __init__(self, partition: TopicPartition, end: int) -> None:
+        super().__init__(
+            f"{partition.topic} partition {partition.partition} lost its tail while it was read: it ended at {end}."
+        )
+
 
 RECORDS_AT_ONCE = 500
 """A fetch holds thousands: unpacked all at once they leave the processor's cache before they are looked at, which
@@ -176,12 +188,15 @@ async def read_between(
 
     Raises:
         CorruptRecordException: a record batch is damaged.
+        TailLostError: the partition ends before ``end`` now, or is read from an earlier place.
     """
     consumer.seek(partition, first)
     consumer.resume(partition)
     carefully = False
+    read_to = first
     try:
-        while (position := await consumer.position(partition)) < end:
+        while (position := await _position_behind(consumer, partition, read_to, end)) < end:
+            read_to = position
             try:
                 at_once = 1 if carefully else RECORDS_AT_ONCE
                 fetched = await consumer.getmany(partition, timeout_ms=1_000, max_records=at_once)
@@ -196,12 +211,21 @@ async def read_between(
                 consumer.seek(partition, position)
                 carefully = not carefully
                 continue
+            if not fetched and (await consumer.end_offsets([partition]))[partition] < end:
+                raise TailLostError(partition, end)
             for records in fetched.values():
                 wanted = records if records[-1].offset < end else [r for r in records if r.offset < end]
                 if wanted:
                     yield wanted
     finally:
         consumer.pause(partition)
+
+
+async def _position_behind(consumer: AIOKafkaConsumer, partition: TopicPartition, read_to: int, end: int) -> int:
+    position: int = await consumer.position(partition)
+    if position < read_to:
+        raise TailLostError(partition, end)  # The client goes back to the beginning where an offset is gone.
+    return position
 
 
 async def record_at(

@@ -15,7 +15,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any, Final
@@ -150,12 +151,14 @@ class Health:
 
     async def _watch(self) -> None:
         while True:
-            self.observe()
+            with _telling_failures():
+                self.observe()
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def _say(self) -> None:
         while True:
-            await self._presence.say(self.state())
+            with _telling_failures():
+                await self._presence.say(self.state())
             await asyncio.sleep(self._settings.presence_interval_s)
 
     def observe(self) -> None:
@@ -233,6 +236,15 @@ class Health:
             },
             status=200 if well else 503,
         )
+
+
+@contextmanager
+def _telling_failures() -> Iterator[None]:
+    """Whoever watches a process goes on watching it, whatever is in the way once."""
+    try:
+        yield
+    except Exception as error:  # it is told, and nothing of a sale depends on it
+        log.error("could not see how the process is", exc_info=error)
 
 
 def _answer(name: str, holds: bool) -> web.Response:

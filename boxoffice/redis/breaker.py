@@ -55,6 +55,12 @@ def is_server_error(error: BaseException) -> bool:
     return isinstance(error, RedisError) and _code(error) in _SERVER_ERROR_CODES
 
 
+def tell_unexpected(error: Exception) -> None:
+    """Say with its trace what nobody expects of Redis' client; sales go on without Redis all the same."""
+    if not isinstance(error, UNSERVED):
+        log.error("Redis' client failed in an unknown way", exc_info=error)
+
+
 def _code(error: RedisError) -> str:
     """With which a reply begins that is an error, ``BUSY`` say."""
     return str(error).removeprefix("-").partition(" ")[0]
@@ -114,8 +120,9 @@ class Breaker:
             self._delay_s = min(self._delay_s * 2, self._longest_delay_s)
             try:
                 await self._probe()
-            except UNSERVED as error:
+            except Exception as error:  # noqa: BLE001  # whatever a client raises: who probes no more never closes
                 self.reason = _reason(error)
+                tell_unexpected(error)
                 log.debug("Redis is still down", error=type(error).__name__)
             else:
                 break

@@ -16,7 +16,7 @@ import structlog
 
 from boxoffice import metrics
 from boxoffice.failpoints import Failpoint, passing
-from boxoffice.redis.breaker import UNSERVED, Breaker, DrillError, is_server_error
+from boxoffice.redis.breaker import Breaker, DrillError, is_server_error, tell_unexpected
 from boxoffice.redis.store import DecideCall, EventPosition, RedisStore, Snapshot
 from boxoffice.selling.deciding import Decided, OwnedPartition
 from boxoffice.selling.event_copy import Copy, CopyState, Tally
@@ -114,7 +114,8 @@ class Copies:
         try:
             with metrics.REDIS_DURATION.time():
                 replies = await self._store.decide([call for _, _, call in calls])
-        except UNSERVED as error:
+        except Exception as error:  # noqa: BLE001  # whatever a client raises, a sale does not depend on it
+            tell_unexpected(error)
             self.breaker.failed(error)
             for copy, decided, _ in calls:
                 self._missed(copy, decided)
@@ -241,7 +242,8 @@ class Copies:
                         await self._rebuild(copy)
                     else:
                         await self._settle(copy)
-            except UNSERVED as error:
+            except Exception as error:  # noqa: BLE001  # the event goes on locally, and it is told
+                tell_unexpected(error)
                 self._heal_failed(copy, error)
 
     def _heal_failed(self, copy: Copy, error: Exception) -> None:
@@ -305,7 +307,8 @@ class Copies:
                     if is_due:
                         await self._check()
                         checked_s = loop.time()
-                except UNSERVED as error:
+                except Exception as error:  # noqa: BLE001  # who watches no more heals nothing any more
+                    tell_unexpected(error)
                     self.breaker.failed(error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.probe_interval_s):

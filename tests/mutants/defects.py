@@ -12,6 +12,7 @@ BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
 RELEASES: Final = "tests/simulation/test_releases.py"
+UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
@@ -283,6 +284,28 @@ DEFECTS: Final = (
         "if self.lost_more or self._state is CopyState.REBUILDING:",
         "if self.lost_more:",
         COPIES,
+    ),
+    # What nobody expects
+    Defect(
+        "a probe that fails in an unknown way is the last one",
+        "boxoffice/redis/breaker.py",
+        "except Exception as error:  # noqa: BLE001  # whatever a client raises: who probes",
+        "except UNSERVED as error:  # who probes",
+        UNEXPECTED,
+    ),
+    Defect(
+        "an unknown failure ends the watching of all copies",
+        "boxoffice/selling/copies.py",
+        "                except Exception as error:  # noqa: BLE001  # who watches no more heals nothing any more\n",
+        "                except OSError as error:\n",
+        UNEXPECTED,
+    ),
+    Defect(
+        "a take-over waits for what the ledger has lost meanwhile",
+        "boxoffice/kafka/clients.py",
+        "            if not fetched and (await consumer.end_offsets([partition]))[partition] < end:\n",
+        "            if not fetched and end < 0:\n",
+        UNEXPECTED,
     ),
     # Retention
     Defect(

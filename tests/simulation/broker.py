@@ -18,7 +18,6 @@ from boxoffice.batching import Outgoing, Record
 from boxoffice.errors import UnreachableError
 from boxoffice.settings import Settings
 from tests.simulation.network import Network, deliver
-from tests.simulation.processes import Process, State, current_process
 
 FIRST_TIMESTAMP_MS = 1_795_341_600_000
 _offset = attrgetter("offset")
@@ -61,7 +60,6 @@ class Broker:
         self.network = network
         self.partitions: defaultdict[tuple[str, int], Partition] = defaultdict(Partition)
         self.is_up = True
-        self._readers: set[Process] = set()
         self.changes = 0
         self._waiting: list[Future[Any]] = []
 
@@ -115,19 +113,9 @@ class Broker:
     @asynccontextmanager
     async def reader(self, _settings: Settings, _partitions: Iterable[TopicPartition]) -> AsyncIterator[Reader]:
         """Stands in for boxoffice.kafka.clients.reader."""
-        process = current_process()
         if not self.is_up or self.network.happens(self.network.faults.reader_unreachable):
             raise UnreachableError("Kafka cannot be reached.")
-        self._readers.add(process)
-        try:
-            yield Reader(self)
-        finally:
-            self._readers.discard(process)
-
-    @property
-    def is_being_read(self) -> bool:
-        """Whether a reader that still lives has asked where the log ends."""
-        return any(process.state is not State.DEAD for process in self._readers)
+        yield Reader(self)
 
 
 class Reader:

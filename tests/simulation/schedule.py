@@ -438,9 +438,9 @@ class Schedule:
         return self.broker.partitions[LEDGER, self.random.randrange(PARTITIONS)]
 
     def cut_ledger(self) -> None:
-        """Lose what was acknowledged, as an unclean election does; not while somebody reads to the end."""
+        """Lose what was acknowledged, as an unclean election does, also while somebody reads to the end."""
         ledger = self._some_ledger()
-        if not self.broker.is_being_read and ledger.records:
+        if ledger.records:
             ledger.cut(ledger.records[-self.random.randint(1, min(5, len(ledger.records)))].offset)
 
     def damage_ledger(self) -> None:

@@ -20,6 +20,7 @@ RANDOM: Final = 100
 LONG: Final = 10_000
 
 
+@pytest.mark.timeout(600)  # A minute, unless others are at work on the machine.
 def test_nothing_is_lost_or_doubled_in_any_schedule() -> None:
     """The same schedules each time, and some that nobody has seen; or the one to be replayed."""
     new = [secrets.randbits(40) for _ in range(RANDOM)]
