@@ -91,7 +91,10 @@ def decode_decisions(reply: Sequence[Any]) -> DecideReply:
     if code == Code.DAMAGED:
         return DecideReply(code, seq, [], reply[2].decode(errors="replace"))
     answers = zip(reply[2::3], reply[3::3], reply[4::3], strict=True)
-    return DecideReply(code, seq, [(_CODES[of_one], at, tickets.decode()) for of_one, at, tickets in answers])
+    # What somebody else put into the queue agrees with nothing, and may be any bytes.
+    return DecideReply(
+        code, seq, [(_CODES[of_one], at, tickets.decode(errors="replace")) for of_one, at, tickets in answers]
+    )
 
 
 def encode_facts(facts: Iterable[tuple[DecisionFact, int]]) -> bytes:

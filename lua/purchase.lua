@@ -78,7 +78,10 @@ local function answer_before(offset, request_id)
   local record = records[request_id] and cjson.decode(records[request_id])
   if not record or record.offset ~= offset then return Code.DECIDED_BEFORE, 0 end
   local purchase = record.type == 'cancellation' and find_purchase(record.purchase) or record
-  return ANSWERS[record.type], record.seq, table.concat(purchase.tickets or {}, ',')
+  -- A hole in the answer would end it.
+  local code, seq = ANSWERS[record.type], tonumber(record.seq)
+  if not code or not seq then error('a record is of no known type', 0) end
+  return code, seq, table.concat(purchase.tickets or {}, ',')
 end
 
 -- The request ids whose records matter, and the most tickets that the new commands can take.

@@ -228,6 +228,26 @@ async def test_what_somebody_else_damaged_is_not_touched_and_a_rebuild_mends_it(
     assert not await differing(store, table)
 
 
+async def test_a_ticket_that_is_no_text_agrees_with_nothing(store: RedisStore, client: Redis, keys: EventKeys) -> None:
+    table = await on_sale(store)
+    await ask(client, "LSET", keys.tickets, 0, b"\xff")
+    [reply] = await decide_in(store, taken(table, purchase("r-1")))
+    assert reply.code == Code.DECIDED
+    assert not agrees(table.history["42"][-1][0], reply.answers[0])
+
+
+@pytest.mark.parametrize("record", ['{"type":"gift","offset":%d,"seq":2}', '{"type":"purchase","offset":%d}'])
+async def test_a_record_that_is_none_of_ours_is_damage(
+    record: str, store: RedisStore, client: Redis, keys: EventKeys
+) -> None:
+    table = await on_sale(store)
+    call = taken(table, purchase("r-1"))
+    await decide_in(store, call)
+    await ask(client, "HSET", keys.purchases, "r-1", record % call.commands[0][1].offset)
+    [reply] = await decide_in(store, call)
+    assert (reply.code, reply.damage) == (Code.DAMAGED, "a record is of no known type")
+
+
 async def test_racing_callers_with_the_same_commands_get_the_same_decisions(
     redis_server: RedisAddress, store: RedisStore, prefix: str
 ) -> None:
