@@ -15,6 +15,7 @@ from boxoffice.statistics import stalls
 from boxoffice.statistics.stalls import StalledError, StallWatch
 
 LEDGER = TP("purchase-results", 0)
+CHANGELOG = TP("boxoffice-stats-events-changelog", 0)
 AFTER_S = 0.1
 
 
@@ -25,11 +26,22 @@ class _App:
         self.position, self.end, self.recovered, self.rebalancing = 5, 5, 0, False
         self.rebalancing_count = 1
         self.step = self.recovery_step = 0
-        self.consumer = SimpleNamespace(positions=lambda: {LEDGER: (self.position, self.end)})
+        self.consumer = SimpleNamespace(
+            positions=lambda: {LEDGER: (self.position, self.end)}, position=self._position_of_changelog
+        )
+        self.read_to = self.in_queue = 0
+        self.in_recovery = False
+        self.active_offsets: dict[TP, int | None] = {CHANGELOG: 0, TP("none", 0): None}
+        self.active_highwaters = {CHANGELOG: 7}
 
     @property
     def tables(self) -> Any:
-        return SimpleNamespace(recovery=SimpleNamespace(active_offsets={LEDGER: self.recovered, TP("none", 0): None}))
+        self.active_offsets[LEDGER] = self.recovered
+        return SimpleNamespace(recovery=self, changelog_queue=SimpleNamespace(empty=lambda: not self.in_queue))
+
+    async def _position_of_changelog(self, tp: TP) -> int:
+        assert tp == CHANGELOG
+        return self.read_to
 
 
 @pytest.fixture
@@ -78,3 +90,21 @@ async def test_only_who_gets_nowhere_is_ended(
     vars(app).update(state)
     await watched(app, ended)
     assert bool(ended) == is_ended
+
+
+@pytest.mark.parametrize(
+    ("state", "goes_on"),
+    [
+        ({"in_recovery": True, "read_to": 8}, True),
+        ({"in_recovery": True, "read_to": 7}, False),
+        ({"in_recovery": True, "read_to": 8, "in_queue": 1}, False),
+        ({"in_recovery": False, "read_to": 8}, False),
+    ],
+    ids=["a marker is the last", "the last is not read yet", "rows are on their way", "it is recovered"],
+)
+async def test_a_recovery_does_not_wait_for_a_marker(
+    app: _App, ended: list[Exception], state: dict[str, int], goes_on: bool
+) -> None:
+    vars(app).update(state)
+    await watched(app, ended)
+    assert (app.active_offsets[CHANGELOG] == 7) == goes_on
