@@ -110,6 +110,14 @@ DEAD_LETTERS: Final = Counter(
 LAG: Final = Gauge(
     "boxoffice_lag_records", "Records of a partition that are not yet dealt with.", ["partition"], registry=None
 )
+STRANGE_RECORDS: Final = Counter(
+    "boxoffice_strange_records",
+    "Records on a topic of ours that none of our processes wrote: passed over.",
+    ["topic"],
+    registry=None,
+)
+for _registry in (DOCUMENTS, STATS):
+    _registry.register(STRANGE_RECORDS)
 for _registry in (PURCHASES, DOCUMENTS):
     _registry.register(DEAD_LETTERS)
 for _registry in (PURCHASES, DOCUMENTS, STATS):

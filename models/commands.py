@@ -32,7 +32,8 @@ def _a_date_that_exists(value: str) -> str:
     return value
 
 
-EventIdText = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,17})$")]
+EVENT_ID_PATTERN: Final = "(0|[1-9][0-9]{0,17})"
+EventIdText = Annotated[str, Field(pattern=f"^{EVENT_ID_PATTERN}$")]
 if TYPE_CHECKING:
     EventId = str  # which it is once it was read
 else:

@@ -57,7 +57,8 @@ class Decider(StrEnum):
     LOCAL = "local"
 
 
-Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
+MAX_OFFSET: Final = 2**63 - 1
+Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
 PartitionNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seq = Annotated[
     int,
@@ -401,7 +402,7 @@ def read_range(header: bytes | None) -> tuple[int, int] | None:
     if match is None:
         return None
     first, last = int(match[1]), int(match[2])
-    return (first, last) if first <= last else None
+    return (first, last) if first <= last <= MAX_OFFSET else None
 
 
 def schema() -> dict[str, Any]:

@@ -134,6 +134,7 @@ class Making:
                     _log_held(tp, taken)
                 else:
                     taken.next_offset = start
+                metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(taken.damaged)
                 ledgers[tp] = taken
         return ledgers
 
@@ -161,6 +162,7 @@ class Making:
             if fact is not None and (fact["type"] == "purchase_confirmed" or fact["type"] == "purchase_cancelled"):
                 orders.append(Order(fact, record))
         if taken.damaged > damaged:
+            metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(taken.damaged - damaged)
             log.warning(
                 "passed over damaged ledger records",
                 partition=run.tp.partition,

@@ -15,6 +15,7 @@ from faust.types import TP
 
 from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
+from models.documents import are_tickets_of
 from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact
 
 FACTS_PER_SALE: Final = 10
@@ -47,6 +48,9 @@ class TakenLedger:
                 self.next_offset = record.offset
             return None
         except UnreadableFactError:
+            self.damaged += 1
+            return None
+        if not _names_its_own(fact):
             self.damaged += 1
             return None
         event_id, seq = fact["event_id"], fact["seq"]
@@ -167,3 +171,10 @@ class Progress:
         """Let the offsets before what is not done be committed."""
         line.taken.settle(line.done_until)
         self._of_consumer.done_until(tp, line.done_until)
+
+
+def _names_its_own(fact: Fact) -> bool:
+    """Whether a fact's tickets are called as its event's are: a document's name is made of theirs."""
+    if fact["type"] != "purchase_confirmed" and fact["type"] != "purchase_cancelled":
+        return True
+    return are_tickets_of(fact["event_id"], fact["tickets"])

@@ -16,10 +16,10 @@ from boxoffice.kafka.groups import committed_offsets
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
-from models.documents import name_stem, purchase_in
+from models.documents import TICKET_PATTERN, name_stem, purchase_in
 from topics import dead_letters, purchase_results
 
-_TICKET: Final = re.compile(r"(0|[1-9][0-9]{0,17})-[0-9]{6,}")
+_TICKET: Final = re.compile(TICKET_PATTERN)
 _POLL_INTERVAL_S: Final = 0.2
 
 

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import Headers, header
 from models.commands import MAX_HEADER_BYTES
+from models.documents import TICKET_PATTERN
 from models.facts import Source
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
@@ -21,7 +22,7 @@ MAX_DEAD_LETTER_KEY_BYTES = 1024
 
 _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 _POSITION = re.compile(rb"([A-Za-z0-9._-]{1,249}):(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
-_TICKET = re.compile(rb"(0|[1-9][0-9]{0,17})-[0-9]{6,7}")
+_TICKET = re.compile(TICKET_PATTERN.encode())
 _SIZE = re.compile(rb"[1-9][0-9]{0,18}")
 _MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
 

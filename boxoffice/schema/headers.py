@@ -48,7 +48,7 @@ _OF_FACT: Final = {
 }
 _OF_ANNOUNCEMENT: Final = _cloud_event(
     "^boxoffice/documents$",
-    _header("TICKET-SEQ: the same in every repeat.", pattern=rf"^{_NUMBER}-[0-9]{{6,}}-{_NUMBER}$"),
+    _header("TICKET-SEQ: the same in every repeat.", pattern=rf"^{_NUMBER}-[0-9]{{6,19}}-{_NUMBER}$"),
     "The announcement's `at`.",
 )
 _OF_STATISTICS: Final = _cloud_event(
@@ -73,7 +73,7 @@ _OF_COMMAND_DEAD_LETTER: Final = _of_dead_letter(
 )
 _OF_DOCUMENT_DEAD_LETTER: Final = {
     **_of_dead_letter(purchase_results.TOPIC.name, "One sentence for people: which ticket has no document, and why."),
-    TICKET_HEADER: _header("The ticket without a document.", pattern=rf"^{_NUMBER}-[0-9]{{6,}}$"),
+    TICKET_HEADER: _header("The ticket without a document.", pattern=rf"^{_NUMBER}-[0-9]{{6,19}}$"),
 }
 
 
