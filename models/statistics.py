@@ -15,14 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from models.commands import Currency, EventIdText, Name
+from models.commands import Amount, Currency, EventIdText, Name
 from models.facts import (
     At,
     CommandRejected,
-    Decider,
     EventCreated,
     Fact,
     NewerFactError,
@@ -31,77 +29,22 @@ from models.facts import (
     PurchaseCancelled,
     PurchaseConfirmed,
     PurchaseRejected,
-    Reason,
     TicketsAdded,
     UnreadableFactError,
     at_ms,
     read_fact,
     read_range,
 )
+from models.figures import BUCKETS, Buckets, SeqOfEvent, Tally
 from models.ledger import Ledger, Taken
+
+Bookmark = Annotated[int, Field(ge=-1, le=2**63 - 1)]
 
 VERSION: Final = 1
 """Of the rows: rows of another version are made anew from the ledger."""
 
-BUCKETS: Final = 60
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60_000
-
-
-# What is published
-
-Tally = Annotated[int, Field(ge=0, le=2**63 - 1)]
-# Plain strings, as they are counted: see _fold_reason.
-ByReason = dict[Annotated[str, Field(json_schema_extra={"enum": [*Reason]})], Tally]
-ByDecider = dict[Annotated[str, Field(json_schema_extra={"enum": [*Decider]})], Tally]
-FirstOrLastSale = Annotated[
-    Annotated[At, Field(description="The sale's `at`.")] | None, Field(description="Null where nothing was sold.")
-]
-
-
-class WindowFigures(TypedDict):
-    """Tickets sold in each of the last 60 spans of time; a cancellation takes nothing away."""
-
-    newest_at: Annotated[
-        Annotated[At, Field(description="When the newest span began: the one with the last sale.")] | None,
-        Field(description="Null where nothing was sold."),
-    ]
-    sold: Annotated[
-        list[Tally], Field(min_length=BUCKETS, max_length=BUCKETS, description="The newest span stands last.")
-    ]
-
-
-class RevenueFigures(TypedDict):
-    """What the tickets cost that buyers hold."""
-
-    amount: Annotated[int, Field(ge=0, description="In the currency's smallest unit.")]
-    currency: Currency
-
-
-class EventFigures(TypedDict):
-    """The figures of an event, absolute: what its facts up to ``seq`` add up to."""
-
-    event_id: EventIdText
-    name: Name
-    partition: Annotated[PartitionNumber, Field(description="Of the ledger: the event's home.")]
-    seq: Annotated[int, Field(ge=1, le=2**63 - 1, description="The number of the last fact counted.")]
-    offset: Annotated[Offset, Field(description="Of the ledger: behind the last fact counted.")]
-    at: Annotated[At, Field(description="The last fact's.")]
-    issued: Annotated[Tally, Field(description="Tickets that there are: the event's capacity, and those added.")]
-    sold: Annotated[Tally, Field(description="Tickets that buyers hold.")]
-    remaining: Annotated[Tally, Field(description="Tickets that nobody holds: `issued` without `sold`.")]
-    cancelled: Annotated[Tally, Field(description="Tickets that were given back.")]
-    purchases: Annotated[Tally, Field(description="Orders confirmed, those cancelled since too.")]
-    cancellations: Annotated[Tally, Field(description="Orders cancelled.")]
-    rejected: Annotated[ByReason, Field(description="Purchases refused, by reason; what never was is left out.")]
-    refused: Annotated[ByReason, Field(description="Other commands refused, by reason.")]
-    decided_by: Annotated[ByDecider, Field(description="All facts counted, by who decided: together `seq`.")]
-    revenue: RevenueFigures
-    closed: Annotated[bool, Field(description="Whether the sale has ended.")]
-    first_sale_at: FirstOrLastSale
-    last_sale_at: FirstOrLastSale
-    sold_by_second: WindowFigures
-    sold_by_minute: WindowFigures
 
 
 # Counting
@@ -115,8 +58,8 @@ class Window:
     """
 
     width_ms: int
-    newest: int = 0
-    sold: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    newest: Tally = 0
+    sold: Buckets = field(default_factory=lambda: [0] * BUCKETS)
 
     def add(self, timestamp_ms: int, tickets: int) -> None:
         """Count tickets; what is older than the window is left out."""
@@ -147,6 +90,21 @@ def _minutes() -> Window:
     return Window(MINUTE_MS)
 
 
+def _of_width(width_ms: int) -> AfterValidator:
+    """A window's spans may not be of another width than they are counted by."""
+
+    def check(window: Window) -> Window:
+        if window.width_ms != width_ms:
+            raise ValueError(f"its spans must be of {width_ms} ms")
+        return window
+
+    return AfterValidator(check)
+
+
+Seconds = Annotated[Window, _of_width(SECOND_MS)]
+Minutes = Annotated[Window, _of_width(MINUTE_MS)]
+
+
 @dataclass(slots=True)
 class EventStatistics:
     """An event's row. ``sold`` are the tickets that buyers hold, ``cancelled`` those they gave back.
@@ -155,26 +113,26 @@ class EventStatistics:
     is the time of the last fact.
     """
 
-    event_id: str
-    name: str
-    currency: str
-    price: int
-    issued: int
-    seq: int = 0
-    offset: int = 0
-    sold: int = 0
-    cancelled: int = 0
-    purchases: int = 0
-    cancellations: int = 0
+    event_id: EventIdText
+    name: Name
+    currency: Currency
+    price: Amount
+    issued: Tally
+    seq: SeqOfEvent = 0
+    offset: Offset = 0
+    sold: Tally = 0
+    cancelled: Tally = 0
+    purchases: Tally = 0
+    cancellations: Tally = 0
     closed: bool = False
-    at: str = ""
-    first_sale: str | None = None
-    last_sale: str | None = None
-    rejected: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    decided_by: dict[str, int] = field(default_factory=dict)
-    seconds: Window = field(default_factory=_seconds)
-    minutes: Window = field(default_factory=_minutes)
+    at: At = ""
+    first_sale: At | None = None
+    last_sale: At | None = None
+    rejected: dict[str, Tally] = field(default_factory=dict)
+    refused: dict[str, Tally] = field(default_factory=dict)
+    decided_by: dict[str, Tally] = field(default_factory=dict)
+    seconds: Seconds = field(default_factory=_seconds)
+    minutes: Minutes = field(default_factory=_minutes)
 
     @property
     def remaining(self) -> int:
@@ -195,16 +153,16 @@ class PartitionStatistics:
     many facts all events' rows hold together: rows that do not add up to it are not all there.
     """
 
-    partition: int
+    partition: PartitionNumber
     version: Literal[1] = VERSION
-    offset: int = 0
-    bookmark: int = -1
-    facts: int = 0
-    forwarded: int = 0
-    unreadable: int = 0
-    unknown_event: int = 0
-    seconds: Window = field(default_factory=_seconds)
-    minutes: Window = field(default_factory=_minutes)
+    offset: Offset = 0
+    bookmark: Bookmark = -1
+    facts: Tally = 0
+    forwarded: Tally = 0
+    unreadable: Tally = 0
+    unknown_event: Tally = 0
+    seconds: Seconds = field(default_factory=_seconds)
+    minutes: Minutes = field(default_factory=_minutes)
 
 
 _EVENT: Final = TypeAdapter(EventStatistics)
@@ -227,7 +185,7 @@ def read_event_row(value: bytes) -> EventStatistics:
         UnreadableRowError: it is no event's row.
     """
     try:
-        return _EVENT.validate_json(value)
+        return _EVENT.validate_json(value, strict=True)
     except ValidationError as error:
         raise UnreadableRowError(str(error)) from None
 
@@ -239,7 +197,7 @@ def read_partition_row(value: bytes) -> PartitionStatistics:
         UnreadableRowError: it is no partition's row, or one of another version.
     """
     try:
-        return _PARTITION.validate_json(value)
+        return _PARTITION.validate_json(value, strict=True)
     except ValidationError as error:
         raise UnreadableRowError(str(error)) from None
 

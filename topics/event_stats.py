@@ -6,6 +6,6 @@ TOPIC = TopicDefinition(
     name="event-stats",
     holds="the newest statistics of each event",
     key="event id, UTF-8",
-    value="JSON, models/statistics.py",
+    value="JSON, models/figures.py",
     config={"cleanup.policy": "compact"},
 )

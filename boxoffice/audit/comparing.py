@@ -8,6 +8,7 @@ it takes no more memory than a worker does.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
@@ -18,7 +19,7 @@ from redis.exceptions import ResponseError
 
 from boxoffice.audit.documents_check import DocumentsCheck
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, Downstream, has_run
-from boxoffice.audit.event_view import UnknownEventError, fold_event
+from boxoffice.audit.event_view import UnknownEventError, fold_event, read_number
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck, OriginSum
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, EventReport, number_of, report_event
@@ -38,12 +39,14 @@ from boxoffice.redis.store import (
 )
 from boxoffice.settings import Settings
 from lua.keys import event_keys, event_statistics_key
+from models.commands import EVENT_ID_PATTERN
 from models.facts import read_range
 from models.inventory import Event
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
 
 _TAIL_RECORDS: Final = 50
+_EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
 
 
 class Check(Protocol):
@@ -289,13 +292,19 @@ class Audit:
 
     async def _report_unknown(self, known: set[str], where: str, found: AsyncIterator[str]) -> None:
         async for event_id in found:
-            if event_id not in known and await fold_event(self._settings.kafka, event_id, self._partitions) is None:
-                self._report.differences.append(f"Event {event_id} is {where}, and not in the ledger.")
+            if event_id not in known and not await self._is_event(event_id):
+                self._report.differences.append(f"Event {_printable(event_id)} is {where}, and not in the ledger.")
+
+    async def _is_event(self, event_id: str) -> bool:
+        """Whether the ledger has such an event by now; what no event can be called need not be looked for."""
+        if not _EVENT_ID.fullmatch(event_id):
+            return False
+        return await fold_event(self._settings.kafka, event_id, self._partitions) is not None
 
     async def _in_redis(self, pattern: str) -> AsyncIterator[str]:
         before, after = pattern.split("*")
         async for key in self._redis.scan_iter(match=pattern, count=1_000):
-            yield key.decode().removeprefix(before).removesuffix(after)
+            yield key.decode(errors="replace").removeprefix(before).removesuffix(after)
 
 
 class _Found:
@@ -311,5 +320,8 @@ class _Found:
 
 
 def _seq(copy: EventCopy) -> int:
-    text = copy.meta.get("seq", "")
-    return int(text) if text.isdecimal() else 0
+    return read_number(copy.meta.get("seq", "")) or 0
+
+
+def _printable(text: str) -> str:
+    return ascii(text)[1:-1]

@@ -17,7 +17,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of
+from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of, strangers
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka.clients import admin, group_id, reader
@@ -28,6 +28,7 @@ from models.accepted import Accepted, Kind, unpack
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
+    are_tickets_of,
     document_name,
     purchase_in,
     read_announcement,
@@ -123,32 +124,40 @@ class DocumentsCheck:
     async def _read_announcements(self, number: int) -> float:
         """Read a partition of ``ticket-documents``; returns since when (ms) announcements are kept."""
         tp = TopicPartition(ticket_documents.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
-        kept_from_ms: float | None = None
+        kept_from_ms: float | None = None if (await self._offsets.beginning_offsets([tp]))[tp] else 0
+        strange = 0
         async for record in self._records(tp):
-            if kept_from_ms is None:
-                kept_from_ms = record.timestamp if record.offset else 0
             try:
                 announcement = read_announcement(record.value)
             except UnreadableAnnouncementError:
+                strange += 1
                 continue
+            if kept_from_ms is None:
+                kept_from_ms = record.timestamp
             if papers := self._papers.get(announcement["event_id"]):
                 papers.take(announcement)
-        if kept_from_ms is None:
-            return inf if (await self._offsets.end_offsets([tp]))[tp] else 0
-        return kept_from_ms
+        self._report.notes += strangers(ticket_documents.TOPIC.name, number, strange)
+        return inf if kept_from_ms is None else kept_from_ms
 
     async def _read_dead_letters(self, number: int) -> None:
         tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
+        strange = 0
         async for record in self._records(tp):
             _, marks = read_marks(record.headers)
-            if marks is None or marks.ticket is None:
-                continue
-            try:
-                fact = read_fact(record.value)
-            except UnreadableFactError:
-                continue
-            if papers := self._papers.get(fact["event_id"] or ""):
-                papers.failed(marks.ticket, fact["seq"])
+            strange += marks is None
+            if marks is not None and marks.ticket is not None:
+                self._take_dead_letter(record.value, marks.ticket)
+        self._report.notes += strangers(dead_letters.TOPIC.name, number, strange)
+
+    def _take_dead_letter(self, value: bytes | None, ticket: str) -> None:
+        """Take the fact whose ticket could not be drawn; a large one was cut, and cannot be read."""
+        try:
+            fact = read_fact(value)
+        except UnreadableFactError:
+            return
+        event_id = fact["event_id"] or ""
+        if (papers := self._papers.get(event_id)) and are_tickets_of(event_id, [ticket]):
+            papers.failed(ticket, fact["seq"])
 
     async def _records(self, tp: TopicPartition) -> AsyncIterator[Record]:
         start = (await self._offsets.beginning_offsets([tp]))[tp]

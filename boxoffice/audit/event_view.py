@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from redis.exceptions import ResponseError
 
 from boxoffice.audit.reading import Record, Tape
 from boxoffice.errors import BoxOfficeError, ExitStatus, NewerReleaseError
@@ -31,6 +32,7 @@ from topics.purchase_results import READ_HEADER
 _NUMBERS: Final = frozenset(
     {"capacity", "max_per_order", "price_amount", "rules", "issued", "sold", "seq", "fence", "partition"}
 )
+_MOST_DIGITS: Final = 19
 
 
 class UnknownEventError(BoxOfficeError):
@@ -76,7 +78,10 @@ async def view_event(settings: Settings, event_id: str) -> EventView:
         raise UnknownEventError(event_id)
     expected = expected_copy(snapshot)
     async with redis_client(settings.redis) as client:
-        copy = await RedisStore(client, unhurried(settings.redis)).read_event(event_id)
+        try:
+            copy = await RedisStore(client, unhurried(settings.redis)).read_event(event_id)
+        except ResponseError as error:
+            return EventView(_members(expected), None, [f"In Redis: {error}."])
     if copy is None:
         return EventView(_members(expected), None, [f"Redis has no event {event_id}."])
     return EventView(_members(expected), _members(copy), differences(copy, expected))
@@ -113,14 +118,21 @@ def _is_later(record: Record, then: int | datetime, ledger: Ledger) -> bool:
         return False
     try:
         return datetime.fromisoformat(read_fact(record.value)["at"]) > then
-    except UnreadableFactError:
+    except (UnreadableFactError, ValueError):
         return False
 
 
 def _members(copy: EventCopy) -> dict[str, Any]:
     members: dict[str, Any] = {"event_id": copy.event_id}
-    members |= {name: int(text) if name in _NUMBERS and text.isdecimal() else text for name, text in copy.meta.items()}
+    for name, text in copy.meta.items():
+        number = read_number(text) if name in _NUMBERS else None
+        members[name] = text if number is None else number
     return members | {"left": len(copy.tickets), "requests": len(copy.records)}
+
+
+def read_number(text: str) -> int | None:
+    """The number in a field of ``meta``; None where it is none, or longer than any number of ours."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 async def fold_event(settings: KafkaSettings, event_id: str, partitions: int) -> Snapshot | None:

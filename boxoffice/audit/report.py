@@ -86,6 +86,11 @@ def number_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def strangers(topic: str, partition: int, count: int) -> list[str]:
+    """A note of records that nobody of ours wrote, if there are any: every reader passes over them."""
+    return [f"{topic} {partition}: {number_of(count, 'record')} that nobody of ours wrote."] if count else []
+
+
 def report_event(event: Event, partition: int) -> EventReport:
     """An event of the ledger's fold; every ticket must have one live owner, or be left."""
     owned = [run for run, _ in _live_runs(event)]

@@ -14,18 +14,26 @@ from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic_core import from_json
 from redis.exceptions import ResponseError
 
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, EventReport
+from boxoffice.audit.report import AuditReport, EventReport, strangers
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.kafka.clients import reader
 from boxoffice.redis.connection import RedisClient
 from boxoffice.settings import KafkaSettings
-from boxoffice.statistics.figures import Figures, Sums, Totals, event_figures, from_hash, partition_totals
-from boxoffice.statistics.reading import take_record
+from boxoffice.statistics.figures import (
+    Figures,
+    Sums,
+    Totals,
+    event_figures,
+    from_hash,
+    partition_totals,
+    read_totals_field,
+)
+from boxoffice.statistics.published import Published
 from lua.keys import event_statistics_key, global_statistics_key
+from models.figures import UnreadableFiguresError
 from topics import event_stats
 
 
@@ -89,10 +97,12 @@ class StatisticsCheck:
         tp = TopicPartition(event_stats.TOPIC.full_name(self._settings.topic_prefix), audit.check.number)
         start = (await self._offsets.beginning_offsets([tp]))[tp]
         async with reader(self._settings, [tp]) as consumer:
-            published = _Published(Tape(consumer, tp, start, self._offsets))
+            published = _PublishedNow(Tape(consumer, tp, start, self._offsets))
             for event_id in event_ids:
                 await self._take("its statistics in Redis", event_id, self._in_redis, audit, ahead)
                 await self._take("its statistics on event-stats", event_id, published.of, audit, ahead)
+            await published.read_on()
+            self._report.notes += strangers(event_stats.TOPIC.name, audit.check.number, published.strange)
 
     async def _take(
         self,
@@ -107,7 +117,7 @@ class StatisticsCheck:
         try:
             while _offset(figures := await read(event_id)) < stands_at and not self._patience.is_over:
                 await asyncio.sleep(POLL_INTERVAL_S)
-        except (ResponseError, ValueError) as error:
+        except (ResponseError, UnreadableFiguresError) as error:
             self._differences[event_id].append(f"{what} cannot be read: {error}.")
             return
         claim = _Claim(what, event_id, figures)
@@ -123,14 +133,16 @@ class StatisticsCheck:
 
     async def _in_redis(self, event_id: str) -> Figures:
         key = event_statistics_key(self._settings.topic_prefix, event_id)
-        return from_hash(await self._redis.execute_command("HGETALL", key))
+        return from_hash(event_id, await self._redis.execute_command("HGETALL", key))
 
     async def _totals_now(self, audit: PartitionAudit) -> list[str]:
         key, statistics = global_statistics_key(self._settings.topic_prefix), audit.check.statistics
         what = f"{key} {audit.check.number}"
         try:
-            totals = _read_totals(await self._redis.execute_command("HGET", key, str(audit.check.number)))
-        except (ResponseError, ValueError) as error:
+            totals = _read_totals(
+                audit.check.number, await self._redis.execute_command("HGET", key, audit.check.number)
+            )
+        except (ResponseError, UnreadableFiguresError) as error:
             return [f"{what} cannot be read: {error}."]
         await audit.read_to_offset(_offset(totals))
         if not totals and not audit.judged_until:
@@ -143,24 +155,27 @@ class StatisticsCheck:
         return _differing(what, totals, expected, audit.judged_until)
 
 
-class _Published:
-    """The newest figures of a partition's events on the topic."""
+class _PublishedNow(Published):
+    """The newest figures of a partition's events on the topic, as it is whenever somebody asks."""
 
     def __init__(self, tape: Tape) -> None:
+        super().__init__()
         self._tape = tape
-        self._figures: dict[str, Figures] = {}
+
+    async def read_on(self) -> None:
+        """Take what was added since."""
+        while run := await self._tape.next_run():
+            for record in run:
+                self.take(record)
 
     async def of(self, event_id: str) -> Figures:
         """An event's; empty if there are none."""
-        while run := await self._tape.next_run():
-            for record in run:
-                take_record(self._figures, record)
-        return self._figures.get(event_id, {})
+        await self.read_on()
+        return self.figures.get(event_id, {})
 
 
 def _offset(figures: Mapping[str, Any]) -> int:
-    offset = figures.get("offset")
-    return offset if isinstance(offset, int) else 0
+    return int(figures.get("offset", 0))
 
 
 def _stands_at(audit: PartitionAudit, event_id: str) -> int:
@@ -168,11 +183,8 @@ def _stands_at(audit: PartitionAudit, event_id: str) -> int:
     return audit.check.statistics.events[event_id].offset
 
 
-def _read_totals(value: bytes | None) -> Totals:
-    totals = from_json(value) if value is not None else {}
-    if not isinstance(totals, dict):
-        raise ValueError("it is no JSON object")
-    return totals
+def _read_totals(number: int, value: bytes | None) -> Totals:
+    return {} if value is None else read_totals_field(b"%d" % number, value)
 
 
 def _differing(what: str, found: Mapping[str, Any], expected: Mapping[str, Any], stands_at: int) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from boxoffice.cli.asking import WAIT_S, publish, sentence
 from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS
-from boxoffice.cli.tables import say
+from boxoffice.cli.tables import printable, say
 
 if TYPE_CHECKING:
     from boxoffice.kafka.asking import LedgerRecord
@@ -68,12 +68,12 @@ async def _print_results(
     from boxoffice.kafka.asking import ledger_records
 
     async for record in ledger_records(settings.kafka, event_id=event, from_beginning=beginning, follow=follow):
-        say(record.value.decode() if as_json else _line(record))
+        say(record.line if as_json else _line(record))
 
 
 def _line(record: LedgerRecord) -> str:
     fact = record.fact
-    return f"{fact['at']}  {record.partition}:{record.offset}  {fact['event_id'] or '-'}  {sentence(fact)}"
+    return f"{fact['at']}  {record.partition}:{record.offset}  {fact['event_id'] or '-'}  {printable(sentence(fact))}"
 
 
 COMMANDS = (buy, cancel, results)

@@ -31,6 +31,8 @@ _CHART_HEIGHT = 4
 _ROW_CHART_WIDTH = 12
 _CHART_STYLE = "green"
 _MB = 1_000_000
+_MOST_KEYS = 10
+"""Places shown that hold what they should not."""
 
 
 def stats(
@@ -153,8 +155,22 @@ def _system(report: Report) -> Iterator[str]:
     for state in report.processes.states:
         if complaint := _complaint(state):
             yield f"{state.process} on {state.host} (process {state.pid}, {state.health}) {complaint}."
-    for key in report.processes.unreadable:
+    for key in report.processes.unreadable[:_MOST_KEYS]:
         yield f"What lies under {key} in Redis is no process."
+    yield from _strangers(report)
+
+
+def _strangers(report: Report) -> Iterator[str]:
+    """What nobody of ours wrote: it was passed over."""
+    from boxoffice.audit.report import number_of
+
+    for place in report.unreadable[:_MOST_KEYS]:
+        yield f"What lies under {place} in Redis is no statistics: they are read from the topic."
+    more = sum(max(len(found) - _MOST_KEYS, 0) for found in (report.unreadable, report.processes.unreadable))
+    if more:
+        yield f"So it is with {more:,} more."
+    for topic, count in report.strange.items():
+        yield f"{topic} holds {number_of(count, 'record')} that nobody of ours wrote: passed over."
 
 
 def _processes(report: Report) -> str:

@@ -8,12 +8,12 @@ from time import perf_counter
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
-from pydantic_core import from_json
 
 from boxoffice.kafka.clients import header, reader, topic_partitions
 from boxoffice.settings import KafkaSettings
-from models.documents import DocumentAnnouncement, read_announcement
-from models.facts import Fact, read_fact, read_range
+from boxoffice.statistics.published import Published
+from models.documents import DocumentAnnouncement, UnreadableAnnouncementError, read_announcement
+from models.facts import Fact, UnreadableFactError, read_fact, read_range
 from topics import dead_letters, event_stats, purchase_results, ticket_documents
 from topics.purchase_results import READ_HEADER
 
@@ -32,7 +32,7 @@ class Watcher:
     """An outside consumer of the ledger, the dead letters, and what follows from the ledger.
 
     ``announced`` are all announcements of documents by ticket and seq, ``documents`` the tickets that have one
-    now; ``figures`` the newest statistics of each event.
+    now. What nobody of ours wrote is passed over.
     """
 
     def __init__(self, settings: KafkaSettings, partitions: int) -> None:
@@ -42,7 +42,7 @@ class Watcher:
         self.taken: dict[str, int] = {}
         self.announced: dict[tuple[str, int], DocumentAnnouncement] = {}
         self.documents: set[str] = set()
-        self.figures: dict[str, Mapping[str, Any]] = {}
+        self._published = Published()
         self._newest_seqs: dict[str, int] = {}
         self._settings = settings
         self._take = {
@@ -55,6 +55,11 @@ class Watcher:
             )
         }
         self._read = [partition for name in self._take for partition in topic_partitions(name, partitions)]
+
+    @property
+    def figures(self) -> Mapping[str, Mapping[str, Any]]:
+        """The newest statistics of each event."""
+        return self._published.figures
 
     @property
     def left(self) -> int:
@@ -79,7 +84,10 @@ class Watcher:
         self.dead_letters += 1
 
     def _take_announcement(self, record: ConsumerRecord[bytes, bytes], _: float) -> None:
-        announcement = read_announcement(record.value)
+        try:
+            announcement = read_announcement(record.value)
+        except UnreadableAnnouncementError:
+            return
         ticket, seq = announcement["ticket"], announcement["seq"]
         self.announced[ticket, seq] = announcement
         # Of several about one ticket the one with the highest seq holds.
@@ -88,13 +96,16 @@ class Watcher:
             (self.documents.add if announcement["type"] == "document_made" else self.documents.discard)(ticket)
 
     def _take_figures(self, record: ConsumerRecord[bytes, bytes], _: float) -> None:
-        self.figures[(record.key or b"").decode()] = from_json(record.value or b"{}")
+        self._published.take(record)
 
     def _take_fact(self, record: ConsumerRecord[bytes, bytes], seen_s: float) -> None:
         accounted = read_range(header(record.headers, READ_HEADER))
         if accounted is None or (record.partition, accounted[1]) in self.by_position:
             return
-        fact = read_fact(record.value)
+        try:
+            fact = read_fact(record.value)
+        except UnreadableFactError:
+            return
         self.by_position[record.partition, accounted[1]] = Answered(fact, seen_s)
         event_id = fact["event_id"]
         # The rule for every consumer: exactly the next seq, and all repeats are harmless.

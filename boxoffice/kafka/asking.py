@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,12 @@ class LedgerRecord:
     offset: int
     value: bytes
     fact: Fact
+
+    @property
+    def line(self) -> str:
+        """The fact as it lies there, on one line whoever wrote it."""
+        text = self.value.decode()
+        return text if text.isprintable() else json.dumps(json.loads(text))
 
 
 def command_from(members: Mapping[str, Any]) -> Command:

@@ -19,8 +19,11 @@ from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import TopicReport, describe_topics
 from boxoffice.redis.clients import redis_client
+from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings, masked
-from topics import TopicDefinition, purchase_requests, purchase_results
+from boxoffice.statistics.published import read_topic
+from boxoffice.statistics.redis_figures import RedisFigures
+from topics import TopicDefinition, event_stats, purchase_requests, purchase_results
 
 READ_BY: Final[Mapping[str, TopicDefinition]] = {
     "purchases": purchase_requests.TOPIC,
@@ -90,6 +93,7 @@ async def examine(settings: Settings, watch_s: float) -> Diagnosis:
         diagnosis.findings += _examine_topics(reports)
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
+            diagnosis.findings += await _examine_statistics(settings)
     except UnreachableError as error:
         diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
     return diagnosis
@@ -187,6 +191,39 @@ _FAULTS: Final = (
         _configured("unclean.leader.election.enable", "true"),
     ),
 )
+
+
+# Statistics
+
+
+async def _examine_statistics(settings: Settings) -> list[Finding]:
+    """What lies where only the statistics process writes, and is none of its words."""
+    strange = (await read_topic(settings.kafka)).strange
+    unreadable = await _unreadable_in_redis(settings)
+    findings = []
+    if strange:
+        sentence = f"{event_stats.TOPIC.name} holds {number_of(strange, 'record')} that nobody of ours wrote."
+        findings.append(Finding("statistics", State.WARNING, sentence, _PASSED_OVER))
+    if unreadable:
+        places = number_of(len(unreadable), "place")
+        sentence = f"{places} in Redis where statistics lie cannot be read, the first {unreadable[0]}."
+        findings.append(Finding("statistics", State.WARNING, sentence, _MADE_ANEW))
+    return findings
+
+
+_PASSED_OVER: Final = "Readers pass over them. Let nobody but the statistics process write there."
+_MADE_ANEW: Final = "Let nobody else write there. A process of statistics that starts writes all figures anew."
+
+
+async def _unreadable_in_redis(settings: Settings) -> Sequence[str]:
+    """Nothing where Redis does not answer: that is said elsewhere."""
+    figures = RedisFigures(settings.redis)
+    try:
+        return (await figures.read()).unreadable
+    except FAILURES:
+        return ()
+    finally:
+        await figures.aclose()
 
 
 # Groups

@@ -31,7 +31,7 @@ _MOST_BYTES: Final = 4_096
 _SCAN_COUNT: Final = 5_000
 
 _Word = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -13,7 +13,7 @@ from models import documents, facts
 from models.commands import BY_TYPE, Command
 from models.documents import DocumentAnnouncement
 from models.facts import Fact
-from models.statistics import EventFigures
+from models.figures import EventFigures
 
 Json = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -18,7 +18,7 @@ from boxoffice.kafka.clients import header, read_between, reader
 from boxoffice.kafka.damage import tell_passed_over
 from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.publishing import Publisher
-from boxoffice.statistics.table import Rows, StatisticsTable, rows_of
+from boxoffice.statistics.table import Recovered, Rows, StatisticsTable, rows_of
 from models.ledger import Ledger, Taken
 from models.statistics import PartitionStatistics, Statistics
 from topics import purchase_results
@@ -42,6 +42,8 @@ class Counting:
         self._consumer: BatchConsumer | None = None
         # Partitions that stand before a newer release's fact.
         self._held: set[int] = set()
+        # Events whose rows were not believed, and where the ledger ended then.
+        self._unsure: dict[int, tuple[int, frozenset[str]]] = {}
 
     @property
     def ready(self) -> list[int]:
@@ -56,15 +58,21 @@ class Counting:
         self._held.clear()
         numbers = sorted(tp.partition for tp in consumer.assignment() if tp.topic == self._topic)
         ends = await consumer.highwaters(*(TP(self._topic, number) for number in numbers)) if numbers else {}
-        self._owned = {
-            number: _within(statistics, ends[TP(self._topic, number)])
-            for number, statistics in self._table.recovered(numbers).items()
-        }
+        self._owned, self._unsure = {}, {}
+        for number, recovered in self._table.recovered(numbers).items():
+            self._adopt(recovered, ends[TP(self._topic, number)])
         for number, statistics in self._owned.items():
             consumer.start_at(TP(self._topic, number), statistics.row.offset)
         for publisher in self._publishers:
             publisher.adopt(self._owned)
         log.info("partitions ready", partitions=numbers)
+
+    def _adopt(self, recovered: Recovered, end: int) -> None:
+        """Go on from a partition's rows, whose ledger ends at ``end``."""
+        statistics = _within(recovered.statistics, end)
+        number = statistics.row.partition
+        self._owned[number] = statistics
+        self._unsure[number] = end, recovered.unsure | (recovered.statistics.events.keys() - statistics.events.keys())
 
     async def let_go(self) -> None:
         """Others go on with the partitions: publish what is theirs to know."""
@@ -101,29 +109,43 @@ class Counting:
 
     async def _read(self, statistics: Statistics, first: int, end: int) -> None:
         tp = TopicPartition(self._topic, statistics.row.partition)
+        goes_on = True
         async with reader(self._settings, [tp]) as consumer:
             async for records in read_between(consumer, tp, first, end, tell_passed_over(tp.partition)):
                 for at in range(0, len(records), RECORDS_AT_ONCE):
-                    self._fold(statistics, records[at : at + RECORDS_AT_ONCE])
+                    goes_on = goes_on and self._fold(statistics, records[at : at + RECORDS_AT_ONCE])
                     await asyncio.sleep(0)
-        if tp.partition not in self._held:
+        if goes_on:
             # Markers at the end hold no record.
             statistics.row.offset = end
 
-    def _fold(self, statistics: Statistics, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
-        """Take records that follow, up to what a newer release wrote."""
-        number = statistics.row.partition
+    def _fold(self, statistics: Statistics, records: Sequence[ConsumerRecord[bytes, bytes]]) -> bool:
+        """Take records that follow, up to what a newer release wrote; returns whether there was no such."""
+        number, damaged, goes_on = statistics.row.partition, 0, True
         for record in records:
-            if number in self._held:
-                return
             taken = statistics.read(record.offset, record.value, header(record.headers, READ_HEADER))
             if taken is Taken.DAMAGED:
-                log.error("damaged ledger record", partition=number, offset=record.offset)
+                damaged += 1
             elif taken is Taken.NEWER:
-                log.error("a newer release's fact: the partition is not counted on", partition=number, at=record.offset)
-                self._held.add(number)
-                assert self._consumer is not None
-                self._consumer.withhold(TP(self._topic, number))
+                self._hold(number, record.offset)
+                goes_on = False
+                break
+        if damaged:
+            metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(damaged)
+            log.error(
+                "passed over damaged ledger records",
+                partition=number,
+                records=damaged,
+                first=records[0].offset,
+                next=records[-1].offset + 1,
+            )
+        return goes_on
+
+    def _hold(self, number: int, offset: int) -> None:
+        log.error("a newer release's fact: the partition is not counted on", partition=number, at=offset)
+        self._held.add(number)
+        assert self._consumer is not None
+        self._consumer.withhold(TP(self._topic, number))
 
     async def _rows(self, number: int) -> Rows:
         """The rows that a batch has changed."""
@@ -135,7 +157,7 @@ class Counting:
         for publisher in self._publishers:
             publisher.touched(number, [*statistics.touched, *removed])
         statistics.touched.clear()
-        return {**{event_id.encode(): None for event_id in removed}, **rows}
+        return {**{event_id.encode(): None for event_id in removed | self._foreign(statistics)}, **rows}
 
     async def _read_again(self, number: int) -> set[str]:
         """Fold a contested partition again from its beginning, by the rules; returns the events that were none."""
@@ -146,6 +168,15 @@ class Counting:
         judged.touched.update(judged.events)
         self._owned[number] = judged
         return contested.events.keys() - judged.events.keys()
+
+    def _foreign(self, statistics: Statistics) -> set[str]:
+        """The events that have a row and are none, once the ledger was read so far that it is known."""
+        number = statistics.row.partition
+        end, unsure = self._unsure[number]
+        if not unsure or statistics.row.offset < end:
+            return set()
+        self._unsure[number] = end, frozenset()
+        return {*unsure} - statistics.events.keys()
 
     # Writing
 

@@ -6,7 +6,6 @@ clean-up removes it does not hear: whoever needs to know what lies in the store 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
@@ -20,12 +19,22 @@ from topics import ticket_documents
 
 @dataclass
 class Announced:
-    """Documents that were announced, and their size."""
+    """Documents that were announced, and their size; ``strange`` counts records that announce nothing."""
 
     tickets: int = 0
     size_bytes: int = 0
+    strange: int = 0
     _newest: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     """Of each ticket the highest seq, and the size of the document that it has since; 0 where it has none."""
+
+    def read(self, value: bytes | None) -> None:
+        """Take the announcement in a record's value, if it is one."""
+        try:
+            announcement = read_announcement(value)
+        except UnreadableAnnouncementError:
+            self.strange += 1
+            return
+        self.take(announcement)
 
     def take(self, announcement: DocumentAnnouncement) -> None:
         """Take one more announcement; they may come again, and in any order."""
@@ -63,10 +72,6 @@ class DocumentCounter:
             for tp, position in self._next.items():
                 async for records in read_between(consumer, tp, max(position, begins[tp]), ends[tp]):
                     for record in records:
-                        self._take(record.value)
+                        self._announced.read(record.value)
                 self._next[tp] = max(position, ends[tp])
         return self._announced
-
-    def _take(self, value: bytes | None) -> None:
-        with suppress(UnreadableAnnouncementError):
-            self._announced.take(read_announcement(value))

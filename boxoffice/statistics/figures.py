@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -9,17 +10,18 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from boxoffice.batching import Outgoing, Removal
+from models.commands import EVENT_ID_PATTERN
 from models.facts import at_ms, at_text
-from models.statistics import (
-    MINUTE_MS,
-    SECOND_MS,
+from models.figures import (
+    EVENT_MEMBERS,
     EventFigures,
-    EventStatistics,
-    PartitionStatistics,
-    Window,
+    PartitionFigures,
+    UnreadableFiguresError,
     WindowFigures,
-    added,
+    read_figures,
+    read_totals,
 )
+from models.statistics import MINUTE_MS, SECOND_MS, EventStatistics, PartitionStatistics, Window, added
 
 Figures = dict[str, Any]
 """An event's figures, as ``event-stats`` has them."""
@@ -27,6 +29,7 @@ Figures = dict[str, Any]
 Totals = dict[str, Any]
 """Figures of all events of a partition, or of all partitions."""
 
+_EVENT_ID: Final = re.compile(EVENT_ID_PATTERN.encode())
 _CE_TYPE: Final = b"boxoffice.event_stats.v1"
 _CE_SOURCE: Final = b"boxoffice/stats"
 _COUNTS: Final = ("issued", "sold", "remaining", "cancelled", "purchases", "cancellations")
@@ -97,6 +100,26 @@ def stats_record(event_id: str, figures: Figures | None) -> Outgoing | Removal:
     return key, to_json(figures), headers
 
 
+def read_stats_record(key: bytes | None, value: bytes | None) -> tuple[str, Figures | None]:
+    """The event that a record on ``event-stats`` is about, and its figures; None where it removes them.
+
+    Raises:
+        UnreadableFiguresError: nobody of ours wrote it.
+    """
+    if key is None or not _EVENT_ID.fullmatch(key):
+        raise UnreadableFiguresError("its key is no event")
+    event_id = key.decode()
+    if value is None:
+        return event_id, None
+    return event_id, _of_event(event_id, read_figures(value))
+
+
+def _of_event(event_id: str, figures: EventFigures) -> Figures:
+    if figures["event_id"] != event_id:
+        raise UnreadableFiguresError("they are another event's")
+    return {**figures}
+
+
 # In Redis
 
 
@@ -105,10 +128,41 @@ def to_hash(figures: Figures) -> dict[str, bytes]:
     return {name: (value or "").encode() if name in _TEXTS else to_json(value) for name, value in figures.items()}
 
 
-def from_hash(found: Mapping[bytes, bytes]) -> Figures:
-    """The inverse of :func:`to_hash`."""
-    members = {name.decode(): value for name, value in found.items()}
-    return {name: (value.decode() or None) if name in _TEXTS else from_json(value) for name, value in members.items()}
+def from_hash(event_id: str, found: Mapping[bytes, bytes]) -> Figures:
+    """The inverse of :func:`to_hash`; empty where nothing was found. Fields that are not known are passed over.
+
+    Raises:
+        UnreadableFiguresError: they are no figures of the event.
+    """
+    if not found:
+        return {}
+    return _of_event(event_id, read_figures(dict(_members(found))))
+
+
+def _members(found: Mapping[bytes, bytes]) -> Iterable[tuple[str, Any]]:
+    for field, value in found.items():
+        name = field.decode(errors="replace")
+        if name in EVENT_MEMBERS:
+            yield name, _member(name, value)
+
+
+def _member(name: str, value: bytes) -> Any:
+    try:
+        return (value.decode() or None) if name in _TEXTS else from_json(value)
+    except ValueError as error:
+        raise UnreadableFiguresError(f"{name}: {error}") from None
+
+
+def read_totals_field(field: bytes, value: bytes) -> Totals:
+    """A partition's figures, as ``global:stats`` has them under the partition's number.
+
+    Raises:
+        UnreadableFiguresError: they are none.
+    """
+    totals: PartitionFigures = read_totals(value)
+    if field != b"%d" % totals["partition"]:
+        raise UnreadableFiguresError("they are another partition's")
+    return {**totals}
 
 
 # All events
@@ -168,12 +222,16 @@ def totals_of_events(events: Sequence[Figures]) -> Totals:
     return {**sums.totals(), **_windows(events)}
 
 
-def totals_of_partitions(partitions: Sequence[Totals]) -> Totals:
-    """All partitions' figures added up."""
-    total: Totals = {name: sum(of[name] for of in partitions) for name in ("events", *_COUNTS, *_OF_NO_EVENT)}
+def totals_of_all(partitions: Sequence[Totals], events: Sequence[Figures]) -> Totals:
+    """All partitions' figures added up, and those of events whose partition has none."""
+    told = {of["partition"] for of in partitions}
+    untold = totals_of_events([figures for figures in events if figures["partition"] not in told])
+    parts = [*partitions, untold]
+    total: Totals = {name: sum(of[name] for of in parts) for name in ("events", *_COUNTS)}
+    total |= {name: sum(of[name] for of in partitions) for name in _OF_NO_EVENT}
     for name in (*_BY_NAME, "revenue"):
-        total[name] = dict(sum((Counter(of[name]) for of in partitions), Counter()))
-    return {**total, **_windows(partitions)}
+        total[name] = dict(sum((Counter(of[name]) for of in parts), Counter()))
+    return {**total, **_windows(parts)}
 
 
 def _windows(figures: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

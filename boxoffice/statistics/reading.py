@@ -6,36 +6,39 @@ What the processes say of themselves is read beside them, and documents are coun
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
-from pydantic_core import from_json
 
 from boxoffice.errors import BoxOfficeError, SettingsError
-from boxoffice.kafka.clients import read_all, reader, topic_partitions
-from boxoffice.kafka.topics import check_topics
 from boxoffice.redis.connection import FAILURES, RedisClient, connect
 from boxoffice.redis.presence import Presences, ProcessState, read_presences
-from boxoffice.settings import KafkaSettings, RedisSettings, Settings
+from boxoffice.settings import RedisSettings, Settings
 from boxoffice.statistics.documents import Announced, DocumentCounter
-from boxoffice.statistics.figures import Figures, Totals, totals_of_events, totals_of_partitions
-from boxoffice.statistics.redis_figures import RedisFigures
+from boxoffice.statistics.figures import Figures, Totals, totals_of_all
+from boxoffice.statistics.published import Published, read_topic
+from boxoffice.statistics.redis_figures import InRedis, RedisFigures
 from boxoffice.tasks import end_tasks
-from topics import event_stats
+from topics import event_stats, ticket_documents
 
 
 @dataclass(frozen=True)
 class Report:
-    """Statistics as they were read at one time; ``documents`` are None where nothing counts them."""
+    """Statistics as they were read at one time; ``documents`` are None where nothing counts them.
+
+    ``unreadable`` are the places in Redis that hold no statistics, ``strange`` counts by topic the records that
+    nobody of ours wrote, as far as records were read.
+    """
 
     totals: Totals
     events: Sequence[Figures]
     redis_connected: bool
     processes: Presences
     documents: Announced | None
+    unreadable: Sequence[str] = ()
+    strange: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def using_fallback(self) -> bool | None:
@@ -88,27 +91,39 @@ class Reader:
         """
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count())
-        in_redis = await self._read_redis()
-        partitions, events, processes = in_redis or ([], [], Presences())
-        if partitions:
-            totals = totals_of_partitions(partitions)
-        else:
-            events = list((await read_topic(self._settings.kafka)).values())
-            totals = totals_of_events(events)
+        in_redis, processes = await self._read_redis() or (None, Presences())
+        found = in_redis or InRedis()
+        published = await self._read_topic(found)
+        events = _merged(found.events, published.figures)
         if (await asyncio.wait([self._counting], timeout=patience_s))[0]:
             self._documents = self._counting.result()
-        return Report(totals, _in_order(events), in_redis is not None, processes, self._documents)
+        return Report(
+            totals_of_all(found.totals, events),
+            _in_order(events),
+            in_redis is not None,
+            processes,
+            self._documents,
+            found.unreadable,
+            _strange(published, self._documents),
+        )
 
-    async def _read_redis(self) -> tuple[list[Totals], list[Figures], Presences] | None:
+    async def _read_redis(self) -> tuple[InRedis, Presences] | None:
         """What lies in Redis; None if it is down."""
         try:
-            return (
-                await self._figures.read_totals(),
-                await self._figures.read_events(),
-                await read_presences(self._redis, self._settings.kafka.topic_prefix),
-            )
+            return await self._figures.read(), await read_presences(self._redis, self._settings.kafka.topic_prefix)
         except FAILURES:
             return None
+
+    async def _read_topic(self, found: InRedis) -> Published:
+        """What the topic has, where Redis has nothing, or holds something else in the place of it."""
+        if found.totals and not found.unreadable:
+            return Published()
+        try:
+            return await read_topic(self._settings.kafka)
+        except BoxOfficeError:
+            if not found.totals and not found.events:
+                raise
+            return Published()
 
     async def _count(self) -> Announced | None:
         try:
@@ -117,33 +132,17 @@ class Reader:
             return None
 
 
-async def read_topic(settings: KafkaSettings) -> dict[str, Figures]:
-    """The newest figures of each event on ``event-stats``.
-
-    Raises:
-        UnreachableError: no broker answered.
-        TopicsError: the topic is not there.
-    """
-    found: dict[str, Figures] = {}
-    count = await check_topics(settings, event_stats.TOPIC)
-    partitions = topic_partitions(event_stats.TOPIC.full_name(settings.topic_prefix), count)
-    async with reader(settings, partitions) as consumer:
-        async for records in read_all(consumer, partitions):
-            for record in records:
-                take_record(found, record)
-    return found
+def _merged(events: Sequence[Figures], published: Mapping[str, Figures]) -> list[Figures]:
+    """What Redis has, and of the topic those that it has not."""
+    return list({**published, **{figures["event_id"]: figures for figures in events}}.values())
 
 
-def take_record(found: dict[str, Figures], record: ConsumerRecord[bytes, bytes]) -> None:
-    """Put what a record of ``event-stats`` says among the newest figures of each event."""
-    event_id = (record.key or b"").decode()
-    if record.value is None:
-        found.pop(event_id, None)
-        return
-    figures: Figures = from_json(record.value)
-    # A replaced worker's last words are older than what its successor said before.
-    if event_id not in found or found[event_id]["seq"] <= figures["seq"]:
-        found[event_id] = figures
+def _strange(published: Published, documents: Announced | None) -> dict[str, int]:
+    counts = {
+        event_stats.TOPIC.name: published.strange,
+        ticket_documents.TOPIC.name: documents.strange if documents is not None else 0,
+    }
+    return {topic: count for topic, count in counts.items() if count}
 
 
 def _in_order(events: list[Figures]) -> list[Figures]:
@@ -184,7 +183,8 @@ def members(report: Report) -> dict[str, Any]:
             "uptime": report.uptime_s,
             "memoryUsage": report.memory_bytes,
             "processes": [_process_members(state) for state in report.processes.states],
-            "unreadableKeys": report.processes.unreadable,
+            "unreadableKeys": [*report.processes.unreadable, *report.unreadable],
+            "strangeRecords": report.strange,
         },
         "pdf": _document_members(report.documents),
     }

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from boxoffice.redis.connection import connect
 from boxoffice.settings import RedisSettings
-from boxoffice.statistics.figures import Figures, Totals, from_hash, to_hash
+from boxoffice.statistics.figures import Figures, Totals, from_hash, read_totals_field, to_hash
 from lua.keys import event_statistics_key, global_statistics_key
+from models.figures import UnreadableFiguresError
 
 _Item = TypeVar("_Item")
 TIMEOUT_MS: Final = 2_000
@@ -25,6 +27,15 @@ TIMEOUT_MS: Final = 2_000
 _AT_ONCE: Final = 200
 """Events in one round trip."""
 _SCAN_COUNT: Final = 5_000
+
+
+@dataclass
+class InRedis:
+    """What lies in Redis: figures of partitions and of events, and places that hold something else."""
+
+    totals: list[Totals] = field(default_factory=list)
+    events: list[Figures] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 class RedisFigures:
@@ -53,9 +64,16 @@ class RedisFigures:
     async def write(self, totals: Totals, figures: Mapping[str, Figures | None]) -> None:
         """Write events of a partition, and then the partition's totals; without figures an event is removed."""
         for some in _chunks(figures.items()):
-            await self._pipelined([self._write_words(event_id, of_event) for event_id, of_event in some])
+            await self._put([self._write_words(event_id, of_event) for event_id, of_event in some])
         key = global_statistics_key(self._prefix)
-        await self._pipelined([("HSET", key, str(totals["partition"]), to_json(totals))])
+        await self._put([("HSET", key, str(totals["partition"]), to_json(totals))])
+
+    async def _put(self, commands: Sequence[Sequence[Any]]) -> None:
+        """Run commands; a key under which something else lies than a hash is ours, and is written anew."""
+        replies = await self._pipelined(commands)
+        refused = [words for words, reply in zip(commands, replies, strict=True) if _is_other_type(reply)]
+        if refused:
+            await self._pipelined([again for words in refused for again in (("DEL", words[1]), words)])
 
     def _write_words(self, event_id: str, figures: Figures | None) -> tuple[Any, ...]:
         key = event_statistics_key(self._prefix, event_id)
@@ -70,25 +88,27 @@ class RedisFigures:
         for some in _chunks(seqs.items()):
             asked = [("HGET", event_statistics_key(self._prefix, event_id), "seq") for event_id, _ in some]
             replies = await self._pipelined(asked)
-            found_seqs = (int(reply or 0) for reply in replies)
-            lost += [event_id for (event_id, seq), found in zip(some, found_seqs, strict=True) if found != seq]
-        whole = totals is not None and from_json(totals)["offset"] == offset
-        return None if whole and not lost else lost
+            lost += [event_id for (event_id, seq), reply in zip(some, replies, strict=True) if reply != _seq_field(seq)]
+        return None if _is_at(partition, offset, totals) and not lost else lost
 
     # Reading
 
-    async def read_totals(self) -> list[Totals]:
-        """Every partition's figures."""
-        [found] = await self._pipelined([("HGETALL", global_statistics_key(self._prefix))])
-        return [from_json(value) for _, value in sorted(_members(found).items(), key=lambda item: int(item[0]))]
-
-    async def read_events(self) -> list[Figures]:
-        """Every event's figures."""
-        events: list[Figures] = []
+    async def read(self) -> InRedis:
+        """Every partition's figures, and every event's."""
+        found = InRedis()
+        key = global_statistics_key(self._prefix)
+        [totals] = await self._pipelined([("HGETALL", key)])
+        if _is_other_type(totals):
+            found.unreadable.append(key)
+        else:
+            _take_totals(found, key, _members(totals))
+        before, after = event_statistics_key(self._prefix, "*").encode().split(b"*")
         async for keys in self._event_keys():
             replies = await self._pipelined([("HGETALL", key) for key in keys])
-            events += [from_hash(members) for reply in replies if (members := _members(reply))]
-        return events
+            for key_of_event, reply in zip(keys, replies, strict=True):
+                event_id = key_of_event.removeprefix(before).removesuffix(after)
+                _take_event(found, key_of_event, event_id.decode(errors="replace"), reply)
+        return found
 
     async def _event_keys(self) -> AsyncIterator[list[bytes]]:
         keys: list[bytes] = []
@@ -109,13 +129,56 @@ class RedisFigures:
             pipeline.execute_command(*words)
         async with asyncio.timeout(self._timeout_s):
             replies = await pipeline.execute(raise_on_error=False)
-        failures = [reply for reply in replies if isinstance(reply, RedisError)]
+        failures = [reply for reply in replies if isinstance(reply, RedisError) and not _is_other_type(reply)]
         if failures:
             if isinstance(self._client, RedisCluster):
                 # It asks for its nodes only when it connects.
                 await self._client.aclose()
             raise failures[0]
         return list(replies)
+
+
+def _take_totals(found: InRedis, key: str, members: Mapping[bytes, bytes]) -> None:
+    for field_name, value in members.items():
+        try:
+            found.totals.append(read_totals_field(field_name, value))
+        except UnreadableFiguresError:
+            found.unreadable.append(f"{key} {_printable(field_name)}")
+    found.totals.sort(key=lambda totals: int(totals["partition"]))
+
+
+def _take_event(found: InRedis, key: bytes, event_id: str, reply: Any) -> None:
+    try:
+        if _is_other_type(reply):
+            raise UnreadableFiguresError(str(reply))
+        # Without figures it was removed a moment ago.
+        if figures := from_hash(event_id, _members(reply)):
+            found.events.append(figures)
+    except UnreadableFiguresError:
+        found.unreadable.append(_printable(key))
+
+
+def _printable(name: bytes) -> str:
+    return ascii(name.decode(errors="replace"))[1:-1]
+
+
+def _is_other_type(reply: Any) -> bool:
+    """Whether Redis holds something else than a hash under a key of ours."""
+    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
+
+
+def _seq_field(seq: int) -> bytes | None:
+    return b"%d" % seq if seq else None
+
+
+def _is_at(partition: int, offset: int, value: Any) -> bool:
+    """Whether a field of ``global:stats`` holds the partition's figures up to this offset."""
+    if not isinstance(value, bytes):
+        return False
+    try:
+        return bool(read_totals_field(b"%d" % partition, value)["offset"] == offset)
+    except UnreadableFiguresError:
+        return False
 
 
 def _members(reply: Any) -> dict[bytes, bytes]:

@@ -14,7 +14,7 @@ import pytest
 from boxoffice.kafka import clients
 from boxoffice.redis.connection import connect
 from boxoffice.statistics.figures import Figures, totals_of_events
-from boxoffice.statistics.reading import read_topic
+from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from models.ledger import Ledger
 from tests.faults.test_selling import send_slowly, workload
@@ -58,17 +58,18 @@ def differences(found: dict[str, Figures], expected: Expected) -> list[str]:
 
 
 async def wrong_on_the_topic(office: Office, expected: Expected) -> list[str]:
-    return differences(await read_topic(office.settings.kafka), expected)
+    return differences((await read_topic(office.settings.kafka)).figures, expected)
 
 
 async def wrong_in_redis(office: Office, expected: Expected) -> list[str]:
     """The events' hashes, and whether the partitions' totals are what their events add up to."""
     redis = RedisFigures(office.settings.redis)
     try:
-        events = {figures["event_id"]: figures for figures in await redis.read_events()}
-        totals = {of["partition"]: of for of in await redis.read_totals()}
+        found = await redis.read()
     finally:
         await redis.aclose()
+    events = {figures["event_id"]: figures for figures in found.events}
+    totals = {of["partition"]: of for of in found.totals}
     wrong = differences(events, expected)
     for number in range(office.settings.kafka.partitions):
         sums = totals_of_events([figures for figures in events.values() if figures["partition"] == number])

@@ -93,11 +93,11 @@ class Sale:
         finally:
             await client.aclose()
 
-    async def redis(self, *words: str) -> None:
+    async def redis(self, *words: str) -> Any:
         """A command to Redis."""
         client = connect(self.office.settings.redis)
         try:
-            await client.execute_command(*words)
+            return await client.execute_command(*words)
         finally:
             await client.aclose()
 

@@ -305,8 +305,13 @@ async def _put_foreign_statistics(sale: Downstream) -> None:
 
 
 async def _change_totals(sale: Downstream) -> None:
-    totals = {"partition": 0, "offset": 10**6, "sold": 9}
-    await sale.redis("HSET", global_statistics_key(sale.office.settings.kafka.topic_prefix), "0", json.dumps(totals))
+    key = global_statistics_key(sale.office.settings.kafka.topic_prefix)
+    totals = json.loads(await sale.redis("HGET", key, "0"))
+    await sale.redis("HSET", key, "0", json.dumps({**totals, "offset": 10**6, "sold": 9}))
+
+
+async def _garble_totals(sale: Downstream) -> None:
+    await sale.redis("HSET", global_statistics_key(sale.office.settings.kafka.topic_prefix), "0", "[]")
 
 
 async def _delete_totals(sale: Downstream) -> None:
@@ -330,7 +335,8 @@ async def _remove_from_topic(sale: Downstream) -> None:
         (_garble_statistics, "Event {0}: its statistics in Redis cannot be read: "),
         (_delete_statistics, "Event {0}: its statistics in Redis: missing."),
         (_put_foreign_statistics, "Event 777 is in Redis' statistics, and not in the ledger."),
-        (_change_totals, "{1}global:stats 0: "),
+        (_change_totals, "{1}global:stats 0: sold is 9, and should be 3."),
+        (_garble_totals, "{1}global:stats 0 cannot be read: "),
         (_delete_totals, "{1}global:stats 0: missing."),
         (_remove_from_topic, "Event {0}: its statistics on event-stats: missing."),
     ],

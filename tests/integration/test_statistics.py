@@ -20,7 +20,7 @@ from boxoffice.redis.presence import Presence
 from boxoffice.settings import Settings
 from boxoffice.statistics.documents import DocumentCounter
 from boxoffice.statistics.figures import Sums, event_figures, partition_totals, stats_record
-from boxoffice.statistics.reading import read_topic
+from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_statistics_key, global_statistics_key, process_key
 from models.commands import Command
@@ -148,7 +148,7 @@ async def test_a_replaced_workers_older_figures_are_not_believed(office: Office)
     newer, older = statistics().events["42"], statistics().events["42"]
     older.seq, older.sold = newer.seq - 1, 0
     await publish(office, newer, older)
-    assert (await read_topic(office.settings.kafka))["42"]["sold"] == newer.sold
+    assert (await read_topic(office.settings.kafka)).figures["42"]["sold"] == newer.sold
 
 
 async def test_readers_are_sent_to_the_replica(office: Office, new_redis: NewRedis) -> None:
@@ -220,6 +220,7 @@ async def test_the_system_is_what_its_processes_say(office: Office) -> None:
         "memoryUsage": None,
         "processes": [],
         "unreadableKeys": [],
+        "strangeRecords": {},
     }
     said = [
         state("documents", uptime_s=30.5, memory_bytes=2_000_000, waits_for=["document store"]),

@@ -15,7 +15,7 @@ from faust.types import TP
 from boxoffice.batching import Batch, BatchConsumer, Record, Run
 from boxoffice.kafka import clients
 from boxoffice.statistics.counting import Counting
-from boxoffice.statistics.table import Rows, StatisticsTable
+from boxoffice.statistics.table import Recovered, Rows, StatisticsTable
 from models.commands import Command
 from models.facts import Source
 from models.ledger import Ledger
@@ -38,8 +38,8 @@ class _Table:
         self.written: list[int] = []
         self._somebody_else_wrote = somebody_else_wrote
 
-    def recovered(self, partitions: list[int]) -> dict[int, Statistics]:
-        return {number: Statistics(PartitionStatistics(number)) for number in partitions}
+    def recovered(self, partitions: list[int]) -> dict[int, Recovered]:
+        return {number: Recovered(Statistics(PartitionStatistics(number))) for number in partitions}
 
     async def write(self, partition: int, rows: Rows) -> bool:
         assert partition == HOME
