@@ -18,6 +18,7 @@ WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
 STORE: Final = "tests/integration/test_redis_store.py"
 SCRIPTS: Final = "tests/integration/test_lua_scripts.py"
+STRANGERS: Final = "tests/unit/test_strangers.py"
 
 
 class Defect(NamedTuple):
@@ -456,5 +457,55 @@ DEFECTS: Final = (
         "records, int(force))",
         "records, 0)",
         FALLBACK,
+    ),
+    # What strangers wrote
+    Defect(
+        "figures are believed whatever key they lie under",
+        "boxoffice/statistics/figures.py",
+        '    if figures["event_id"] != event_id:\n',
+        '    if not figures["event_id"]:\n',
+        STRANGERS,
+    ),
+    Defect(
+        "a row that is another's is believed",
+        "boxoffice/statistics/table.py",
+        "    if row.partition != number or [event.event_id for event in read] != [*events]:\n",
+        "    if len(read) != len(events):\n",
+        STRANGERS,
+    ),
+    Defect(
+        "rows under strangers' keys are taken for events'",
+        "boxoffice/statistics/table.py",
+        "if key is not None and _EVENT_ID.fullmatch(key)}",
+        "if key is not None and key != _partition_key(number)}",
+        STRANGERS,
+    ),
+    Defect(
+        "a field in Redis that is no JSON ends whoever reads it",
+        "boxoffice/statistics/figures.py",
+        '    except ValueError as error:\n        raise UnreadableFiguresError(f"{name}: {error}") from None',
+        '    except UnicodeDecodeError as error:\n        raise UnreadableFiguresError(f"{name}: {error}") from None',
+        STRANGERS,
+    ),
+    Defect(
+        "a document is named as a fact's ticket says",
+        "boxoffice/documents/progress.py",
+        "        if not _names_its_own(fact):\n",
+        "        if not fact:\n",
+        STRANGERS,
+    ),
+    Defect(
+        "a ticket may be of another event than its announcement",
+        "models/documents.py",
+        '    if not are_tickets_of(announcement["event_id"], [announcement["ticket"]]):\n',
+        '    if not announcement["ticket"]:\n',
+        STRANGERS,
+    ),
+    Defect(
+        "statistics wait for ever for a record where a marker lies",
+        "boxoffice/statistics/stalls.py",
+        "                recovery.active_offsets[tp] = recovery.active_highwaters[tp]\n",
+        "                recovery.active_offsets[tp] = recovered\n",
+        "tests/unit/test_statistics_stalls.py",
     ),
 )

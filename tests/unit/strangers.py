@@ -1,0 +1,168 @@
+"""Hypothesis strategies for what strangers may write: any bytes, JSON of any shape, and what is nearly ours."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Json = Any
+
+HARD_VALUES: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"{}",
+    b"[]",
+    b"77",
+    b"null",
+    b"NaN",
+    b"-Infinity",
+    b'"',
+    b"\xff\xfe\x00",
+    b"\xef\xbb\xbf{}",
+    b"[" * 5_000,
+    b"[" * 150 + b"]" * 150,
+    b'{"a":' * 300 + b"1" + b"}" * 300,
+    b"1" * 4_300,
+    b"1" * 5_000,
+    b'"\\ud800"',
+    b'{"seq":"\\ud83d"}',
+    b'{"seq":1,"seq":2}',
+)
+"""What parsers stumble over."""
+
+HARD_JSON: tuple[Json, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    10**400,
+    1.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "\x1b[2J",
+    "\u009b31m",
+    "42\n",
+    "-000001",
+    "../../../etc/passwd",
+    "42-" + "9" * 5_000,
+    "2026-13-45T99:00:00.000Z",
+    "0000-00-00T00:00:00.000Z",
+    [],
+    {},
+    [[]],
+    ["42-000001"],
+    [0] * 60,
+    [-1] * 60,
+    {"partition": -1, "offset": "0"},
+    {"amount": 10**400, "currency": "eur"},
+    {"newest_at": "9999-99-99T00:00:00.000Z", "sold": [1] * 60},
+    {"newest_at": None, "sold": [1]},
+)
+"""What may stand in the place of any member."""
+
+_ANY_JSON = st.recursive(
+    st.sampled_from(HARD_JSON) | st.integers() | st.text(max_size=8) | st.floats(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+any_values: st.SearchStrategy[bytes | None] = (
+    st.sampled_from(HARD_VALUES) | st.binary(max_size=64) | _ANY_JSON.map(lambda value: json.dumps(value).encode())
+)
+
+any_keys: st.SearchStrategy[bytes | None] = st.sampled_from(
+    (None, b"", b"42", b"7", b"77", b"042", b"42 ", b"\xff\xfe", b"partition-0", b"partition-3", b"9" * 5_000)
+) | st.binary(max_size=16)
+
+_HEADER_NAMES = (
+    "ce_type",
+    "ce_id",
+    "boxoffice-read",
+    "boxoffice-origin",
+    "boxoffice-reason",
+    "boxoffice-position",
+    "boxoffice-ticket",
+    "boxoffice-cut",
+    "\\xff",
+)
+_HEADER_VALUES = (
+    None,
+    b"",
+    b"\xff",
+    b"0-0",
+    b"1-0",
+    b"-1-5",
+    b"5-9999999999999999999",
+    b"0:9223372036854775807",
+    b"0:9999999999999999999",
+    b"purchase-requests:0:5",
+    b"purchase-results:0:5",
+    b"purchase-results:9999999999:9999999999999999999",
+    b"42-000001",
+    b"42-" + b"9" * 5_000,
+    b"boxoffice.event_created.v1",
+    b"boxoffice.event_created.v2",
+    b"1" * 19,
+)
+any_headers: st.SearchStrategy[tuple[tuple[str, Any], ...]] = st.lists(
+    st.tuples(
+        st.sampled_from(_HEADER_NAMES) | st.text(max_size=8),
+        st.sampled_from(_HEADER_VALUES) | st.binary(max_size=16),
+    ),
+    max_size=5,
+).map(tuple)
+
+
+@st.composite
+def nearly(draw: st.DrawFn, ours: Sequence[bytes]) -> bytes:
+    """A message of ours with members taken out, of another type, added, or of a later version."""
+    message: Json = json.loads(draw(st.sampled_from(ours)))
+    for _ in range(draw(st.integers(1, 3))):
+        _change(draw, message)
+    return json.dumps(message, ensure_ascii=draw(st.booleans())).encode(errors="surrogatepass")
+
+
+def _change(draw: st.DrawFn, message: dict[str, Json]) -> None:
+    where = message
+    while isinstance(inner := where.get(draw(st.sampled_from([*where] or [""]))), dict) and inner:
+        where = inner
+    if not where:
+        return
+    name = draw(st.sampled_from([*where]))
+    match draw(st.sampled_from(("remove", "put", "put", "put", "add", "newer"))):
+        case "remove":
+            del where[name]
+        case "put":
+            where[name] = deepcopy(draw(st.sampled_from(HARD_JSON)))
+        case "add":
+            where[draw(st.text(max_size=8))] = deepcopy(draw(st.sampled_from(HARD_JSON)))
+        case "newer":
+            where |= {"version": 2, "rules": 2}
+            if "type" in where:
+                where["type"] = "seat_swapped"
+
+
+def strange(ours: Sequence[bytes]) -> st.SearchStrategy[bytes | None]:
+    """A value that is nobody's, or one that is nearly one of ours."""
+    return any_values | nearly(ours)
+
+
+@st.composite
+def among(draw: st.DrawFn, ours: Sequence[Any], others: st.SearchStrategy[Any], most: int = 6) -> list[Any]:
+    """All of ours in their order, with others at any places."""
+    mixed = [*ours]
+    for _ in range(draw(st.integers(1, most))):
+        mixed.insert(draw(st.integers(0, len(mixed))), draw(others))
+    return mixed
