@@ -28,7 +28,7 @@ BeginningOfSpan = Annotated[
 Tally = Annotated[int, Field(ge=0, le=2**63 - 1)]
 SeqOfEvent = Annotated[int, Field(ge=1, le=2**63 - 1)]
 # More than all tickets can cost, and of so few digits that Python prints it.
-Sum = Annotated[int, Field(ge=0, le=10**36, description="In the currency's smallest unit.")]
+Sum = Annotated[int, Field(ge=0, le=10**36)]
 Buckets = Annotated[list[Tally], Field(min_length=BUCKETS, max_length=BUCKETS)]
 # Plain strings, as they are counted.
 ByReason = dict[Annotated[str, Field(json_schema_extra={"enum": [*Reason]})], Tally]
@@ -50,7 +50,7 @@ class WindowFigures(TypedDict):
 class RevenueFigures(TypedDict):
     """What the tickets cost that buyers hold."""
 
-    amount: Sum
+    amount: Annotated[Sum, Field(description="In the currency's smallest unit.")]
     currency: Currency
 
 
@@ -87,20 +87,20 @@ class PartitionFigures(TypedDict):
 
     partition: PartitionNumber
     offset: Offset
-    events: Tally
-    issued: Tally
-    sold: Tally
-    remaining: Tally
-    cancelled: Tally
-    purchases: Tally
-    cancellations: Tally
-    rejected: ByReason
-    refused: ByReason
-    decided_by: ByDecider
+    events: Sum
+    issued: Sum
+    sold: Sum
+    remaining: Sum
+    cancelled: Sum
+    purchases: Sum
+    cancellations: Sum
+    rejected: dict[str, Sum]
+    refused: dict[str, Sum]
+    decided_by: dict[str, Sum]
     revenue: dict[Currency, Sum]
-    forwarded: Tally
-    unreadable: Tally
-    unknown_event: Tally
+    forwarded: Sum
+    unreadable: Sum
+    unknown_event: Sum
     sold_by_second: WindowFigures
     sold_by_minute: WindowFigures
 

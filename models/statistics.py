@@ -24,7 +24,6 @@ from models.facts import (
     EventCreated,
     Fact,
     NewerFactError,
-    Offset,
     PartitionNumber,
     PurchaseCancelled,
     PurchaseConfirmed,
@@ -35,9 +34,12 @@ from models.facts import (
     read_fact,
     read_range,
 )
-from models.figures import BUCKETS, Buckets, SeqOfEvent, Tally
+from models.figures import BUCKETS
 from models.ledger import Ledger, Taken
 
+# Of a row that is read: what is counted on from there stays within what is published.
+Counted = Annotated[int, Field(ge=0, le=2**53)]
+CountedBySpan = Annotated[list[Counted], Field(min_length=BUCKETS, max_length=BUCKETS)]
 Bookmark = Annotated[int, Field(ge=-1, le=2**63 - 1)]
 
 VERSION: Final = 1
@@ -58,8 +60,8 @@ class Window:
     """
 
     width_ms: int
-    newest: Tally = 0
-    sold: Buckets = field(default_factory=lambda: [0] * BUCKETS)
+    newest: Counted = 0
+    sold: CountedBySpan = field(default_factory=lambda: [0] * BUCKETS)
 
     def add(self, timestamp_ms: int, tickets: int) -> None:
         """Count tickets; what is older than the window is left out."""
@@ -117,20 +119,20 @@ class EventStatistics:
     name: Name
     currency: Currency
     price: Amount
-    issued: Tally
-    seq: SeqOfEvent = 0
-    offset: Offset = 0
-    sold: Tally = 0
-    cancelled: Tally = 0
-    purchases: Tally = 0
-    cancellations: Tally = 0
+    issued: Counted
+    seq: Counted = 0
+    offset: Counted = 0
+    sold: Counted = 0
+    cancelled: Counted = 0
+    purchases: Counted = 0
+    cancellations: Counted = 0
     closed: bool = False
     at: At = ""
     first_sale: At | None = None
     last_sale: At | None = None
-    rejected: dict[str, Tally] = field(default_factory=dict)
-    refused: dict[str, Tally] = field(default_factory=dict)
-    decided_by: dict[str, Tally] = field(default_factory=dict)
+    rejected: dict[str, Counted] = field(default_factory=dict)
+    refused: dict[str, Counted] = field(default_factory=dict)
+    decided_by: dict[str, Counted] = field(default_factory=dict)
     seconds: Seconds = field(default_factory=_seconds)
     minutes: Minutes = field(default_factory=_minutes)
 
@@ -155,12 +157,12 @@ class PartitionStatistics:
 
     partition: PartitionNumber
     version: Literal[1] = VERSION
-    offset: Offset = 0
+    offset: Counted = 0
     bookmark: Bookmark = -1
-    facts: Tally = 0
-    forwarded: Tally = 0
-    unreadable: Tally = 0
-    unknown_event: Tally = 0
+    facts: Counted = 0
+    forwarded: Counted = 0
+    unreadable: Counted = 0
+    unknown_event: Counted = 0
     seconds: Seconds = field(default_factory=_seconds)
     minutes: Minutes = field(default_factory=_minutes)
 
@@ -185,9 +187,12 @@ def read_event_row(value: bytes) -> EventStatistics:
         UnreadableRowError: it is no event's row.
     """
     try:
-        return _EVENT.validate_json(value, strict=True)
+        row = _EVENT.validate_json(value, strict=True)
     except ValidationError as error:
         raise UnreadableRowError(str(error)) from None
+    if write_row(row) != value or not row.seq or row.sold > row.issued:
+        raise UnreadableRowError(f"nobody of ours wrote the row of event {row.event_id}")
+    return row
 
 
 def read_partition_row(value: bytes) -> PartitionStatistics:
@@ -197,9 +202,12 @@ def read_partition_row(value: bytes) -> PartitionStatistics:
         UnreadableRowError: it is no partition's row, or one of another version.
     """
     try:
-        return _PARTITION.validate_json(value, strict=True)
+        row = _PARTITION.validate_json(value, strict=True)
     except ValidationError as error:
         raise UnreadableRowError(str(error)) from None
+    if write_row(row) != value:
+        raise UnreadableRowError(f"nobody of ours wrote the row of partition {row.partition}")
+    return row
 
 
 class Statistics:

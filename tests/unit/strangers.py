@@ -131,7 +131,8 @@ def nearly(draw: st.DrawFn, ours: Sequence[bytes]) -> bytes:
     message: Json = json.loads(draw(st.sampled_from(ours)))
     for _ in range(draw(st.integers(1, 3))):
         _change(draw, message)
-    return json.dumps(message, ensure_ascii=draw(st.booleans())).encode(errors="surrogatepass")
+    text = json.dumps(message, ensure_ascii=draw(st.booleans()), separators=(",", ":"))
+    return text.encode(errors="surrogatepass")
 
 
 def _change(draw: st.DrawFn, message: dict[str, Json]) -> None:
