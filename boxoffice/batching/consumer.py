@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
@@ -16,11 +16,23 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
-from boxoffice.batching.records import RUN_SIZE, Batch, BatchOptions, LookAtDamage, Record, Run
+from boxoffice.batching.records import RUN_SIZE, Batch, BatchOptions, LookAtDamage, Record, Run, size_in_memory
 from boxoffice.batching.stream import BatchConductor
 
 FETCH_MAX_WAIT_MS = 50
 """A fetch without data blocks its broker's other partitions for so long (aiokafka sends one at a time)."""
+
+FETCH_MAX_BYTES = 16 * 1024 * 1024
+"""What a broker answers to one fetch at most, as it lies there; of a partition it answers a mebibyte."""
+TAKEN_AT_ONCE_BYTES = 4 * 1024 * 1024
+"""When records that were fetched take so much memory they are delivered, before more is unpacked."""
+
+
+class Fetched(NamedTuple):
+    """What was taken of a partition, and about how much memory it takes."""
+
+    records: Sequence[Record] = ()
+    size_bytes: int = 0
 
 
 class CommittedReads(driver.AIOKafkaConsumerThread):
@@ -31,6 +43,7 @@ class CommittedReads(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._fetch_min_bytes = cast(BatchConsumer, self.consumer).options.fetch_min_bytes
+        consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return cast(AIOKafkaConsumer, consumer)
 
     async def seek_there(self, tp: TP, offset: int) -> None:
@@ -40,25 +53,49 @@ class CommittedReads(driver.AIOKafkaConsumerThread):
     async def _seek_there(self, tp: TP, offset: int) -> None:
         self.seek(tp, offset)
 
-    async def fetch(self, active: set[TP], epoch: int) -> dict[TP, list[Record]]:
+    async def fetch(self, active: set[TP], epoch: int) -> dict[TP, Fetched]:
         """What is there of the active partitions; nothing if the flow was stopped since ``epoch``."""
-        return cast("dict[TP, list[Record]]", await self.call_thread(self._fetch, active, epoch))
+        return cast("dict[TP, Fetched]", await self.call_thread(self._fetch, active, epoch))
 
-    async def _fetch(self, active: set[TP], epoch: int) -> dict[TP, list[Record]]:
+    async def _fetch(self, active: set[TP], epoch: int) -> dict[TP, Fetched]:
         """Fetch in this thread, and put back what a stop of the flow overtook.
 
         A fetch that waits goes on through a rebalance, and takes what it finds at the new positions. Seeks are
         made in this thread as well: none comes between the taking and the putting back.
         """
         consumer: Any = self._ensure_consumer()
-        batches = cast(BatchConsumer, self.consumer)
-        fetched = await self._fetch_records(consumer, active, timeout=1.0, max_records=consumer._max_poll_records)
-        if epoch == batches.epoch:
-            # Faust insists on its own kind of tuple where it meets a partition again.
-            return {ensure_TP(tp): list(records) for tp, records in fetched.items()}
-        for tp, records in fetched.items():
+        fetched: defaultdict[TP, Fetched] = defaultdict(Fetched)
+        await self._take_what_is_there(consumer, active, fetched)
+        if not fetched:
+            # Who waits takes of all partitions what has come by then: one record, and then as above.
+            await self._take(consumer, active, fetched, timeout=1.0, max_records=1)
+            await self._take_what_is_there(consumer, active, fetched)
+        if epoch == cast(BatchConsumer, self.consumer).epoch:
+            return fetched
+        for tp, (records, _) in fetched.items():
             consumer._fetcher.seek_to(tp, records[0].offset)
         return {}
+
+    async def _take_what_is_there(self, consumer: Any, active: set[TP], fetched: defaultdict[TP, Fetched]) -> None:
+        """Of one partition after the other, until it is much; those that were not reached come first the next time."""
+        there: OrderedDict[TP, Any] = consumer._fetcher._records
+        taken_bytes = 0
+        for tp in [tp for tp in there if tp in active]:
+            taken_bytes += await self._take(consumer, {tp}, fetched, timeout=0)
+            if tp in there:
+                there.move_to_end(tp)
+            if taken_bytes >= TAKEN_AT_ONCE_BYTES:
+                return
+
+    async def _take(self, consumer: Any, active: set[TP], fetched: defaultdict[TP, Fetched], **options: Any) -> int:
+        taken_bytes = 0
+        for fetched_tp, records in (await self._fetch_records(consumer, active, **options)).items():
+            tp = ensure_TP(fetched_tp)  # Faust insists on its own kind of tuple where it meets a partition again.
+            before, before_bytes = fetched[tp]
+            size_bytes = size_in_memory(records)
+            fetched[tp] = Fetched([*before, *records], before_bytes + size_bytes)
+            taken_bytes += size_bytes
+        return taken_bytes
 
 
 class BatchConsumer(driver.Consumer):
@@ -75,6 +112,8 @@ class BatchConsumer(driver.Consumer):
         self._withheld: set[TP] = set()
         self._next: dict[TP, int] = {}
         self._waiting: Counter[TP] = Counter()
+        self._waiting_bytes = 0
+        self._taken_bytes = 0
         self._behind_acked: dict[TP, int] = {}
         self._read_to: dict[TP, int] = {}
         self._room = asyncio.Event()
@@ -158,7 +197,7 @@ class BatchConsumer(driver.Consumer):
             await self.wait(cast(Any, self.can_resume_flow))
         epoch = self.epoch
         active = set(self._get_active_partitions())
-        if not active:
+        if not active or self._is_full:
             await self._wait_for_room()
             return
         try:
@@ -183,7 +222,8 @@ class BatchConsumer(driver.Consumer):
             return False
         for tp, (before, go_on_at) in obstacles.items():
             if before:
-                self._deliver_runs(tp, cast(BatchConductor, self.app.topics).batch_queue(tp), before)
+                queue = cast(BatchConductor, self.app.topics).batch_queue(tp)
+                self._deliver_runs(tp, queue, before, size_in_memory(before))
             if go_on_at is None:
                 self.withhold(tp)
             else:
@@ -195,25 +235,29 @@ class BatchConsumer(driver.Consumer):
             await self.seek(tp, self._next[tp])
         return True
 
+    @property
+    def _is_full(self) -> bool:
+        return self._waiting_bytes + self._taken_bytes >= self.options.buffer_bytes
+
     async def _wait_for_room(self) -> None:
         self._room.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await self._room.wait()
 
-    async def _deliver(self, fetched: dict[TP, list[Record]]) -> None:
+    async def _deliver(self, fetched: dict[TP, Fetched]) -> None:
         ordinary: dict[TP, list[Record]] = {}
         conductor = cast(BatchConductor, self.app.topics)
-        for tp, records in fetched.items():
+        for tp, (records, size_bytes) in fetched.items():
             queue = conductor.batch_queue(tp)
             if queue is None:
-                ordinary[tp] = records
+                ordinary[tp] = list(records)
             else:
-                self._deliver_runs(tp, queue, records)
+                self._deliver_runs(tp, queue, records, size_bytes)
         if ordinary:
             await self._deliver_messages(ordinary)
 
-    def _deliver_runs(self, tp: TP, queue: Any, records: list[Record]) -> None:
+    def _deliver_runs(self, tp: TP, queue: Any, records: Sequence[Record], size_bytes: int) -> None:
         """Put a fetch's records on the queue, with no await between them."""
         expected = self._next.get(tp)
         if expected is None:
@@ -221,9 +265,11 @@ class BatchConsumer(driver.Consumer):
         # A topic made anew begins again; whoever takes the run is to see that it does not follow.
         expected = min(expected, records[0].offset)
         for at in range(0, len(records), RUN_SIZE):
-            part = records[at : at + RUN_SIZE]
-            run = Run(tp, self.app.consumer_generation_id, expected, part[-1].offset + 1, part)
+            part = list(records[at : at + RUN_SIZE])
+            of_part_bytes = size_bytes * len(part) // len(records)
+            run = Run(tp, self.app.consumer_generation_id, expected, part[-1].offset + 1, part, of_part_bytes)
             queue.force_put_nowait(run)
+            self._waiting_bytes += of_part_bytes
             expected = run.next
         self._next[tp] = expected
         self._waiting[tp] += len(records)
@@ -255,21 +301,28 @@ class BatchConsumer(driver.Consumer):
         for run in batch.runs:
             self.app.monitor.stream_inbound_time[run.tp] = now
             self._waiting[run.tp] -= len(run.records)
+            self._waiting_bytes -= run.size_bytes
+            self._taken_bytes += run.size_bytes
             if self._waiting[run.tp] < self.options.buffer_size // 2 and run.tp in self._buffered_partitions:
                 self.on_buffer_drop(run.tp)
                 self._room.set()
 
     def on_batch_acked(self, batch: Batch) -> None:
         """A batch is done: the offsets behind its runs may be committed."""
-        self._unacked_messages.discard(cast(Any, batch))
+        self._let_go(batch)
         for run in batch.runs:
             if run.tp in self._behind_acked or run.tp in self._next:
                 self._behind_acked[run.tp] = run.next
-        notify(self._waiting_for_ack)
 
     def on_batch_handed_over(self, batch: Batch) -> None:
-        """A batch is somebody else's: no revocation waits for it."""
+        """A batch is somebody else's: no revocation waits for it, and its memory is not ours to count."""
+        self._let_go(batch)
+
+    def _let_go(self, batch: Batch) -> None:
         self._unacked_messages.discard(cast(Any, batch))
+        self._taken_bytes -= batch.size_bytes
+        if not self._is_full:
+            self._room.set()
         notify(self._waiting_for_ack)
 
     def done_until(self, tp: TP, offset: int) -> None:
@@ -334,6 +387,7 @@ class BatchConsumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         self._waiting.clear()
+        self._waiting_bytes = 0
         await self.wait_empty()
         for tp in revoked:
             self._behind_acked.pop(tp, None)

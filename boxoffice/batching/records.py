@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,11 @@ Removal = tuple[bytes, None, list[tuple[str, bytes]]]
 RUN_SIZE = 1_000
 """Records of one run, at most: a batch is made of whole runs."""
 
+RECORD_BYTES = 600
+"""What a record takes in memory beside its key, its value and its headers."""
+HEADER_BYTES = 100
+"""What a header takes beside its name and value."""
+
 
 @dataclass(frozen=True)
 class BatchOptions:
@@ -29,6 +34,8 @@ class BatchOptions:
 
     buffer_size: int = 20_000
     """Records that wait for a partition before its fetching pauses."""
+    buffer_bytes: int = 64 * 1024 * 1024
+    """Memory that the records of all partitions take, until they are acknowledged, before all fetching pauses."""
     fetch_min_bytes: int = 1
     """The broker answers a fetch when it has so much, or after ``FETCH_MAX_WAIT_MS``."""
     max_batch_bytes: int = 900_000
@@ -41,18 +48,37 @@ def has_gaps(records: list[Record], first: int) -> bool:
 
 
 class Run(NamedTuple):
-    """Consecutive records of one partition. ``first`` is the offset that was expected next."""
+    """Consecutive records of one partition. ``first`` is the offset that was expected next.
+
+    ``size_bytes`` is what they take in memory.
+    """
 
     tp: TP
     generation: int
     first: int
     next: int
     records: list[Record]
+    size_bytes: int = 0
 
     @property
     def has_gaps(self) -> bool:
         """Whether its records leave out offsets from ``first`` on."""
         return has_gaps(self.records, self.first)
+
+
+def size_in_memory(records: Iterable[Record]) -> int:
+    """About how many bytes records take in memory."""
+    sizes = [
+        RECORD_BYTES + record.serialized_key_size + record.serialized_value_size + _headers_size(record)
+        if record.headers
+        else RECORD_BYTES + record.serialized_key_size + record.serialized_value_size
+        for record in records
+    ]
+    return sum(sizes)
+
+
+def _headers_size(record: Record) -> int:
+    return sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in record.headers)
 
 
 class Obstacle(NamedTuple):
@@ -77,6 +103,11 @@ class Batch:
 
     def __len__(self) -> int:
         return sum(len(run.records) for run in self.runs)
+
+    @property
+    def size_bytes(self) -> int:
+        """What its records take in memory."""
+        return sum(run.size_bytes for run in self.runs)
 
     def ack(self) -> None:
         """Let the offsets behind the batch be committed."""

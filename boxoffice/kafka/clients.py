@@ -11,13 +11,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 
 from boxoffice.errors import LedgerError, SettingsError, UnreachableError
-from boxoffice.kafka.record_batches import TolerantRecords
+from boxoffice.kafka import fetching
 from boxoffice.settings import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
@@ -38,8 +37,7 @@ RECORDS_AT_ONCE = 500
 """A fetch holds thousands: unpacked all at once they leave the processor's cache before they are looked at, which
 made reading and folding a ledger slower by a tenth or more."""
 
-# For every consumer of this process, Faust's too: aiokafka has no other seam for it.
-fetcher.MemoryRecords = TolerantRecords  # type: ignore[attr-defined,assignment]
+fetching.install()
 
 
 @lru_cache(maxsize=65_536)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import header, home_partition
+from boxoffice.kafka.record_batches import why_unreadable
 from boxoffice.kafka.side_records import SideRecord, dead_letter, forward, headers_bytes, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, OffsetsPassed, Source, at_text
@@ -111,7 +112,7 @@ class OwnedPartition:
                 raise UnreadableCommandError(f"headers: {headers_bytes(headers)} bytes, more than {MAX_HEADER_BYTES}")
             command = read_command(record.value)
         except UnreadableCommandError as error:
-            return self._unreadable(record, str(error), first)
+            return self._unreadable(record, why_unreadable(record.value, headers) or str(error), first)
         home = home_partition(command.event_id, self.partitions)
         if home != self.number:
             return self._forwarded(record, command, home, first)
