@@ -23,7 +23,8 @@ from topics import purchase_requests
 def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     """The app of the purchases process, on topics of so many partitions, and what it knows of its health."""
     kafka = settings.kafka
-    app = worker.make_app(kafka, "purchases", BatchOptions(settings.selling.buffer_size))
+    options = BatchOptions(settings.selling.buffer_size, buffer_bytes=settings.selling.buffer_bytes)
+    app = worker.make_app(kafka, "purchases", options)
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(kafka.topic_prefix)])
     copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
     publisher = Publisher(kafka, cast(BatchProducer, app.producer))

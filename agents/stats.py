@@ -24,7 +24,10 @@ from topics import event_stats, purchase_results, stats_changelog
 def make_app(settings: Settings) -> tuple[faust.App, Details]:
     """The app of the statistics process, and what it knows of its health."""
     kafka = settings.kafka
-    app = worker.make_app(kafka, "stats", BatchOptions(settings.selling.buffer_size, worker.GATHERED_BYTES))
+    options = BatchOptions(
+        settings.selling.buffer_size, worker.GATHERED_BYTES, buffer_bytes=settings.selling.buffer_bytes
+    )
+    app = worker.make_app(kafka, "stats", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     table = make_table(app, stats_changelog.TOPIC.full_name(kafka.topic_prefix))
     interval_ms = settings.statistics.interval_ms

@@ -210,6 +210,13 @@ class SellingSettings(_Group):
         le=3_600,
     )
     buffer_size: int = _setting(20_000, "Commands held for a partition before its fetching pauses.", ge=1, le=1_000_000)
+    buffer_bytes: int = _setting(
+        32 * 1024 * 1024,
+        "Memory that the commands of all partitions may take, until they are answered, before all fetching pauses.",
+        unit="bytes",
+        ge=1024 * 1024,
+        le=64 * 1024**3,
+    )
     accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
         "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
     )

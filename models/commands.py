@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails, from_json
 
 MAX_COMMAND_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
+LEAST_HEADER_BYTES: Final = 16
+"""What each header counts at least, so that they are not too many: an empty one takes place as well."""
 MAX_QUANTITY: Final = 100
 MAX_CAPACITY: Final = 1_000_000
 MAX_EVENT_ID: Final = 10**18 - 1

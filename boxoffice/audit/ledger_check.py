@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from boxoffice.audit.report import number_of
 from boxoffice.errors import NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition
-from boxoffice.kafka.side_records import headers_bytes, read_origin
+from boxoffice.kafka.side_records import counted_bytes, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.facts import (
     Fact,
@@ -255,7 +255,7 @@ def expected_fact(record: Record, ledger: Ledger, partitions: int) -> Fact | Non
 
 
 def _readable(record: Record) -> Command:
-    if record.headers and headers_bytes(record.headers) > MAX_HEADER_BYTES:
+    if record.headers and counted_bytes(record.headers) > MAX_HEADER_BYTES:
         raise UnreadableCommandError("headers too large")
     return read_command(record.value)
 

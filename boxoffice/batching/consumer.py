@@ -197,7 +197,7 @@ class BatchConsumer(driver.Consumer):
             await self.wait(cast(Any, self.can_resume_flow))
         epoch = self.epoch
         active = set(self._get_active_partitions())
-        if not active or self._is_full:
+        if not active or self.is_full:
             await self._wait_for_room()
             return
         try:
@@ -236,7 +236,8 @@ class BatchConsumer(driver.Consumer):
         return True
 
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether so much waits, or is not acknowledged, that nothing is fetched."""
         return self._waiting_bytes + self._taken_bytes >= self.options.buffer_bytes
 
     async def _wait_for_room(self) -> None:
@@ -321,7 +322,7 @@ class BatchConsumer(driver.Consumer):
     def _let_go(self, batch: Batch) -> None:
         self._unacked_messages.discard(cast(Any, batch))
         self._taken_bytes -= batch.size_bytes
-        if not self._is_full:
+        if not self.is_full:
             self._room.set()
         notify(self._waiting_for_ack)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,12 +34,12 @@ class BatchOptions:
 
     buffer_size: int = 20_000
     """Records that wait for a partition before its fetching pauses."""
-    buffer_bytes: int = 64 * 1024 * 1024
-    """Memory that the records of all partitions take, until they are acknowledged, before all fetching pauses."""
     fetch_min_bytes: int = 1
     """The broker answers a fetch when it has so much, or after ``FETCH_MAX_WAIT_MS``."""
     max_batch_bytes: int = 900_000
     """Of one record batch that is published: below the 1 MiB that a broker accepts by default."""
+    buffer_bytes: int = 32 * 1024 * 1024
+    """Memory that the records of all partitions take, until they are acknowledged, before all fetching pauses."""
 
 
 def has_gaps(records: list[Record], first: int) -> bool:
@@ -66,19 +66,14 @@ class Run(NamedTuple):
         return has_gaps(self.records, self.first)
 
 
-def size_in_memory(records: Iterable[Record]) -> int:
+def size_in_memory(records: Sequence[Record]) -> int:
     """About how many bytes records take in memory."""
-    sizes = [
-        RECORD_BYTES + record.serialized_key_size + record.serialized_value_size + _headers_size(record)
-        if record.headers
-        else RECORD_BYTES + record.serialized_key_size + record.serialized_value_size
-        for record in records
-    ]
-    return sum(sizes)
-
-
-def _headers_size(record: Record) -> int:
-    return sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in record.headers)
+    size_bytes = RECORD_BYTES * len(records)
+    for record in records:
+        size_bytes += record.serialized_key_size + record.serialized_value_size
+        for name, value in record.headers:
+            size_bytes += HEADER_BYTES + len(name) + len(value or b"")
+    return size_bytes
 
 
 class Obstacle(NamedTuple):

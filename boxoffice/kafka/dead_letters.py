@@ -19,6 +19,7 @@ from boxoffice.kafka.side_records import (
     MAX_DEAD_LETTER_BYTES,
     MAX_DEAD_LETTER_KEY_BYTES,
     Marks,
+    counted_bytes,
     headers_bytes,
     read_marks,
 )
@@ -130,7 +131,7 @@ class DeadLetter:
         return (
             len(self.key or b"") <= MAX_DEAD_LETTER_KEY_BYTES
             and len(self.value) <= MAX_DEAD_LETTER_BYTES
-            and headers_bytes(self.headers) <= MAX_HEADER_BYTES
+            and counted_bytes(self.headers) <= MAX_HEADER_BYTES
         )
 
     def has_reason(self, text: str) -> bool:

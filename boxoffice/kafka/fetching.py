@@ -10,11 +10,10 @@ from aiokafka.consumer import fetcher
 from boxoffice.kafka.record_batches import TolerantRecords
 
 MOST_RECORDS: Final = 5_000
-MOST_BYTES: Final = 1024 * 1024
-"""Of keys, values and headers; the record that goes beyond it is the last."""
+MOST_BYTES: Final = 2 * 1024 * 1024
+"""The batch that goes beyond it is the last, and may be as large as a batch may be; so may the one it began in."""
 HEADER_BYTES: Final = 100
 """What a header takes in memory beside its name and value."""
-
 
 _FetchResult: Any = fetcher.FetchResult
 
@@ -28,24 +27,20 @@ class PartOfFetch(_FetchResult):  # type: ignore[misc]  # its methods have no ty
         """The next records, at most so many, and no more than a part."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
+        batches: TolerantRecords = self._partition_records._records
+        most_bytes = batches.opened_bytes + MOST_BYTES
         most = MOST_RECORDS if max_records is None else min(max_records, MOST_RECORDS)
         taken: list[ConsumerRecord[bytes, bytes]] = []
-        size_bytes = 0
+        headers = 0
         for record in self._partition_records:
             taken.append(record)
-            size_bytes += record.serialized_key_size + record.serialized_value_size
-            if record.headers:
-                size_bytes += _headers_bytes(record)
-            if size_bytes >= MOST_BYTES or len(taken) >= most:
+            headers += len(record.headers)
+            if len(taken) >= most or batches.opened_bytes + headers * HEADER_BYTES >= most_bytes:
                 self._update_position()
                 return taken
         self._update_position()
         self._partition_records = None
         return taken
-
-
-def _headers_bytes(record: ConsumerRecord[bytes, bytes]) -> int:
-    return sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in record.headers)
 
 
 def install() -> None:

@@ -26,8 +26,11 @@ from aiokafka.record.default_records import DefaultRecordBase, DefaultRecordBatc
 
 from boxoffice.kafka.unpacking import MAX_UNPACKED_BYTES, unpack
 
-MAX_HEADERS: Final = 1_000
-"""Of a record: each takes a hundred bytes of a reader's memory, and two of the batch."""
+MAX_HEADERS: Final = 1_100
+"""Of a record: each takes a hundred bytes of a reader's memory, and two of the batch.
+
+By their size 1,024 are let through, and the box office adds some to what it forwards or puts aside.
+"""
 
 UNREADABLE_HEADER: Final = "boxoffice-unreadable"
 """Says why a record came without key and value."""
@@ -75,6 +78,8 @@ class TolerantRecords:
     def __init__(self, raw: bytes) -> None:
         self._raw = memoryview(raw)
         self._begin = 0
+        self.opened_bytes = 0
+        """How large those batches are, unpacked, whose records were asked for."""
 
     def size_in_bytes(self) -> int:
         """Of all batches."""
@@ -97,7 +102,10 @@ class TolerantRecords:
         if len(batch) < _HEADER.size or batch[_MAGIC_AT] != _MAGIC:
             raise CorruptRecordException("No record batch of version 2.")
         self._begin += len(batch)
-        return TolerantBatch(batch)
+        return TolerantBatch(batch, self._opened)
+
+    def _opened(self, size_bytes: int) -> None:
+        self.opened_bytes += size_bytes
 
 
 class BatchHeader(NamedTuple):
@@ -140,8 +148,9 @@ class BatchHeader(NamedTuple):
 class TolerantBatch:
     """A batch of aiokafka's; what aiokafka cannot read of it is read by other means, or said to be unreadable."""
 
-    def __init__(self, raw: memoryview) -> None:
+    def __init__(self, raw: memoryview, opened: Callable[[int], None]) -> None:
         self._raw = raw
+        self._opened = opened
         self._batch: Any = DefaultRecordBatch(cast(Any, raw))
 
     def __getattr__(self, name: str) -> Any:
@@ -151,23 +160,21 @@ class TolerantBatch:
         return next(iter(self))
 
     def __iter__(self) -> Iterator[Any]:
-        header, body = BatchHeader._make(_HEADER.unpack_from(self._raw)), self._raw[_HEADER.size :]
-        unpacked = unpack(header.codec, body) if header.codec else body
+        header = BatchHeader._make(_HEADER.unpack_from(self._raw))
+        if not header.codec:
+            self._opened(len(self._raw))
+            return _read(header, lambda: self._batch, partial(_records, header, self._raw[_HEADER.size :]))
+        plain = header._replace(attributes=header.attributes & ~DefaultRecordBase.CODEC_MASK)
+        unpacked = unpack(header.codec, self._raw[_HEADER.size :], _HEADER.pack(*plain))
         if unpacked is None:
             return _unreadable(header, header.base_offset, NOT_UNPACKED)
-        by_ourselves = partial(_records, header, unpacked)
-        if not header.codec:
-            return _read(header, lambda: self._batch, by_ourselves)
-        if _has_long_record(unpacked):
+        self._opened(len(unpacked))
+        body = memoryview(unpacked)[_HEADER.size :]
+        by_ourselves = partial(_records, header, body)
+        if _has_long_record(body):
             # Headers by the million are packed in few bytes: they are counted before they are made.
             return _read(header, by_ourselves)
-        return _read(header, partial(_by_aiokafka, header, unpacked), by_ourselves)
-
-
-def _by_aiokafka(header: BatchHeader, unpacked: memoryview) -> Any:
-    """What aiokafka reads itself, with nothing to unpack."""
-    plain = header._replace(attributes=header.attributes & ~DefaultRecordBase.CODEC_MASK)
-    return DefaultRecordBatch(b"".join((_HEADER.pack(*plain), unpacked)))
+        return _read(header, lambda: DefaultRecordBatch(unpacked), by_ourselves)
 
 
 def _read(header: BatchHeader, *readers: Callable[[], Iterable[Any]]) -> Iterator[Any]:

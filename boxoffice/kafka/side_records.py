@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import Headers, header
-from models.commands import MAX_HEADER_BYTES
+from models.commands import LEAST_HEADER_BYTES, MAX_HEADER_BYTES
 from models.documents import TICKET_PATTERN
 from models.facts import Source
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
@@ -28,8 +28,17 @@ _MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
 
 
 def headers_bytes(headers: Headers) -> int:
-    """The size of a record's headers, names and values; a forward must not make a command too large."""
+    """The size of a record's headers, names and values."""
     return sum(len(name.encode()) + len(value or b"") for name, value in headers if name != ORIGIN_HEADER)
+
+
+def counted_bytes(headers: Headers) -> int:
+    """What a record's headers count; that of a forward counts nothing, which must not make a command too large."""
+    return sum(_counted_bytes(name, value) for name, value in headers if name != ORIGIN_HEADER)
+
+
+def _counted_bytes(name: str, value: bytes | None) -> int:
+    return max(LEAST_HEADER_BYTES, len(name.encode()) + len(value or b""))
 
 
 def read_origin(headers: Headers, partition: int, partitions: int) -> Source | None:
@@ -126,7 +135,7 @@ def _headers_that_fit(headers: Headers) -> list[tuple[str, bytes]]:
     kept: list[tuple[str, bytes]] = []
     room_bytes = MAX_HEADER_BYTES
     for name, value in headers:
-        room_bytes -= len(name.encode()) + len(value or b"")
+        room_bytes -= _counted_bytes(name, value)
         if room_bytes < 0:
             break
         kept.append((name, value))

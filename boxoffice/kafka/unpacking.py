@@ -22,27 +22,29 @@ _BLOCK_SIZE: Final = struct.Struct(">i")
 _own = threading.local()
 
 
-def unpack(codec: int, packed: memoryview) -> memoryview | None:
-    """What was packed; None if that is more than :data:`MAX_UNPACKED_BYTES`, or nothing that the codec made.
+def unpack(codec: int, packed: memoryview, header: bytes) -> bytes | None:
+    """The header, and what was packed; None if that is more than may be, or nothing that the codec made.
 
     No size that the sender declares is believed: each codec writes into room of a fixed size, and stops at its end.
     """
     unpack_into = _CODECS.get(codec)
     if unpack_into is None:
         return None
-    room = _room()
+    begin = len(header)
+    room = _room(begin + MAX_UNPACKED_BYTES)
+    room[:begin] = header
     try:
-        size_bytes = unpack_into(packed, room)
+        size_bytes = unpack_into(packed, room[begin:])
     except (cramjam.DecompressionError, ValueError, struct.error):
         return None
-    return memoryview(bytes(room[:size_bytes]))
+    return bytes(room[: begin + size_bytes])
 
 
-def _room() -> memoryview:
+def _room(size_bytes: int) -> memoryview:
     """One for each thread: the codecs let other threads run."""
     room = getattr(_own, "room", None)
-    if room is None:
-        room = _own.room = memoryview(bytearray(MAX_UNPACKED_BYTES))
+    if room is None or len(room) != size_bytes:
+        room = _own.room = memoryview(bytearray(size_bytes))
     return cast(memoryview, room)
 
 

@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.record_batches import why_unreadable
-from boxoffice.kafka.side_records import SideRecord, dead_letter, forward, headers_bytes, read_origin
+from boxoffice.kafka.side_records import SideRecord, counted_bytes, dead_letter, forward, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, OffsetsPassed, Source, at_text
 from models.inventory import Position, decide, fold, is_second_copy
@@ -108,8 +108,8 @@ class OwnedPartition:
         first = self.ledger.bookmark + 1
         headers = record.headers
         try:
-            if headers and headers_bytes(headers) > MAX_HEADER_BYTES:
-                raise UnreadableCommandError(f"headers: {headers_bytes(headers)} bytes, more than {MAX_HEADER_BYTES}")
+            if headers and counted_bytes(headers) > MAX_HEADER_BYTES:
+                raise UnreadableCommandError(f"headers: {counted_bytes(headers)} bytes, more than {MAX_HEADER_BYTES}")
             command = read_command(record.value)
         except UnreadableCommandError as error:
             return self._unreadable(record, why_unreadable(record.value, headers) or str(error), first)

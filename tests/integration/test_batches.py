@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from boxoffice.batching.consumer import TAKEN_AT_ONCE_BYTES
+from boxoffice.batching.records import RECORD_BYTES
 from tests.support.batch_app import PARTITIONS
 from tests.support.batching import Batching
+
+MIB = 1024 * 1024
 
 
 async def test_gaps_of_transactions_belong_to_the_run_behind_them_and_markers_at_the_end_are_committed(
@@ -38,6 +42,18 @@ async def test_a_slow_body_keeps_no_more_waiting_than_it_may_and_gets_all(batchi
     await batching.done()
     batching.judge()
     assert 1_000 <= max(said["held"] for said in batching.said(0)) < 1_000 + 1_100
+    assert await worker.stop() == 0
+
+
+async def test_a_slow_body_keeps_no_more_memory_than_it_may_and_gets_all(batching: Batching) -> None:
+    """What waits may pass the limit by what is delivered at once."""
+    await batching.send(2_500, partitions=[0], size_bytes=10_000)
+    await batching.send(10, partitions=[1])
+    worker = batching.start(buffer_bytes=2 * MIB, fill_first=True)
+    await batching.done()
+    batching.judge()
+    held_bytes = max(said["held"] for said in batching.said(0)) * (10_000 + RECORD_BYTES)
+    assert 2 * MIB - batching.options.batch_size * 11_000 <= held_bytes < 2 * MIB + TAKEN_AT_ONCE_BYTES + MIB
     assert await worker.stop() == 0
 
 

@@ -19,6 +19,9 @@ RECOVERY: Final = "tests/integration/test_recovery.py"
 STORE: Final = "tests/integration/test_redis_store.py"
 SCRIPTS: Final = "tests/integration/test_lua_scripts.py"
 STRANGERS: Final = "tests/unit/test_strangers.py"
+PACKED: Final = "tests/unit/test_record_batches.py"
+DECIDING: Final = "tests/unit/test_deciding.py"
+MEMORY: Final = "tests/integration/test_batches.py::test_a_slow_body_keeps_no_more_memory_than_it_may_and_gets_all"
 
 
 class Defect(NamedTuple):
@@ -442,6 +445,64 @@ DEFECTS: Final = (
         "self._delay_s = min(self._delay_s * 2, self._longest_delay_s)",
         "self._delay_s = self._first_delay_s",
         BREAKER,
+    ),
+    # What strangers may write
+    Defect(
+        "a batch is unpacked to whatever it holds",
+        "boxoffice/kafka/unpacking.py",
+        "    4: cramjam.zstd.decompress_into,",
+        "    4: lambda packed, room: (found := bytes(cramjam.zstd.decompress(packed))[: len(room)])\n"
+        "    and (room.__setitem__(slice(len(found)), found) or len(found)),",
+        PACKED,
+    ),
+    Defect(
+        "a batch that unpacks to too much is passed over",
+        "boxoffice/kafka/record_batches.py",
+        "            return _unreadable(header, header.base_offset, NOT_UNPACKED)",
+        "            return iter(())",
+        PACKED,
+    ),
+    Defect(
+        "what is no record is passed over",
+        "boxoffice/kafka/record_batches.py",
+        "    yield from _unreadable(header, behind, NO_RECORD)",
+        "    yield from ()",
+        PACKED,
+    ),
+    Defect(
+        "headers by the million are made before they are counted",
+        "boxoffice/kafka/record_batches.py",
+        "        if _has_long_record(body):",
+        "        if not body:",
+        PACKED,
+    ),
+    Defect(
+        "a part of a fetch is bounded by its records alone",
+        "boxoffice/kafka/fetching.py",
+        "batches.opened_bytes + headers * HEADER_BYTES >= most_bytes",
+        "headers < 0",
+        PACKED,
+    ),
+    Defect(
+        "what waits is counted in records alone",
+        "boxoffice/batching/consumer.py",
+        "return self._waiting_bytes + self._taken_bytes >= self.options.buffer_bytes",
+        "return self._waiting_bytes < 0",
+        MEMORY,
+    ),
+    Defect(
+        "empty headers count nothing",
+        "boxoffice/kafka/side_records.py",
+        'return max(LEAST_HEADER_BYTES, len(name.encode()) + len(value or b""))',
+        'return len(name.encode()) + len(value or b"")',
+        DECIDING,
+    ),
+    Defect(
+        "a dead letter does not say why its batch was not unpacked",
+        "boxoffice/selling/deciding.py",
+        "why_unreadable(record.value, headers) or str(error)",
+        "str(error)",
+        DECIDING,
     ),
     # What operators ask for
     Defect(

@@ -57,6 +57,7 @@ class Options:
     way: str = "awaited"
     batch_size: int = 200
     buffer_size: int = 20_000
+    buffer_bytes: int = 32 * 1024 * 1024
     publish_timeout_s: float = 60
     session_timeout_s: float = 6
     """How long the group waits for a worker that died."""
@@ -200,7 +201,7 @@ class BatchApp:
     async def fill(self) -> None:
         """Wait until fetching pauses, or there is nothing more to fetch."""
         consumer = self.consumer
-        while self.options.fill_first and not consumer._buffered_partitions:
+        while self.options.fill_first and not consumer._buffered_partitions and not consumer.is_full:
             if all(position >= (consumer.highwater(tp) or 0) for tp, position in consumer._next.items()):
                 return
             await asyncio.sleep(0.01)
@@ -246,7 +247,9 @@ def make_app(options: Options) -> faust.App:
         store="memory://",
         Stream=BatchStream,
     )
-    app.transport = app.producer_transport = BatchTransport(app.conf.broker, app, BatchOptions(options.buffer_size))
+    app.transport = app.producer_transport = BatchTransport(
+        app.conf.broker, app, BatchOptions(options.buffer_size, buffer_bytes=options.buffer_bytes)
+    )
     bodies = BatchApp(app, options)
 
     @app.agent(BatchTopic(app, topics=[options.batched[0]]))

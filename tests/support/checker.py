@@ -118,11 +118,15 @@ class _UnreadableError(Exception):
     """The command breaks a bound."""
 
 
+def _counted(header: tuple[str, bytes | None]) -> int:
+    """What a header counts: its name and value, and 16 at least."""
+    name, value = header
+    return max(16, len(name.encode()) + len(value or b""))
+
+
 def _read(record: Record) -> Members:
     """The command's members: those that its type has, with what was left out filled in."""
-    headers_bytes = sum(
-        len(name.encode()) + len(value or b"") for name, value in record.headers if name != "boxoffice-origin"
-    )
+    headers_bytes = sum(_counted(header) for header in record.headers if header[0] != "boxoffice-origin")
     if headers_bytes > MAX_HEADERS_BYTES or not record.value or len(record.value) > MAX_VALUE_BYTES:
         raise _UnreadableError
     members = _json(record.value)
@@ -756,7 +760,7 @@ def _faults(letter: Record, original: Record) -> list[str]:
     if not letter.header("boxoffice-reason"):
         faults.append("it gives no reason")
     lacks_headers = bool(Counter(original.headers) - Counter(letter.headers))
-    headers_bytes = sum(len(name.encode()) + len(value or b"") for name, value in original.headers)
+    headers_bytes = sum(map(_counted, original.headers))
     if lacks_headers and headers_bytes <= MAX_HEADERS_BYTES:
         faults.append("it lacks headers of the original")
     is_cut = len(value) > MAX_LETTER_BYTES or kept_key != key or lacks_headers

@@ -51,6 +51,11 @@ class Process:
         self.signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
+    def most_memory_bytes(self) -> int:
+        """The most memory that it has had so far."""
+        status = Path(f"/proc/{self._child.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
     def kill(self) -> None:
         """SIGKILL, and wait for its end."""
         self._child.kill()

@@ -256,4 +256,4 @@ class Worker:
 
 
 def _headers_bytes(record: Record) -> int:
-    return sum(len(name) + len(value or b"") for name, value in record.headers if name != "boxoffice-origin")
+    return sum(max(16, len(name) + len(value or b"")) for name, value in record.headers if name != "boxoffice-origin")
