@@ -12,9 +12,9 @@ TOPIC = TopicDefinition(
         "retention.ms": str(7 * DAY_MS),
         # A decision takes its time from the record: it has to be the broker's, not each client's.
         "message.timestamp.type": "LogAppendTime",
-        # As much as common clients make of a record batch, and no more, whatever the cluster's own bound is: it is
-        # what one fetch costs at least. Commands of 16 KiB with as much in headers fit, thirty of them.
-        "max.message.bytes": str(1024 * 1024),
+        # Kafka's default, whatever the cluster's own is: as much as clients make of a record batch by their defaults
+        # (librdkafka's are the largest, a million bytes), and room for 31 commands of 16 KiB with as much in headers.
+        "max.message.bytes": str(1024 * 1024 + 12),
     },
 )
 

@@ -39,7 +39,9 @@ What it promises:
 * A record batch that the disk has damaged stops its own partition at most: the application says where the
   damage is and whether to go on behind it (:attr:`BatchConsumer.look_at_damage`).
 
-Back-pressure is by records that wait for a partition; a fetch more may wait than ``BatchOptions.buffer_size`` says.
+Back-pressure is by records that wait for a partition (``BatchOptions.buffer_size``; what is taken at once may come
+on top), and by the memory that the records of all partitions take until they are acknowledged
+(``BatchOptions.buffer_bytes``, likewise). How much aiokafka unpacks at once of a partition is not decided here.
 
 What it asks for: a failure in the body must end the process there, without committing, as
 ``ending_on_failure`` stands for above. Faust would restart the agent, past what was not done, and takes no

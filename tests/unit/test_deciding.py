@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from boxoffice.kafka.clients import header, home_partition
+from boxoffice.kafka.record_batches import MAX_HEADERS, NOT_UNPACKED, UNREADABLE_HEADER
 from boxoffice.selling.deciding import OwnedPartition
 from models.ledger import Ledger
 from tests.unit.records import creation, purchase, record
@@ -101,6 +102,29 @@ def test_what_cannot_be_read_becomes_a_dead_letter_and_is_accounted_for() -> Non
     assert header(headers, POSITION_HEADER) == b"purchase-requests:0:1"
     assert b"JSON" in (header(headers, REASON_HEADER) or b"")
     assert header(headers, CUT_HEADER) is None
+
+
+def test_a_header_counts_16_bytes_at_least_for_a_command_and_for_its_dead_letter() -> None:
+    """A forward has one more, which counts nothing: it is readable at home."""
+    forwarded = (*(("", b""),) * 1_024, (ORIGIN_HEADER, b"1:7"))
+    [answer] = owned().answer([record(1, purchase("r-1", HOME), headers=forwarded)])
+    assert answer.fact["type"] == "purchase_confirmed"
+    [answer] = owned().answer([record(1, purchase("r-1", HOME), headers=(("x", b"y"),) * 1_025)])
+    assert answer.fact["type"] == "command_unreadable"
+    assert answer.dead_letter is not None
+    assert [name for name, _ in answer.dead_letter[2]].count("x") == 1_024
+    assert len(answer.dead_letter[2]) <= MAX_HEADERS
+
+
+def test_what_was_not_unpacked_is_answered_with_the_reason() -> None:
+    headers = ((UNREADABLE_HEADER, NOT_UNPACKED),)
+    [answer] = owned().answer([record(1, None, headers=headers)])
+    assert answer.fact["type"] == "command_unreadable"
+    assert answer.fact["reason"] == "its record batch unpacks to more than 4194304 bytes, or not at all"
+    assert answer.dead_letter is not None
+    assert header(answer.dead_letter[2], REASON_HEADER) == NOT_UNPACKED
+    [answer] = owned().answer([record(1, purchase("r-1", HOME), headers=headers)])
+    assert answer.fact["type"] == "purchase_confirmed"
 
 
 def test_headers_over_16_kib_make_a_command_unreadable() -> None:

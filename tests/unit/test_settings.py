@@ -11,7 +11,7 @@ import pytest
 from boxoffice.errors import ExitStatus, SettingsError
 from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, masked, settings_from
 
-UNITS = {"_ms": "ms", "_s": "s"}
+UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes"}
 
 
 @pytest.fixture(autouse=True)
