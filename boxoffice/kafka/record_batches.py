@@ -171,7 +171,7 @@ class TolerantBatch:
         self._opened(len(unpacked))
         body = memoryview(unpacked)[_HEADER.size :]
         by_ourselves = partial(_records, header, body)
-        if _has_long_record(body):
+        if _has_long_record(unpacked, _HEADER.size):
             # Headers by the million are packed in few bytes: they are counted before they are made.
             return _read(header, by_ourselves)
         return _read(header, lambda: DefaultRecordBatch(unpacked), by_ourselves)
@@ -270,16 +270,21 @@ def _varint(body: memoryview, at: int) -> tuple[int, int]:
             raise ValueError("a number of more than 64 bits")
 
 
-def _has_long_record(body: memoryview) -> bool:
+def _has_long_record(body: bytes, at: int) -> bool:
     """Whether a record has more than :data:`_LONG_BYTES`, or nobody can say; by the records' sizes alone."""
-    at, end = 0, len(body)
-    if end <= _LONG_BYTES:
+    end = len(body)
+    if end - at <= _LONG_BYTES:
         return False
     try:
         while at < end:
-            size_bytes, at = _varint(body, at)
-            if not 0 <= size_bytes <= _LONG_BYTES:
-                return True
+            # Nearly all sizes take two bytes: a call for each would cost as much as reading the record.
+            low, high = body[at], body[at + 1]
+            if low >= _MORE > high and not low & 1:
+                size_bytes, at = (low & ~_MORE | high << 7) >> 1, at + 2
+            else:
+                size_bytes, at = _varint(memoryview(body), at)
+                if not 0 <= size_bytes <= _LONG_BYTES:
+                    return True
             at += size_bytes
     except (ValueError, IndexError):
         return True

@@ -471,8 +471,8 @@ DEFECTS: Final = (
     Defect(
         "headers by the million are made before they are counted",
         "boxoffice/kafka/record_batches.py",
-        "        if _has_long_record(body):",
-        "        if not body:",
+        "        if _has_long_record(unpacked, _HEADER.size):",
+        "        if not unpacked:",
         PACKED,
     ),
     Defect(
