@@ -153,7 +153,8 @@ class Sale:
         answers = {number: owned[number].answer(records) for number, records in self._creations.items()}
         async with self.producer() as producer:
             for number, of_partition in answers.items():
-                await publish_batches(producer, self.ledger, number, [ledger_record(one) for one in of_partition])
+                records = [ledger_record(one, PARTITIONS) for one in of_partition]
+                await publish_batches(producer, self.ledger, number, records)
         await self._load(owned.values())
 
     async def _load(self, owned: Iterable[OwnedPartition]) -> None:

@@ -78,6 +78,18 @@ class TopicsError(BoxOfficeError):
     remedy = "Create the topics with `boxoffice topics create`, or alter what the sentence names."
 
 
+class PartitionsChangedError(TopicsError):
+    """The topics have another number of partitions than the ledger was written with.
+
+    An event's home depends on that number: elsewhere nobody knows what it sold, and its tickets would be sold again.
+    """
+
+    remedy = (
+        "Kafka cannot take partitions away: move to new topics with `boxoffice topics grow`, as docs/operations.md "
+        "says under Growing. Until then nothing is decided, and nothing is lost."
+    )
+
+
 class PublishError(BoxOfficeError):
     """The broker did not acknowledge what was published."""
 

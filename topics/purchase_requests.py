@@ -16,6 +16,10 @@ TOPIC = TopicDefinition(
         # (librdkafka's are the largest, a million bytes), and room for 31 commands of 16 KiB with as much in headers.
         "max.message.bytes": str(1024 * 1024 + 12),
     },
+    vital={
+        "cleanup.policy": "commands would be removed before they are decided",
+        "message.timestamp.type": "the clocks of clients would decide",
+    },
 )
 
 ORIGIN_HEADER = "boxoffice-origin"

@@ -39,7 +39,10 @@ class Deciding:
         """The ledger records, by partition, that answer the commands found there."""
         answers = {number: self.owned[number].answer(records) for number, records in found.items()}
         await self._ask_redis(answers)
-        return {number: [ledger_record(one) for one in of_partition] for number, of_partition in answers.items()}
+        return {
+            number: [ledger_record(one, self.owned[number].partitions) for one in of_partition]
+            for number, of_partition in answers.items()
+        }
 
     async def _ask_redis(self, answers: Mapping[int, list[Answer]]) -> None:
         by_event: defaultdict[str, list[Decided]] = defaultdict(list)

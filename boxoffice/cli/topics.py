@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,7 @@ from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
     from boxoffice.kafka.topics import TopicReport
+    from boxoffice.settings import KafkaSettings
 
 app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=True)
 
@@ -24,26 +26,30 @@ def create(as_json: AsJson = False) -> None:
     from boxoffice.kafka.topics import create_topics
     from boxoffice.settings import load_settings
 
-    _show(asyncio.run(create_topics(load_settings().kafka)), as_json)
+    settings = load_settings().kafka
+    created = [report.name for report in asyncio.run(create_topics(settings)) if report.created]
+    _show(settings, created, as_json)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
     """Show the topics as the broker has them, and what differs from what the box office needs."""
-    from boxoffice.kafka.topics import describe_topics
     from boxoffice.settings import load_settings
 
-    _show(asyncio.run(describe_topics(load_settings().kafka)), as_json)
+    _show(load_settings().kafka, (), as_json)
 
 
-def _show(reports: Sequence[TopicReport], as_json: bool) -> None:
+def _show(settings: KafkaSettings, created: Collection[str], as_json: bool) -> None:
+    from boxoffice.kafka.topics import examine_topics
+
+    reports = [replace(report, created=report.name in created) for report in asyncio.run(examine_topics(settings))]
     if as_json:
         print_json([_members(report) for report in reports])
     else:
         print_table(("topic", "state", "partitions#", "replicas#", "holds"), [_row(report) for report in reports])
         for report in reports:
-            for sentence in report.differences:
-                say(sentence)
+            for difference in report.differences:
+                say(str(difference))
     if any(report.differences for report in reports):
         raise typer.Exit(ExitStatus.DIFFERS)
 
@@ -70,5 +76,6 @@ def _members(report: TopicReport) -> dict[str, Any]:
         "partitions": existing and existing.partitions,
         "replicas": existing and existing.replicas,
         "needed": dict(report.definition.config),
-        "differences": list(report.differences),
+        "differences": [str(difference) for difference in report.differences],
+        "stops_sale": any(difference.stops_sale for difference in report.differences),
     }

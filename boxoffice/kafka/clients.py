@@ -9,11 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
+import aiokafka.admin.client
+import aiokafka.client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
+from aiokafka.protocol.metadata import MetadataRequest
 
 from boxoffice.errors import LedgerError, SettingsError, UnreachableError
 from boxoffice.kafka import fetching
@@ -38,6 +41,21 @@ RECORDS_AT_ONCE = 500
 made reading and folding a ledger slower by a tenth or more."""
 
 fetching.install()
+
+
+class LookingRequest(MetadataRequest):
+    """Asks what topics there are, and makes none.
+
+    aiokafka's own lets the broker create what it is asked for, which with Kafka's defaults it does: with one partition,
+    the clients' time, and a ledger that is gone after a week.
+    """
+
+    def __init__(self, topics: list[str] | None = None) -> None:
+        super().__init__(topics, allow_auto_topic_creation=False)
+
+
+# For every client of this process, consumers, producers and admin, Faust's too: these are all the places that make one.
+aiokafka.client.MetadataRequest = aiokafka.admin.client.MetadataRequest = LookingRequest  # type: ignore[assignment,attr-defined]
 
 
 @lru_cache(maxsize=65_536)

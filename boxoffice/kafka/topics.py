@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from boxoffice.errors import TopicsError
+from boxoffice.errors import PartitionsChangedError, TopicsError
 from boxoffice.kafka.clients import admin
+from boxoffice.kafka.homes import WrittenOtherwise, check_written, look_at_ledger
 from boxoffice.settings import KafkaSettings
 from topics import TOPICS, TopicDefinition, dead_letters, purchase_requests, purchase_results
 
@@ -21,21 +23,40 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class ExistingTopic:
-    """A topic as the broker has it."""
+    """A topic as the broker has it; ``without_leader`` are partitions that nobody can reach now."""
 
     partitions: int
     replicas: int
     config: Mapping[str, str]
+    without_leader: frozenset[int] = frozenset()
+
+
+PARTITIONS: Final = "partitions"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a topic has otherwise than it should: a setting by Kafka's name, or its number of ``PARTITIONS``.
+
+    ``stops_sale`` says whether nothing may be sold while it is so.
+    """
+
+    setting: str
+    sentence: str
+    stops_sale: bool = False
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True)
 class TopicReport:
-    """A topic as it should be, as it is (None: it is missing), and in sentences what differs."""
+    """A topic as it should be, as it is (None: it is missing), and what differs."""
 
     name: str
     definition: TopicDefinition
     existing: ExistingTopic | None
-    differences: tuple[str, ...]
+    differences: tuple[Difference, ...]
     created: bool = False
 
 
@@ -47,6 +68,22 @@ async def describe_topics(settings: KafkaSettings) -> list[TopicReport]:
     """
     async with admin(settings) as client:
         return await _describe(client, settings)
+
+
+async def examine_topics(settings: KafkaSettings) -> list[TopicReport]:
+    """The state of every topic; the ledger's says also whether it fits to the commands and to what was sold.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    reports = await describe_topics(settings)
+    requests, results = _of_sale(reports)
+    if requests.existing is None or results.existing is None:
+        return reports
+    if (sentence := _counts_differ(requests.existing, results.existing, settings)) is not None:
+        return _with_difference(reports, sentence)
+    otherwise = await look_at_ledger(settings, results.existing.partitions, results.existing.without_leader)
+    return _with_difference(reports, f"{otherwise} {otherwise.remedy}") if otherwise is not None else reports
 
 
 async def create_topics(settings: KafkaSettings) -> list[TopicReport]:
@@ -73,38 +110,98 @@ SALE = (purchase_requests.TOPIC, purchase_results.TOPIC, dead_letters.TOPIC)
 
 
 async def check_topics(settings: KafkaSettings, *also: TopicDefinition) -> int:
-    """The number of partitions that commands and facts have in common.
+    """The number of partitions that commands and facts have in common, and the ledger was written with.
 
     The topics of the sale are checked, and those that the caller needs ``also``.
 
     Raises:
         UnreachableError: no broker answered.
         TopicsError: a topic is missing, or one that decisions depend on differs.
+        PartitionsChangedError: the ledger was written with another number of partitions.
     """
+    results = await _check_usable(settings, also)
+    await check_written(settings, results.partitions, results.without_leader)
+    return results.partitions
+
+
+async def written_otherwise(settings: KafkaSettings) -> tuple[int, WrittenOtherwise | None]:
+    """The number of partitions of commands and facts; and what is wrong if the ledger was written with another.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: a topic is missing, or one that decisions depend on differs.
+    """
+    results = await _check_usable(settings, ())
+    return results.partitions, await look_at_ledger(settings, results.partitions, results.without_leader)
+
+
+async def check_count(settings: KafkaSettings, partitions: int) -> None:
+    """See that commands and facts still have so many partitions; a topic that is not to be seen is left out.
+
+    Raises:
+        UnreachableError: no broker answered.
+        PartitionsChangedError: one has another number.
+    """
+    names = [
+        definition.full_name(settings.topic_prefix) for definition in (purchase_requests.TOPIC, purchase_results.TOPIC)
+    ]
+    async with admin(settings) as client:
+        found = await client.describe_topics(names)
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == 0}
+    if any(count != partitions for count in counts.values()):
+        now = " and ".join(f"{name} has {count} partitions" for name, count in sorted(counts.items()))
+        raise PartitionsChangedError(f"The number of partitions was changed: it was {partitions}, and now {now}.")
+
+
+async def _check_usable(settings: KafkaSettings, also: Collection[TopicDefinition]) -> ExistingTopic:
+    """See that the topics of a sale are there and fit; returns the ledger's."""
     needed = (*SALE, *also)
-    reports = {report.definition.name: report for report in await describe_topics(settings)}
-    missing = [report.name for report in reports.values() if report.existing is None and report.definition in needed]
+    reports = await describe_topics(settings)
+    missing = [report.name for report in reports if report.existing is None and report.definition in needed]
     if missing:
         raise TopicsError(f"Missing topics: {', '.join(missing)}; create them with 'boxoffice topics create'.")
-    requests = reports[purchase_requests.TOPIC.name]
-    results = reports[purchase_results.TOPIC.name]
+    requests, results = _of_sale(reports)
     assert requests.existing is not None
     assert results.existing is not None
-    if requests.existing.partitions != results.existing.partitions:
-        raise TopicsError(
-            f"{requests.name} has {requests.existing.partitions} partitions and {results.name} has "
-            f"{results.existing.partitions}: they must have the same number."
-        )
-    unusable = [
-        sentence
-        for report in (requests, results)
-        for sentence in report.differences
-        if any(key in sentence for key in ("message.timestamp.type", "cleanup.policy"))
-        or (report is results and "retention" in sentence)
-    ]
+    if (sentence := _counts_differ(requests.existing, results.existing, settings)) is not None:
+        raise TopicsError(sentence)
+    unusable = [str(found) for report in (requests, results) for found in report.differences if found.stops_sale]
     if unusable:
         raise TopicsError(f"The topics cannot be used as they are: {' '.join(unusable)}")
-    return requests.existing.partitions
+    return results.existing
+
+
+def _of_sale(reports: Collection[TopicReport]) -> tuple[TopicReport, TopicReport]:
+    """Commands, and the ledger."""
+    found = {report.definition.name: report for report in reports}
+    return found[purchase_requests.TOPIC.name], found[purchase_results.TOPIC.name]
+
+
+def _counts_differ(requests: ExistingTopic, results: ExistingTopic, settings: KafkaSettings) -> str | None:
+    """In a sentence, if they do."""
+    if requests.partitions == results.partitions:
+        return None
+    return (
+        f"{purchase_requests.TOPIC.full_name(settings.topic_prefix)} has {requests.partitions} partitions and "
+        f"{purchase_results.TOPIC.full_name(settings.topic_prefix)} has {results.partitions}: they must have the same "
+        "number, and Kafka cannot take partitions away. What has sold nothing yet is made again under another "
+        "BOXOFFICE_TOPIC_PREFIX; what has sold moves with 'boxoffice topics grow'."
+    )
+
+
+def _with_difference(reports: list[TopicReport], sentence: str) -> list[TopicReport]:
+    """The same with what is wrong with the partitions said once, of the ledger."""
+    told = Difference(PARTITIONS, sentence, stops_sale=True)
+    return [
+        replace(
+            report,
+            differences=(
+                *(difference for difference in report.differences if difference.setting != PARTITIONS),
+                *((told,) if report.definition is purchase_results.TOPIC else ()),
+            ),
+        )
+        for report in reports
+    ]
 
 
 async def check_partitions(settings: KafkaSettings, partitions: int, topics: Collection[TopicDefinition]) -> None:
@@ -172,18 +269,27 @@ async def _config(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, di
 def _report(
     name: str,
     definition: TopicDefinition,
-    found: Mapping[str, list[Mapping[str, list[int]]]] | None,
+    found: Mapping[str, Any] | None,
     config: Mapping[str, str],
     settings: KafkaSettings,
 ) -> TopicReport:
     if found is None:
         return TopicReport(name, definition, None, ())
-    existing = ExistingTopic(len(found["partitions"]), len(found["partitions"][0]["replicas"]), config)
+    partitions = found["partitions"]
+    without_leader = frozenset(one["partition"] for one in partitions if one["leader"] < 0)
+    existing = ExistingTopic(len(partitions), len(partitions[0]["replicas"]), config, without_leader)
     differences = [
-        f"{name} has {key}={config.get(key)}, not {value}."
+        _difference(name, definition, key, str(config.get(key)))
         for key, value in definition.config.items()
         if config.get(key) != value
     ]
     if existing.partitions != settings.partitions:
-        differences.append(f"{name} has {existing.partitions} partitions, not {settings.partitions}.")
+        sentence = f"{name} has {existing.partitions} partitions, not {settings.partitions}."
+        differences.append(Difference(PARTITIONS, sentence))
     return TopicReport(name, definition, existing, tuple(differences))
+
+
+def _difference(name: str, definition: TopicDefinition, key: str, found: str) -> Difference:
+    sentence = f"{name} has {key}={found}, not {definition.config[key]}"
+    harm = definition.vital.get(key)
+    return Difference(key, f"{sentence}: {harm}." if harm else f"{sentence}.", harm is not None)

@@ -17,7 +17,7 @@ from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
-from boxoffice.kafka.topics import TopicReport, describe_topics
+from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings, masked
@@ -89,7 +89,7 @@ async def examine(settings: Settings, watch_s: float) -> Diagnosis:
     diagnosis.findings.append(await _examine_redis(settings))
     try:
         diagnosis.findings.append(await _examine_kafka(settings))
-        reports = await describe_topics(settings.kafka)
+        reports = await examine_topics(settings.kafka)
         diagnosis.findings += _examine_topics(reports)
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
@@ -139,14 +139,23 @@ def _examine_topics(reports: Sequence[TopicReport]) -> list[Finding]:
     if missing:
         sentence = f"Missing: {', '.join(missing)}."
         return [Finding("topics", State.PROBLEM, sentence, "Create them with 'boxoffice topics create'.")]
-    differing = [sentence for report in reports for sentence in report.differences]
+    differing = [difference for report in reports for difference in report.differences]
     fragile = _for_production(reports)
     if not differing and not fragile:
         return [Finding("topics", State.OK, "They are as the box office needs them.")]
-    return [*(Finding("topics", State.PROBLEM, sentence, _HOW_TO_ALTER) for sentence in differing), *fragile]
+    problems = [
+        Finding("topics", State.PROBLEM, str(difference), _how_to_mend(difference, reports)) for difference in differing
+    ]
+    return [*problems, *fragile]
 
 
-_HOW_TO_ALTER: Final = "Alter it with kafka-configs.sh, or set the variable to what the topic has."
+def _how_to_mend(difference: Difference, reports: Sequence[TopicReport]) -> str:
+    if difference.setting != PARTITIONS:
+        return "Alter it with kafka-configs.sh."
+    counts = {report.existing.partitions for report in reports if report.existing}
+    if difference.stops_sale or len(counts) > 1:
+        return "All topics must keep the number that they began with: see Growing in docs/operations.md."
+    return f"Set BOXOFFICE_PARTITIONS={min(counts)}: it counts where topics are created, and theirs must stay as it is."
 
 
 def _for_production(reports: Sequence[TopicReport]) -> list[Finding]:

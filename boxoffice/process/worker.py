@@ -22,8 +22,10 @@ from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
 from boxoffice.kafka.clients import group_id, ssl_context
 from boxoffice.kafka.topics import check_partitions, check_topics
 from boxoffice.process.health import Details, Health
+from boxoffice.process.partitions import watch_partitions
 from boxoffice.redis.presence import Presence
 from boxoffice.settings import KafkaSettings, Settings
+from boxoffice.tasks import end_tasks
 from topics import TopicDefinition
 
 log = structlog.get_logger(__name__)
@@ -141,9 +143,11 @@ class Worker(faust.Worker):
 
     health: Health
     stop_timeout_s: float
+    watching: asyncio.Task[None]
 
     async def on_stop(self) -> None:
         """End."""
+        await end_tasks([self.watching])
         await self.health.stop()
         await super().on_stop()
 
@@ -201,13 +205,14 @@ def run(settings: Settings, process: str, wait_for_partitions: Coroutine[Any, An
         raise
     app, details = make_app(partitions)
     health.watch(lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
-    return _run(app, loop, health, settings.process.stop_timeout_ms / 1000)
-
-
-def _run(app: faust.App, loop: asyncio.AbstractEventLoop, health: Health, stop_timeout_s: float) -> int:
     collect_garbage_rarely()
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
-    worker.health, worker.stop_timeout_s = health, stop_timeout_s
+    worker.health, worker.stop_timeout_s = health, settings.process.stop_timeout_ms / 1000
+    worker.watching = loop.create_task(watch_partitions(settings.kafka, partitions, ending_on_failure))
+    return _run(worker)
+
+
+def _run(worker: Worker) -> int:
     worker.spinner = None
     try:
         worker.execute_from_commandline()

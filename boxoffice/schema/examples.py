@@ -49,6 +49,7 @@ _REFUSED: Final[tuple[Json, ...]] = (
 _UNREADABLE: Final[Json] = {"type": "purchase", "request_id": "r-3", "event_id": "42", "buyer": "b-79", "quantity": 200}
 
 _HOME: Final = 4
+_PARTITIONS: Final = 12
 _OFFSET: Final = 1233
 _LEDGER_OFFSET: Final = 1307
 _ELSEWHERE: Final[Source] = {"partition": 5, "offset": 99}
@@ -125,7 +126,7 @@ def _why_unreadable() -> str:
 def examples() -> dict[str, Example]:
     """The records of all messages but commands, by the messages' names."""
     decided = facts()
-    on_ledger = {name: ledger_record(_answer(fact)) for name, fact in decided.items()}
+    on_ledger = {name: ledger_record(_answer(fact), _PARTITIONS) for name, fact in decided.items()}
     return {
         name: _published(record)
         for name, record in {

@@ -7,7 +7,7 @@ from typing import Any, Final
 from topics import purchase_requests, purchase_results
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
-from topics.purchase_results import READ_HEADER
+from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER
 
 Json = dict[str, Any]
 
@@ -45,6 +45,13 @@ _OF_FACT: Final = {
         "accounts for; TO is the command that it answers.",
         pattern=f"^{_NUMBER}-{_NUMBER}$",
     ),
+}
+_PARTITIONS: Final = {
+    PARTITIONS_HEADER: _header(
+        f"How many partitions `{purchase_requests.TOPIC.name}` and `{purchase_results.TOPIC.name}` had when it was "
+        "written. Facts of an earlier release lack it.",
+        pattern="^[1-9][0-9]*$",
+    )
 }
 _OF_ANNOUNCEMENT: Final = _cloud_event(
     "^boxoffice/documents$",
@@ -99,7 +106,7 @@ HEADERS: Final[dict[str, Json]] = {
         {},
         "None is needed. Together they have at most 16 KiB, names and values.",
     ),
-    "factHeaders": _object({**_OF_FACT, **_TRACE}, _OF_FACT),
+    "factHeaders": _object({**_OF_FACT, **_PARTITIONS, **_TRACE}, _OF_FACT),
     "announcementHeaders": _object({**_OF_ANNOUNCEMENT, **_TRACE}, _OF_ANNOUNCEMENT),
     "statisticsHeaders": _object(_OF_STATISTICS, _OF_STATISTICS),
     "commandDeadLetterHeaders": _object(
@@ -111,7 +118,7 @@ HEADERS: Final[dict[str, Json]] = {
         "Those of the original, and these.",
     ),
     "documentDeadLetterHeaders": _object(
-        {**_OF_FACT, **_TRACE, **_OF_DOCUMENT_DEAD_LETTER},
+        {**_OF_FACT, **_PARTITIONS, **_TRACE, **_OF_DOCUMENT_DEAD_LETTER},
         {**_OF_FACT, **_OF_DOCUMENT_DEAD_LETTER},
         "Those of the fact, and these.",
     ),

@@ -33,7 +33,7 @@ from models.facts import (
 )
 from topics import dead_letters, purchase_requests, purchase_results
 from topics.purchase_requests import TRACE_HEADER
-from topics.purchase_results import READ_HEADER
+from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -43,11 +43,11 @@ Sold = Sequence[tuple[OwnedPartition, list[Answer]]]
 """The answers of one batch, by partition."""
 
 
-def ledger_record(answer: Answer) -> Outgoing:
+def ledger_record(answer: Answer, partitions: int) -> Outgoing:
     """Key, value and headers of an answer's record in the ledger: CloudEvents, Kafka binary mode."""
     fact = answer.fact
     headers = [
-        *_headers_of_type(fact["type"], ce_source(fact)),
+        *_headers_of_type(fact["type"], ce_source(fact), partitions),
         _ce_time(fact["at"]),
         ("ce_id", ce_id(fact).encode()),
         (READ_HEADER, b"%d-%d" % (answer.first, answer.last)),
@@ -58,12 +58,13 @@ def ledger_record(answer: Answer) -> Outgoing:
 
 
 @cache
-def _headers_of_type(fact_type: str, source: str) -> tuple[Header, ...]:
+def _headers_of_type(fact_type: str, source: str, partitions: int) -> tuple[Header, ...]:
     return (
         ("ce_specversion", b"1.0"),
         ("content-type", b"application/json"),
         ("ce_source", source.encode()),
         ("ce_type", ce_type(fact_type).encode()),
+        (PARTITIONS_HEADER, b"%d" % partitions),
     )
 
 
@@ -126,7 +127,8 @@ class Publisher:
                     metrics.DEAD_LETTERS.labels("purchases").inc(len(records))
 
     async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
-        landed = await self._producer.publish(self._ledger, owned.number, [ledger_record(answer) for answer in answers])
+        records = [ledger_record(answer, owned.partitions) for answer in answers]
+        landed = await self._producer.publish(self._ledger, owned.number, records)
         passing(Failpoint.AMONG_PARTITIONS)
         settled = 0
         for base_offset, count in landed:

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CorruptRecordException
 
 from boxoffice import metrics
-from boxoffice.errors import CommandsSkippedError, LedgerError, NewerReleaseError
+from boxoffice.errors import CommandsSkippedError, LedgerError, NewerReleaseError, PartitionsChangedError
 from boxoffice.failpoints import Failpoint, passing
-from boxoffice.kafka.clients import OpenReader, header, read_between, reader, record_at
+from boxoffice.kafka.clients import OpenReader, header, home_partition, read_between, reader, record_at
 from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.settings import KafkaSettings
 from models.commands import UnreadableCommandError, read_command
@@ -59,9 +59,14 @@ class Recovery:
         Raises:
             UnreachableError: no broker answered.
             LedgerError: the ledger of one that was kept is another than the one folded.
+            PartitionsChangedError: there are more partitions than this worker knows, or an event does not lie at home.
         """
         if not owned:
             return []
+        if max(owned) >= self.partitions:
+            raise PartitionsChangedError(
+                f"Partition {max(owned)} was assigned to this worker, which began with {self.partitions} partitions."
+            )
         ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
         requests = {number: TopicPartition(self._requests, number) for number in owned}
         begun_s = monotonic()
@@ -70,6 +75,7 @@ class Recovery:
             facts = 0
             for number, partition in owned.items():
                 facts += await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)
+                self._check_homes(partition)
             log.info("ledgers read", partitions=len(owned), facts=facts, seconds=round(monotonic() - begun_s, 3))
             starts = await consumer.beginning_offsets(list(requests.values()))
             request_ends = await consumer.end_offsets(list(requests.values()))
@@ -125,6 +131,19 @@ class Recovery:
                 bookmark=owned.ledger.bookmark,
             )
         return read
+
+    def _check_homes(self, owned: OwnedPartition) -> None:
+        """See that what was folded lies at home: else it was written with another number of partitions.
+
+        Then no partition may be decided on: what its events have sold may lie on any other.
+        """
+        for event_id in owned.ledger.inventory.events:
+            home = home_partition(event_id, self.partitions)
+            if home != owned.number:
+                raise PartitionsChangedError(
+                    f"Event {event_id} lies on partition {owned.number} of {self._ledger}, and its home with "
+                    f"{self.partitions} partitions is {home}: the ledger was written with another number of partitions."
+                )
 
     async def _reason_against(
         self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, owned: OwnedPartition

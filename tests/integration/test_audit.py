@@ -65,7 +65,7 @@ class Sale:
         self._decided[owned.number] = len(found)
         for answer in answers:
             await self._forward(owned, answer)
-            record = spoil(ledger_record(answer))
+            record = spoil(ledger_record(answer, owned.partitions))
             if record is not None:
                 await self.write(owned.number, record)
 
@@ -309,7 +309,7 @@ async def test_a_forward_that_never_arrived_differs(sale: Sale) -> None:
     await sale.send(1, purchase("gone", EVENT))
     owned = sale.owned[1]
     [answer] = owned.answer((await sale.office.read(sale.office.requests))[-1:])
-    await sale.write(1, ledger_record(answer))
+    await sale.write(1, ledger_record(answer, owned.partitions))
     assert (await sale.audit()).all_differences == [
         "From partition 1 to 0, 2 commands went, and 1 were answered there."
     ]

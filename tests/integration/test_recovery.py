@@ -44,7 +44,7 @@ class World:
         """Answer all commands, as a worker does."""
         answers = new_partition(0, 1).answer(await self.office.read(self.office.requests))
         async with clients.producer(self.office.settings.kafka) as producer:
-            for key, value, headers in map(ledger_record, answers):
+            for key, value, headers in (ledger_record(answer, 1) for answer in answers):
                 await producer.send_and_wait(self.office.ledger, value, key=key, partition=0, headers=list(headers))
         self.ledger = await self.office.read(self.office.ledger)
 
@@ -115,7 +115,7 @@ async def test_a_ledger_that_lost_its_tail_is_decided_again_from_there(world: Wo
     partition, refusals = await world.recover()
     assert (refusals, partition.position) == ([], LAST - 3)
     again = partition.answer((await world.office.read(world.office.requests))[-4:])
-    assert [ledger_record(answer)[1] for answer in again] == [record.value for record in world.ledger[-4:]]
+    assert [ledger_record(answer, 1)[1] for answer in again] == [record.value for record in world.ledger[-4:]]
 
 
 async def test_what_lies_behind_a_damaged_record_is_ignored(world: World) -> None:

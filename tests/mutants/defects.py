@@ -22,6 +22,7 @@ STRANGERS: Final = "tests/unit/test_strangers.py"
 PACKED: Final = "tests/unit/test_record_batches.py"
 DECIDING: Final = "tests/unit/test_deciding.py"
 BATCHES: Final = "tests/integration/test_batches.py"
+PARTITIONS: Final = "tests/integration/test_partitions.py"
 
 
 class Defect(NamedTuple):
@@ -117,12 +118,75 @@ DEFECTS: Final = (
         "Position(record.offset, record.timestamp, source)",
         'Position(record.offset, __import__("time").time_ns() // 10**6, source)',
     ),
+    # The number of partitions
+    Defect(
+        "a process starts without a look at the ledger's number of partitions",
+        "boxoffice/kafka/homes.py",
+        "    if otherwise is not None:\n        raise PartitionsChangedError",
+        "    if otherwise is not None and partitions < 0:\n        raise PartitionsChangedError",
+        PARTITIONS,
+    ),
+    Defect(
+        "only the headers say with how many partitions the ledger was written",
+        "boxoffice/kafka/homes.py",
+        "            homes |= dict.fromkeys(_decided(tail), tp.partition)",
+        "            pass",
+        PARTITIONS,
+    ),
+    Defect(
+        "the very last record alone says with how many partitions the ledger was written",
+        "boxoffice/kafka/homes.py",
+        "LOOKED_AT: Final = 20",
+        "LOOKED_AT: Final = 1",
+        PARTITIONS,
+    ),
+    Defect(
+        "a folded event away from its home is accepted",
+        "boxoffice/selling/recovery.py",
+        "            if home != owned.number:",
+        "            if home < 0:",
+        PARTITIONS,
+    ),
+    Defect(
+        "a partition that a worker does not know of is taken over",
+        "boxoffice/selling/recovery.py",
+        "if max(owned) >= self.partitions:",
+        "if max(owned) >= 1_000:",
+        PARTITIONS,
+    ),
+    Defect(
+        "a fact does not say the number of partitions",
+        "boxoffice/selling/publishing.py",
+        '        (PARTITIONS_HEADER, b"%d" % partitions),\n',
+        "",
+    ),
+    Defect(
+        "a living worker does not see that partitions were raised",
+        "boxoffice/kafka/topics.py",
+        "if any(count != partitions for count in counts.values()):",
+        "if any(count < 0 for count in counts.values()):",
+        PARTITIONS,
+    ),
+    Defect(
+        "a ledger that may expire is sold on",
+        "boxoffice/kafka/topics.py",
+        "harm is not None)",
+        "False)",
+        PARTITIONS,
+    ),
+    Defect(
+        "asking for a topic lets the broker make it",
+        "boxoffice/kafka/clients.py",
+        "super().__init__(topics, allow_auto_topic_creation=False)",
+        "super().__init__(topics, allow_auto_topic_creation=True)",
+        PARTITIONS,
+    ),
     # Publishing
     Defect(
         "facts are published grouped by event",
         "boxoffice/selling/publishing.py",
-        "[ledger_record(answer) for answer in answers])",
-        '[ledger_record(answer) for answer in sorted(answers, key=lambda one: one.fact["event_id"] or "")])',
+        "for answer in answers]\n        landed",
+        'for answer in sorted(answers, key=lambda one: one.fact["event_id"] or "")]\n        landed',
     ),
     Defect(
         "facts go out without waiting for forwards and dead letters",

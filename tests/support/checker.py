@@ -603,6 +603,7 @@ class _Ledger:
             "ce_id": ce_id,
             "ce_time": str(fact.get("at")),
             "content-type": "application/json",
+            "boxoffice-partitions": str(len(self.chains)),
         }
         for name, value in expected.items():
             if record.header(name) != value.encode():

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.admin import NewPartitions
 
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import create_topics, describe_topics
@@ -127,6 +128,15 @@ class Office:
             await admin.delete_topics([name])
             while any(report.existing for report in await describe_topics(self.settings.kafka) if report.name == name):
                 assert monotonic() < deadline_s, f"{name} is still there"
+                await asyncio.sleep(POLL_S)
+
+    async def raise_partitions(self, to: int, *topics: str) -> None:
+        """Let topics have more partitions, and wait until that is to be seen."""
+        deadline_s = monotonic() + 30
+        async with clients.admin(self.settings.kafka) as admin:
+            await admin.create_partitions({name: NewPartitions(to) for name in topics})
+            while any(len(topic["partitions"]) != to for topic in await admin.describe_topics(list(topics))):
+                assert monotonic() < deadline_s, f"{topics} have no {to} partitions yet"
                 await asyncio.sleep(POLL_S)
 
     def start(self, process: str = "purchases", **environment: str) -> Process:

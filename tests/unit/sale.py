@@ -243,6 +243,7 @@ class Worker:
             ("ce_time", fact["at"].encode()),
             ("content-type", b"application/json"),
             ("boxoffice-read", b"%d-%d" % (first, record.offset)),
+            ("boxoffice-partitions", b"%d" % len(self.sale.results)),
         )
         trace = record.header("traceparent")
         if trace is not None:

@@ -190,6 +190,10 @@ FALSIFICATIONS: dict[str, tuple[Callable[[Sale], object], str]] = {
         lambda sale: reheader(sale.results[HOME], 0, "boxoffice-read", b"7-8"),
         "has no answer",
     ),
+    "another number of partitions": (
+        lambda sale: reheader(sale.results[HOME], 1, "boxoffice-partitions", b"6"),
+        "boxoffice-partitions",
+    ),
     "no range": (lambda sale: reheader(sale.results[HOME], 1, "boxoffice-read", None), "is damaged"),
     "no JSON": (
         lambda sale: sale.results[HOME].__setitem__(1, replace(sale.results[HOME][1], value=b"?")),

@@ -343,7 +343,7 @@ def _resolved(schema: Json) -> Json:
 @given(arrivals(), st.sampled_from([None, TRACE[1]]))
 def test_every_fact_that_is_decided_fits(arrived: list[Arrival], trace: bytes | None) -> None:
     for fact in sell(Inventory(HOME), arrived):
-        assert_published_fits(fact["type"], ledger_record(Answer(fact, 7, 9, trace)))
+        assert_published_fits(fact["type"], ledger_record(Answer(fact, 7, 9, trace), 12))
 
 
 @given(arrivals(), st.integers(1, 10**7), st.binary(max_size=8), st.sampled_from([(), (TRACE,)]))
@@ -386,7 +386,7 @@ def test_an_event_that_is_none_is_removed_by_a_tombstone() -> None:
 
 def test_the_headers_told_are_those_that_are_published() -> None:
     published = {
-        "factHeaders": ledger_record(Answer(decided()["purchase_confirmed"], 7, 9, TRACE[1])),
+        "factHeaders": ledger_record(Answer(decided()["purchase_confirmed"], 7, 9, TRACE[1]), 12),
         "announcementHeaders": announcement_record(
             read_announcement(json.dumps(MEMBERS["document_made"]).encode()), record(7, b"", headers=(TRACE,))
         ),
@@ -410,7 +410,7 @@ def test_a_sale_without_a_document_is_never_cut() -> None:
             "tickets": [f"{'9' * 18}-{number:019d}" for number in range(MAX_QUANTITY)],
         },
     )
-    key, value, headers = ledger_record(Answer(largest, 7, 9, b"x" * MAX_TRACE_BYTES))
+    key, value, headers = ledger_record(Answer(largest, 7, 9, b"x" * MAX_TRACE_BYTES), 12)
     on_ledger = replace(
         record(7, value, key=key, headers=tuple(headers)), topic=purchase_results.TOPIC.full_name("box-office-2.")
     )
