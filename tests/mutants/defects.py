@@ -23,6 +23,7 @@ PACKED: Final = "tests/unit/test_record_batches.py"
 DECIDING: Final = "tests/unit/test_deciding.py"
 BATCHES: Final = "tests/integration/test_batches.py"
 PARTITIONS: Final = "tests/integration/test_partitions.py"
+TOPICS: Final = "tests/integration/test_topics.py"
 
 
 class Defect(NamedTuple):
@@ -172,14 +173,14 @@ DEFECTS: Final = (
         "boxoffice/kafka/topics.py",
         "harm is not None)",
         "False)",
-        PARTITIONS,
+        TOPICS,
     ),
     Defect(
         "asking for a topic lets the broker make it",
         "boxoffice/kafka/clients.py",
         "super().__init__(topics, allow_auto_topic_creation=False)",
         "super().__init__(topics, allow_auto_topic_creation=True)",
-        PARTITIONS,
+        TOPICS,
     ),
     # Publishing
     Defect(

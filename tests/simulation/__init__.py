@@ -16,5 +16,6 @@ schedule comes from a seed, which a failure prints::
 | ``redis_server.py`` | that server as its clients meet it: down, hung, slow, full, wiped, restored |
 | ``worker.py`` | a purchases process: the product's own parts, as agents/purchases.py wires them |
 | ``group.py`` | the consumer group |
+| ``stranger.py`` | somebody who believes another number of partitions |
 | ``schedule.py`` | one schedule: what is asked, what goes wrong, what must hold |
 """

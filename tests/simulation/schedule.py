@@ -29,6 +29,7 @@ from tests.simulation.network import Faults, Network
 from tests.simulation.processes import Process, SimulatedLoop, State, running_process, simulate
 from tests.simulation.redis_memory import REFUSED_ALL, REFUSED_WRITES
 from tests.simulation.redis_server import Health, RedisServer
+from tests.simulation.stranger import Stranger, who_must_object
 from tests.simulation.worker import Surroundings, Worker
 from tests.support.checker import Record as CheckedRecord
 from tests.support.checker import check
@@ -190,6 +191,7 @@ class Schedule:
         }
         self.truth = Truth()
         self.workers: list[Worker] = []
+        self.strangers: list[tuple[Stranger, set[str]]] = []
         self.asked: list[dict[str, Any]] = []
         self._starts = 0
         self.is_harmed_unseen = False
@@ -278,6 +280,7 @@ class Schedule:
             self.flush_scripts,
             self.lose_a_load,
             self.group.rebalance,
+            self.believe_another_number,
         ]
         if not (self.harm.ledger_cut or self.harm.ledger_damaged):
             # Else commands may be gone that nobody has decided any more, and their partition is refused.
@@ -315,6 +318,22 @@ class Schedule:
         )
         self.workers.append(worker)
         self.trace.add(name, "started")
+
+    def believe_another_number(self) -> None:
+        """Somebody comes who believes that there are more partitions, or fewer, and must not be let in."""
+        partitions = self.random.choice((1, 2, 4, 6, 12))
+        expected = who_must_object(self.broker, self.settings.kafka, partitions)
+        stranger = Stranger(self.loop, self.settings.kafka, partitions, self.broker)
+        self.strangers.append((stranger, expected))
+        self.trace.add(stranger, "comes", expected=sorted(expected))
+
+    def _check_strangers(self) -> None:
+        """What the ledger says is lost where others write into it, or it loses its tail."""
+        if self.harm.ledger_damaged or self.harm.ledger_cut:
+            return
+        for stranger, expected in self.strangers:
+            if stranger.is_done and (let_in := expected & stranger.let_in_by):
+                raise ScheduleError(f"{stranger} was let in by {', '.join(sorted(let_in))}")
 
     def replace(self, worker: Worker) -> None:
         """Start another in the place of one that has ended."""
@@ -538,6 +557,7 @@ class Schedule:
     def check_meanwhile(self) -> None:
         """What needs no end to be wrong."""
         self.truth.catch_up(self.broker)
+        self._check_strangers()
         if self.loop.failures:
             raise ScheduleError(f"nobody expected {self.loop.failures[0]!r}") from self.loop.failures[0]
         for copy in self._copies():

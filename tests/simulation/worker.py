@@ -12,8 +12,10 @@ from typing import NamedTuple, cast
 from faust.types import TP
 
 from boxoffice.batching import Batch, BatchConsumer, BatchProducer, BatchStream, Run
-from boxoffice.errors import RESTARTABLE
+from boxoffice.errors import RESTARTABLE, PartitionsChangedError, UnreachableError
 from boxoffice.kafka.clients import OpenReader
+from boxoffice.kafka.homes import look_at_ledger
+from boxoffice.process.worker import WAIT_FOR_BROKER_S
 from boxoffice.redis.connection import RedisClient as RealRedisClient
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
@@ -165,6 +167,7 @@ class Worker(Process):
     async def _run(self) -> None:
         settings, (broker, redis, _, on_acked) = self._settings, self._surroundings
         reader = cast(OpenReader, broker.reader)
+        await self._look_at_ledger(reader)
         self.consumer = Consumer(broker, purchase_requests.TOPIC.full_name(settings.kafka.topic_prefix), on_acked)
         client = cast(RealRedisClient, RedisClient(redis))
         self.copies = Copies(settings.redis, RedisStore(client, settings.redis))
@@ -176,6 +179,20 @@ class Worker(Process):
         agent = asyncio.create_task(self._sell())
         await self._belong()
         await agent
+
+    async def _look_at_ledger(self, reader: OpenReader) -> None:
+        """As boxoffice.process.worker.wait_for_topics does before the process begins."""
+        partitions = self._settings.kafka.partitions
+        with self.ending_on_failure():
+            while True:
+                try:
+                    otherwise = await look_at_ledger(self._settings.kafka, partitions, open_reader=reader)
+                except UnreachableError:
+                    await asyncio.sleep(WAIT_FOR_BROKER_S)
+                    continue
+                if otherwise is not None:
+                    raise PartitionsChangedError(str(otherwise))
+                return
 
     async def _sell(self) -> None:
         while True:

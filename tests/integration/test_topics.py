@@ -1,0 +1,126 @@
+"""Promise: looking for a topic makes none, and a topic that would lose sales is refused by its name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.protocol.metadata import MetadataRequest
+
+from boxoffice.errors import ExitStatus, TopicsError
+from boxoffice.kafka import clients
+from boxoffice.kafka.topics import check_topics, describe_topics
+from boxoffice.settings import KafkaSettings
+from tests.support.office import PROCESSES, Office
+from tests.support.servers import NewKafka, RedisAddress
+from tests.support.workload import creations, order
+from topics import TOPICS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_on_a_broker_with_kafkas_defaults_asking_makes_no_topics_and_creating_makes_them_right(
+    new_kafka: NewKafka, redis_server: RedisAddress, prefix: str, tmp_path: Path
+) -> None:
+    broker = await new_kafka(properties={"auto.create.topics.enable": "true"})
+    office = Office(broker.bootstrap_servers, redis_server.url, prefix, tmp_path, partitions=3)
+    settings = office.settings.kafka
+    try:
+        refused = ("buy 42", "results", "audit", "dead-letters list")
+        assert "missing" in (await office.run("topics", "show")).stdout
+        for command in ("doctor", *refused, *(f"run {process}" for process in PROCESSES)):
+            done = await office.run(*command.split())
+            assert done.returncode not in (ExitStatus.OK, ExitStatus.AGENT_FAILED), (command, done.stderr)
+            assert "Traceback" not in done.stderr, command
+        await _ask_clients_for(settings, office.ledger)
+        # Who knows no better still makes one; what was to be made before it would be there by now.
+        await _make_by_asking(office, f"{prefix}made")
+        assert await _topics(office) == [f"{prefix}made"]
+        assert (await office.run("topics", "create")).returncode == ExitStatus.OK
+        for process in PROCESSES:
+            await office.ready(office.start(process, BOXOFFICE_HEALTH_PORT="0"))
+        await office.send([*creations(["42"], 10), order("42", "r-1")])
+        await office.answered()
+        assert (await office.run("topics", "show")).returncode == ExitStatus.OK
+        names = {definition.full_name(prefix) for definition in TOPICS}
+        assert set(await _topics(office)) - {f"{prefix}made"} == names
+    finally:
+        office.close()
+
+
+async def _topics(office: Office) -> list[str]:
+    async with clients.admin(office.settings.kafka) as admin:
+        return sorted(name for name in await admin.list_topics() if not name.startswith("__"))
+
+
+async def _make_by_asking(office: Office, topic: str) -> None:
+    """Ask for a topic as aiokafka itself does, and wait until it is there."""
+    deadline_s = monotonic() + 30
+    async with clients.admin(office.settings.kafka) as admin:
+        await admin._send_request(MetadataRequest([topic]))
+    while topic not in await _topics(office):
+        assert monotonic() < deadline_s
+        await asyncio.sleep(0.1)
+
+
+async def _ask_clients_for(settings: KafkaSettings, topic: str) -> None:
+    """As a consumer and a producer do that are given a topic that is not there."""
+    async with clients.reader(settings, [TopicPartition(topic, 0)]) as consumer:
+        assert consumer.partitions_for_topic(topic) is None
+        await consumer._client.add_topic(topic)
+        await consumer._client.force_metadata_update()
+        consumer.unsubscribe()
+        consumer.subscribe([topic])
+        await consumer._client.force_metadata_update()
+    async with clients.producer(settings) as producer:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(producer.partitions_for(topic), 2)
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "value", "harm"),
+    [
+        ("ledger", "cleanup.policy", "compact", "facts would be removed"),
+        ("ledger", "retention.ms", "604800000", "facts would expire"),
+        ("ledger", "retention.bytes", "1000000", "facts would be removed"),
+        ("requests", "cleanup.policy", "compact", "commands would be removed before they are decided"),
+        ("requests", "message.timestamp.type", "CreateTime", "the clocks of clients would decide"),
+    ],
+)
+async def test_a_topic_that_would_lose_sales_is_refused_by_name(
+    office: Office, topic: str, setting: str, value: str, harm: str
+) -> None:
+    name = getattr(office, topic)
+    await _alter(office, name, **{setting: value})
+    with pytest.raises(TopicsError, match=f"{name} has {setting}={value}, not .*: {harm}"):
+        await check_topics(office.settings.kafka)
+
+
+async def test_a_setting_that_no_sale_depends_on_is_told_and_not_refused(office: Office) -> None:
+    await _alter(office, office.requests, **{"retention.ms": "1209600000"})
+    assert await check_topics(office.settings.kafka) == office.settings.kafka.partitions
+    told = await office.run("topics", "show", "--json")
+    assert told.returncode == ExitStatus.DIFFERS
+    [requests] = [topic for topic in json.loads(told.stdout) if topic["topic"] == office.requests]
+    assert requests["differences"] == [f"{office.requests} has retention.ms=1209600000, not 604800000."]
+    assert requests["stops_sale"] is False
+
+
+async def _alter(office: Office, topic: str, **settings: str) -> None:
+    """Alter a topic's settings, and wait until that is to be seen."""
+    [needed] = [definition.config for definition in TOPICS if topic.endswith(definition.name)]
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs={**needed, **settings})
+    async with clients.admin(office.settings.kafka) as admin:
+        await admin.alter_configs([resource])
+    deadline_s = monotonic() + 30
+    while True:
+        [report] = [one for one in await describe_topics(office.settings.kafka) if one.name == topic]
+        if report.existing and all(report.existing.config[name] == value for name, value in settings.items()):
+            return
+        assert monotonic() < deadline_s
+        await asyncio.sleep(0.1)
