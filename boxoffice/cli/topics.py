@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from boxoffice.cli.options import AsJson
-from boxoffice.cli.tables import print_json, print_table, say
+from boxoffice.cli.tables import note, print_json, print_table, say
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -37,6 +37,34 @@ def show(as_json: AsJson = False) -> None:
     from boxoffice.settings import load_settings
 
     _show(load_settings().kafka, (), as_json)
+
+
+@app.command()
+def grow(
+    to: Annotated[int, typer.Option("--to", min=1, max=10_000, metavar="PARTITIONS", help="Of the new topics.")],
+    prefix: Annotated[str, typer.Option("--prefix", help="BOXOFFICE_TOPIC_PREFIX of the new topics.")],
+    start_over: Annotated[
+        bool, typer.Option("--start-over", help="Delete first what an interrupted move left under that prefix.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move a box office that rests to new topics with another number of partitions; the old ones stay as they are."""
+    from boxoffice.operating.growing import Growing
+    from boxoffice.settings import load_settings
+
+    old, new = load_settings().kafka, load_settings(topic_prefix=prefix, partitions=to).kafka
+    grown = asyncio.run(Growing(old, new, note).run(start_over=start_over))
+    if as_json:
+        print_json(asdict(grown))
+        return
+    say(
+        f"Moved {grown.facts} facts of {grown.events} events and {grown.undecided} undecided commands to {to} "
+        f"partitions in {grown.seconds:.1f} s, and compared every event."
+    )
+    say(
+        f"Now set BOXOFFICE_TOPIC_PREFIX={prefix} and BOXOFFICE_PARTITIONS={to}, start the processes, run "
+        "'boxoffice audit', and only then let clients send to the new topics: see Growing in docs/operations.md."
+    )
 
 
 def _show(settings: KafkaSettings, created: Collection[str], as_json: bool) -> None:

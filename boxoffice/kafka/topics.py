@@ -86,8 +86,12 @@ async def examine_topics(settings: KafkaSettings) -> list[TopicReport]:
     return _with_difference(reports, f"{otherwise} {otherwise.remedy}") if otherwise is not None else reports
 
 
-async def create_topics(settings: KafkaSettings) -> list[TopicReport]:
+async def create_topics(
+    settings: KafkaSettings, instead: Mapping[str, Mapping[str, str]] | None = None
+) -> list[TopicReport]:
     """Create the topics that are missing; one that exists is compared and left as it is.
+
+    ``instead`` are settings, by the topic's name without a prefix, that one gets instead of those that it needs.
 
     Raises:
         UnreachableError: no broker answered.
@@ -97,7 +101,7 @@ async def create_topics(settings: KafkaSettings) -> list[TopicReport]:
         before = await _describe(client, settings)
         missing = [report for report in before if report.existing is None]
         if missing:
-            await _create(client, settings, missing)
+            await _create(client, settings, missing, instead or {})
         created = {report.name for report in missing}
         return [
             TopicReport(report.name, report.definition, report.existing, report.differences, report.name in created)
@@ -217,7 +221,12 @@ async def check_partitions(settings: KafkaSettings, partitions: int, topics: Col
             raise TopicsError(f"{report.name} has {found} partitions, and must have {partitions}, as the ledger.")
 
 
-async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, missing: list[TopicReport]) -> None:
+async def _create(
+    client: AIOKafkaAdminClient,
+    settings: KafkaSettings,
+    missing: list[TopicReport],
+    instead: Mapping[str, Mapping[str, str]],
+) -> None:
     response = await client.create_topics(
         [
             NewTopic(
@@ -225,7 +234,7 @@ async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, missing:
                 settings.partitions,
                 settings.replication_factor,
                 replica_assignments={} if settings.replication_factor == -1 else None,
-                topic_configs=dict(report.definition.config),
+                topic_configs={**report.definition.config, **instead.get(report.definition.name, {})},
             )
             for report in missing
         ]
@@ -233,6 +242,21 @@ async def _create(client: AIOKafkaAdminClient, settings: KafkaSettings, missing:
     for name, code, *reason in response.topic_errors:  # type: ignore[attr-defined]  # as its schema says
         if code not in (0, TopicAlreadyExistsError.errno):
             raise TopicsError(f"The broker did not create {name}: {reason[0] or for_code(code).__name__}.")
+
+
+async def wait_until_gone(settings: KafkaSettings, names: Collection[str]) -> None:
+    """Wait until no broker shows topics any more that were deleted.
+
+    Raises:
+        TopicsError: one is still to be seen after ``kafka_request_timeout_ms``.
+    """
+    deadline_s = monotonic() + settings.request_timeout_ms / 1000
+    while left := [
+        report.name for report in await describe_topics(settings) if report.existing and report.name in names
+    ]:
+        if monotonic() > deadline_s:
+            raise TopicsError(f"The broker still shows what was deleted: {', '.join(left)}.")
+        await asyncio.sleep(_POLL_S)
 
 
 async def _describe_all(client: AIOKafkaAdminClient, settings: KafkaSettings) -> list[TopicReport]:

@@ -23,6 +23,7 @@ PACKED: Final = "tests/unit/test_record_batches.py"
 DECIDING: Final = "tests/unit/test_deciding.py"
 BATCHES: Final = "tests/integration/test_batches.py"
 PARTITIONS: Final = "tests/integration/test_partitions.py"
+GROWING: Final = "tests/integration/test_growing.py"
 TOPICS: Final = "tests/integration/test_topics.py"
 
 
@@ -181,6 +182,34 @@ DEFECTS: Final = (
         "super().__init__(topics, allow_auto_topic_creation=False)",
         "super().__init__(topics, allow_auto_topic_creation=True)",
         TOPICS,
+    ),
+    Defect(
+        "a fact that is moved keeps the place where its command was",
+        "boxoffice/operating/growing.py",
+        '{**one.fact, "source": source}',
+        "{**one.fact}",
+        GROWING,
+    ),
+    Defect(
+        "a forwarded command that nobody decided is moved twice",
+        "boxoffice/operating/growing.py",
+        "return [record for record in kept if not _was_forwarded(record, arrived, written)]",
+        "return kept",
+        GROWING,
+    ),
+    Defect(
+        "workers may sell from a move that is not finished",
+        "boxoffice/operating/growing.py",
+        '_WRITERS_TIMES: Final = "CreateTime"',
+        '_WRITERS_TIMES: Final = "LogAppendTime"',
+        GROWING,
+    ),
+    Defect(
+        "a move does not compare what arrived",
+        "boxoffice/operating/growing.py",
+        "if digests.get(event.event_id) != _digest(event):",
+        "if event.event_id not in digests:",
+        GROWING,
     ),
     # Publishing
     Defect(
