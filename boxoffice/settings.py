@@ -127,7 +127,11 @@ class KafkaSettings(_Group):
         variable="TOPIC_PREFIX",
     )
     partitions: int = _setting(
-        12, "Partitions of each topic, when they are created.", ge=1, le=10_000, variable="PARTITIONS"
+        12,
+        "Partitions of each topic, when they are created; they keep that number.",
+        ge=1,
+        le=10_000,
+        variable="PARTITIONS",
     )
     replication_factor: int = _setting(
         -1,
