@@ -121,31 +121,15 @@ class Counting:
 
     def _fold(self, statistics: Statistics, records: Sequence[ConsumerRecord[bytes, bytes]]) -> bool:
         """Take records that follow, up to what a newer release wrote; returns whether there was no such."""
-        number, damaged, goes_on = statistics.row.partition, 0, True
-        for record in records:
-            taken = statistics.read(record.offset, record.value, header(record.headers, READ_HEADER))
-            if taken is Taken.DAMAGED:
-                damaged += 1
-            elif taken is Taken.NEWER:
-                self._hold(number, record.offset)
-                goes_on = False
-                break
-        if damaged:
-            metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(damaged)
-            log.error(
-                "passed over damaged ledger records",
-                partition=number,
-                records=damaged,
-                first=records[0].offset,
-                next=records[-1].offset + 1,
-            )
-        return goes_on
-
-    def _hold(self, number: int, offset: int) -> None:
-        log.error("a newer release's fact: the partition is not counted on", partition=number, at=offset)
+        newer_at = fold(statistics, records)
+        if newer_at is None:
+            return True
+        number = statistics.row.partition
+        log.error("a newer release's fact: the partition is not counted on", partition=number, at=newer_at)
         self._held.add(number)
         assert self._consumer is not None
         self._consumer.withhold(TP(self._topic, number))
+        return False
 
     async def _rows(self, number: int) -> Rows:
         """The rows that a batch has changed."""
@@ -195,6 +179,27 @@ class Counting:
         log.warning("another worker wrote these rows too: writing all of them again", partition=number)
         statistics = self._owned[number]
         await self._table.write(number, rows_of(statistics.row, statistics.events.values()))
+
+
+def fold(statistics: Statistics, records: Sequence[ConsumerRecord[bytes, bytes]]) -> int | None:
+    """Take records that follow; the offset of the first that a newer release wrote, which is not taken."""
+    damaged, newer_at = 0, None
+    for record in records:
+        taken = statistics.read(record.offset, record.value, header(record.headers, READ_HEADER))
+        if taken is Taken.NEWER:
+            newer_at = record.offset
+            break
+        damaged += taken is Taken.DAMAGED
+    if damaged:
+        metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(damaged)
+        log.error(
+            "passed over damaged ledger records",
+            partition=statistics.row.partition,
+            records=damaged,
+            first=records[0].offset,
+            next=records[-1].offset + 1,
+        )
+    return newer_at
 
 
 def _within(statistics: Statistics, end: int) -> Statistics:

@@ -184,7 +184,7 @@ FALSIFICATIONS: dict[str, tuple[Callable[[Sale], object], str]] = {
     ),
     "a range that leaves a command out": (
         lambda sale: reheader(sale.results[HOME], 1, "boxoffice-read", b"1-999"),
-        "where nothing is to be answered",
+        "accounts for 1-999 and passes over [1",
     ),
     "a range of another beginning": (
         lambda sale: reheader(sale.results[HOME], 0, "boxoffice-read", b"7-8"),

@@ -68,7 +68,15 @@ def _one_of_each() -> dict[str, Members]:
         "at": "2026-11-22T10:00:00.123Z",
         "reason": "no JSON object",
     }
-    return {fact["type"]: cast("Members", fact) for fact in [*facts, away, unreadable] if fact}
+    passed: Fact = {
+        "type": "offsets_passed",
+        "event_id": None,
+        "seq": 0,
+        "request_id": None,
+        "source": {"partition": 5, "offset": 101},
+        "at": "2026-11-22T10:00:00.123Z",
+    }
+    return {fact["type"]: cast("Members", fact) for fact in [*facts, away, unreadable, passed] if fact}
 
 
 FACTS = _one_of_each()
@@ -94,7 +102,7 @@ def test_a_fact_is_one_line_of_json_and_survives_being_written_and_read(fact: Me
 @pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
 def test_every_fact_has_the_members_that_all_have(fact: Members) -> None:
     assert fact.keys() >= {"type", "event_id", "seq", "request_id", "source", "at"}
-    counted = fact["type"] not in {"command_forwarded", "command_unreadable"}
+    counted = fact["type"] not in {"command_forwarded", "command_unreadable", "offsets_passed"}
     assert ("decided_by" in fact) == counted
     assert (fact["seq"] > 0) == counted
 

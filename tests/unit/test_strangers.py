@@ -46,7 +46,7 @@ from boxoffice.statistics.redis_figures import InRedis, _is_at, _take_event, _ta
 from boxoffice.statistics.table import recovered_from, rows_of
 from models.commands import Command, UnreadableCommandError, read_command
 from models.documents import UnreadableAnnouncementError, read_announcement, write_announcement
-from models.facts import UnreadableFactError, read_fact
+from models.facts import NewerFactError, UnreadableFactError, read_fact
 from models.ledger import Ledger
 from models.statistics import PartitionStatistics, Statistics
 from tests.unit.records import record
@@ -111,9 +111,11 @@ def in_order(records: Sequence[Record]) -> list[Record]:
 
 
 def _says_something_new(value: bytes | None) -> bool:
-    """Whether it is a whole fact, and none of ours: that is a forgery, and those the audit names."""
+    """Whether it is a whole fact, of whichever release, and none of ours: a forgery, and those the audit names."""
     try:
         return not any(read_fact(value) == read_fact(ours) for ours in FACTS)
+    except NewerFactError:
+        return True
     except UnreadableFactError:
         return False
 
