@@ -240,8 +240,10 @@ DEFECTS: Final = (
         "a batch is acknowledged before it is published",
         "boxoffice/selling/pipeline.py",
         "            await self._publisher.publish(_together(waiting))\n            passing(Failpoint.BEFORE_ACK)\n"
-        "            for taken in waiting:\n                if taken.batch is not None:\n                    taken.batch.ack()\n",
-        "            for taken in waiting:\n                if taken.batch is not None:\n                    taken.batch.ack()\n"
+        "            for taken in waiting:\n                if taken.batch is not None:\n"
+        "                    taken.batch.ack()\n",
+        "            for taken in waiting:\n                if taken.batch is not None:\n"
+        "                    taken.batch.ack()\n"
         "            await self._publisher.publish(_together(waiting))\n",
     ),
     Defect(
