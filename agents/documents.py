@@ -28,8 +28,7 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     """The app of the documents process, on topics of so many partitions, and what it knows of its health."""
     kafka = settings.kafka
     options = BatchOptions(settings.documents.queue_size, worker.GATHERED_BYTES)
-    # While the store is down nothing is fetched: that is no reason to leave the group.
-    app = worker.make_app(kafka, "documents", options, max_poll_interval_s=worker.NEVER_S)
+    app = worker.make_app(kafka, "documents", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     announcer = Announcer(kafka, cast(BatchProducer, app.producer), worker.ending_on_failure)
     pages = EventPages(settings, connect_redis(settings.redis), partitions)

@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pydantic_core import to_json
 
-from boxoffice.errors import BoxOfficeError, TopicsError
+from boxoffice.errors import BoxOfficeError, NewerReleaseError, TopicsError
 from boxoffice.kafka.clients import (
     admin,
     group_id,
@@ -231,7 +231,10 @@ class Growing:
         accounted = read_range(read_header)
         decision = _next_decision(ledger, record.value, accounted)
         command = command_for(ledger.inventory, decision, accounted[1]) if decision and accounted else None
-        if ledger.read(record.value, read_header) is not Taken.TAKEN or decision is None:
+        taken = ledger.read(record.value, read_header)
+        if taken is Taken.NEWER:
+            raise NewerReleaseError(record.topic, record.partition, ledger.newer or "")
+        if taken is not Taken.TAKEN or decision is None:
             return None
         if command is None:
             raise NotGrownError(

@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 
 WAIT_FOR_BROKER_S = 1.0
 COMMIT_INTERVAL_S = 1.0
-MAX_POLL_INTERVAL_S: Final = 1_000.0
 NEVER_S: Final = 365 * 24 * 60 * 60.0
 GATHERED_BYTES = 64 * 1024
 """A process that no sale waits for lets the broker gather so much, for a moment, before it fetches."""
@@ -46,9 +45,7 @@ class App(faust.App):
         """Tables are in memory: no folder is needed."""
 
 
-def make_app(
-    settings: KafkaSettings, process: str, options: BatchOptions, *, max_poll_interval_s: float = MAX_POLL_INTERVAL_S
-) -> faust.App:
+def make_app(settings: KafkaSettings, process: str, options: BatchOptions) -> faust.App:
     """A Faust app, and consumer group, of its own for a process, on the batch path."""
     app = App(
         group_id(settings, process),
@@ -58,7 +55,9 @@ def make_app(
         broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
         broker_request_timeout=max(settings.request_timeout_ms, settings.session_timeout_ms) / 1000,
         broker_commit_interval=COMMIT_INTERVAL_S,
-        broker_max_poll_interval=max_poll_interval_s,
+        # Who fetches nothing may have a good reason: a long ledger to read, partitions that are refused, a store
+        # that is down. Whether it is stuck is for its health to say; who left the group would never come back.
+        broker_max_poll_interval=NEVER_S,
         # aiokafka gives a record batch up after this: our own deadline comes first.
         producer_request_timeout=2 * settings.publish_timeout_ms / 1000,
         consumer_auto_offset_reset="earliest",

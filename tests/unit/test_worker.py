@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from boxoffice.batching import BatchOptions
 from boxoffice.errors import ExitStatus
+from boxoffice.process.worker import make_app
+from boxoffice.settings import load_settings
 
 FULL = Path("/dev/full")
 PROGRAM = """
@@ -38,3 +41,9 @@ def test_a_failure_ends_the_process_also_where_its_log_cannot_be_written() -> No
     with FULL.open("w") as full:
         ended = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=full, timeout=60, check=False)
     assert ended.returncode == ExitStatus.PUBLISH_FAILED
+
+
+def test_a_process_that_fetches_nothing_for_long_stays_in_its_group() -> None:
+    """It may read a long ledger, or have no partition that it may decide on: who leaves does not come back."""
+    app = make_app(load_settings().kafka, "purchases", BatchOptions())
+    assert app.conf.broker_max_poll_interval >= 365 * 24 * 60 * 60
