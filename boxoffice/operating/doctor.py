@@ -93,7 +93,8 @@ async def examine(settings: Settings, watch_s: float) -> Diagnosis:
         diagnosis.findings += _examine_topics(reports)
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
-            diagnosis.findings += await _examine_statistics(settings)
+            if not any(difference.stops_sale for report in reports for difference in report.differences):
+                diagnosis.findings += await _examine_statistics(settings)
     except UnreachableError as error:
         diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
     return diagnosis
