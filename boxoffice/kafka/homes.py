@@ -14,7 +14,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from boxoffice.errors import PartitionsChangedError, UnreachableError
-from boxoffice.kafka.clients import OpenReader, header, home_partition, read_between, reader, topic_partitions
+from boxoffice.kafka.clients import (
+    OpenReader,
+    TailLostError,
+    header,
+    home_partition,
+    read_between,
+    reader,
+    topic_partitions,
+)
 from boxoffice.settings import KafkaSettings
 from models.facts import UnreadableFactError, read_fact
 from topics import purchase_results
@@ -79,7 +87,7 @@ async def look_at_ledger(
     try:
         async with asyncio.timeout(settings.request_timeout_ms / 1000), open_reader(settings, ledger) as consumer:
             written, homes = await _read(consumer, ledger)
-    except (KafkaError, TimeoutError) as error:
+    except (KafkaError, TimeoutError, TailLostError) as error:
         raise UnreachableError(f"The ledger {topic} cannot be looked at ({type(error).__name__}).") from None
     others = written - {partitions}
     if others:

@@ -116,6 +116,7 @@ class Growing:
 
         Raises:
             NotGrownError: workers run, commands were lost or came meanwhile, or the new topics are not empty.
+            NewerReleaseError: a newer release has decided.
             TopicsError: the topics cannot be used.
             UnreachableError: no broker answered.
         """
@@ -233,7 +234,7 @@ class Growing:
         command = command_for(ledger.inventory, decision, accounted[1]) if decision and accounted else None
         taken = ledger.read(record.value, read_header)
         if taken is Taken.NEWER:
-            raise NewerReleaseError(record.topic, record.partition, ledger.newer or "")
+            raise NewerReleaseError(self._results(self.old), record.partition, ledger.newer or "")
         if taken is not Taken.TAKEN or decision is None:
             return None
         if command is None:

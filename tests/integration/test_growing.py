@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from boxoffice.errors import ExitStatus, TopicsError
+from boxoffice.errors import ExitStatus, NewerReleaseError, TopicsError
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import check_topics
 from boxoffice.operating import growing
@@ -205,6 +205,20 @@ async def test_an_event_that_was_sold_on_two_partitions_is_for_people_to_decide(
     await after.sell(sold.away[0])
     with pytest.raises(NotGrownError, match=f"Event {sold.away[0]} lies on two partitions"):
         await move(office, grown)
+
+
+async def test_what_a_newer_release_has_decided_is_not_moved_by_an_older_one(office: Office, grown: Office) -> None:
+    sold = SoldOffice(office, 6)
+    await sold.sell("1")
+    [*_, last] = [record for record in await office.read(office.ledger) if record.partition == sold.home("1")]
+    newer = json.dumps({**json.loads(last.value or b""), "type": "ticket_raffled", "seq": 3}).encode()
+    accounted = ("boxoffice-read", f"{last.offset + 1}-{last.offset + 1}".encode())
+    async with clients.producer(office.settings.kafka) as producer:
+        await producer.send_and_wait(office.ledger, newer, b"1", sold.home("1"), headers=[accounted])
+    with pytest.raises(NewerReleaseError):
+        await move(office, grown)
+    with pytest.raises(TopicsError):
+        await check_topics(grown.settings.kafka)
 
 
 async def test_the_same_prefix_is_refused(office: Office) -> None:
