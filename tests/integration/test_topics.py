@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from boxoffice.errors import ExitStatus, TopicsError
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import check_topics, describe_topics
+from boxoffice.operating.doctor import State, examine
 from boxoffice.settings import KafkaSettings
 from tests.support.office import PROCESSES, Office
 from tests.support.servers import NewKafka, RedisAddress
@@ -99,6 +100,8 @@ async def test_a_topic_that_would_lose_sales_is_refused_by_name(
     await _alter(office, name, **{setting: value})
     with pytest.raises(TopicsError, match=f"{name} has {setting}={value}, not .*: {harm}"):
         await check_topics(office.settings.kafka)
+    told = [finding for finding in (await examine(office.settings, 0)).findings if setting in finding.sentence]
+    assert [(finding.state, finding.advice) for finding in told] == [(State.PROBLEM, "Alter it with kafka-configs.sh.")]
 
 
 async def test_a_setting_that_no_sale_depends_on_is_told_and_not_refused(office: Office) -> None:
