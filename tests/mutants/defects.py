@@ -12,6 +12,7 @@ BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
 RELEASES: Final = "tests/simulation/test_releases.py"
+PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
@@ -419,12 +420,14 @@ DEFECTS: Final = (
         "boxoffice/selling/pipeline.py",
         "            first = max(run.first, owned.ledger.bookmark + 1)\n",
         "            first = run.first\n",
+        PASSING_OVER,
     ),
     Defect(
         "a command at a partition's end is passed over",
         "boxoffice/selling/recovery.py",
         "            passed = passed and all(owned.is_second_copy(record) for record in records)\n",
         "            passed = passed and bool(records)\n",
+        PASSING_OVER,
     ),
     # Releases
     Defect(

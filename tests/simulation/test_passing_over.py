@@ -1,0 +1,49 @@
+"""What lies at a partition's end and needs no answer is accounted for; a command that was not delivered yet is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from boxoffice.settings import SellingSettings
+from tests.simulation.broker import Broker
+from tests.simulation.owner import EVENT, TOPIC, Owner, in_simulation
+from tests.simulation.redis_server import RedisServer
+from tests.simulation.test_copies import facts, on_sale
+from tests.unit.records import purchase
+
+LONG_S = 3 * SellingSettings().tail_interval_s
+
+
+async def _a_marker(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    broker.append(TOPIC, 0, [], markers=2)
+    await asyncio.sleep(LONG_S)
+    end = broker.partitions[TOPIC, 0].end
+    passed = facts(broker)[-1]
+    assert (passed["type"], passed["source"]["offset"]) == ("offsets_passed", end - 1)
+    assert owner.selling._owned[0].ledger.bookmark == end - 1
+    broker.partitions[TOPIC, 0].expire(end)
+    await owner.sell(purchase("r-1", EVENT))
+    again = Owner(broker, redis)
+    await again.take_over()
+    assert (again.selling.refused, again.selling.ready) == (set(), [0])
+    assert facts(broker)[-1]["type"] == "purchase_confirmed"
+
+
+def test_markers_at_the_end_are_accounted_for_and_may_expire() -> None:
+    in_simulation(_a_marker)
+
+
+async def _a_command(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    before = owner.selling._owned[0].ledger.bookmark
+    broker.append(TOPIC, 0, [(EVENT.encode(), json.dumps(purchase("r-1", EVENT)).encode(), [])])
+    await asyncio.sleep(LONG_S)
+    assert owner.selling._owned[0].ledger.bookmark == before
+    await owner.sell_all()
+    assert [fact["type"] for fact in facts(broker)[-1:]] == ["purchase_confirmed"]
+
+
+def test_a_command_that_was_not_delivered_yet_is_not_passed_over() -> None:
+    in_simulation(_a_command)
