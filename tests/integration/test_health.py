@@ -34,7 +34,7 @@ async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(of
     assert set(told["lag"].values()) == {0}
     assert told["redis"]["connected"]
     assert not told["fallback"]["active"]
-    assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": []}
+    assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": [], "newer_release": []}
 
 
 async def test_decisions_are_counted_by_outcome(office: Office) -> None:
