@@ -14,8 +14,9 @@ from aiokafka import ConsumerRecord
 from boxoffice.audit.report import number_of
 from boxoffice.errors import NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition
-from boxoffice.kafka.side_records import counted_bytes, read_origin
-from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
+from boxoffice.kafka.side_records import read_origin
+from boxoffice.selling.deciding import command_in
+from models.commands import Command, UnreadableCommandError
 from models.facts import (
     Fact,
     Source,
@@ -240,7 +241,7 @@ def expected_fact(record: Record, ledger: Ledger, partitions: int) -> Fact | Non
     """The fact that the rules give the command in ``record`` next; None for a second copy of a forward."""
     number, at = ledger.partition, Position(record.offset, record.timestamp, _source(record))
     try:
-        command = _readable(record)
+        command = command_in(record)
     except UnreadableCommandError as error:
         return _unreadable(at, str(error))
     home = home_partition(command.event_id, partitions)
@@ -252,12 +253,6 @@ def expected_fact(record: Record, ledger: Ledger, partitions: int) -> Fact | Non
     if is_second_copy(ledger.inventory, origin):
         return None
     return decide(ledger.inventory, command, at._replace(source=origin))
-
-
-def _readable(record: Record) -> Command:
-    if record.headers and counted_bytes(record.headers) > MAX_HEADER_BYTES:
-        raise UnreadableCommandError("headers too large")
-    return read_command(record.value)
 
 
 def _source(record: Record) -> Source:

@@ -78,7 +78,7 @@ class OwnedPartition:
     def is_second_copy(self, record: Record) -> bool:
         """Whether a record at home is the second copy of a forward, which needs no answer."""
         try:
-            command = read_command(record.value)
+            command = command_in(record)
         except UnreadableCommandError:
             return False
         origin = read_origin(record.headers, self.number, self.partitions)
@@ -108,9 +108,7 @@ class OwnedPartition:
         first = self.ledger.bookmark + 1
         headers = record.headers
         try:
-            if headers and counted_bytes(headers) > MAX_HEADER_BYTES:
-                raise UnreadableCommandError(f"headers: {counted_bytes(headers)} bytes, more than {MAX_HEADER_BYTES}")
-            command = read_command(record.value)
+            command = command_in(record)
         except UnreadableCommandError as error:
             return self._unreadable(record, why_unreadable(record.value, headers) or str(error), first)
         home = home_partition(command.event_id, self.partitions)
@@ -155,6 +153,17 @@ class OwnedPartition:
             "at": at_text(record.timestamp),
         }
         return Answer(fact, first, record.offset, dead_letter=dead_letter(record, reason))
+
+
+def command_in(record: Record) -> Command:
+    """The command in a record of ``purchase-requests``.
+
+    Raises:
+        UnreadableCommandError: its value is none, or its headers are too large.
+    """
+    if record.headers and counted_bytes(record.headers) > MAX_HEADER_BYTES:
+        raise UnreadableCommandError(f"headers: {counted_bytes(record.headers)} bytes, more than {MAX_HEADER_BYTES}")
+    return read_command(record.value)
 
 
 def new_partition(number: int, partitions: int) -> OwnedPartition:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.record_batches import MAX_HEADERS, NOT_UNPACKED, UNREADABLE_HEADER
-from boxoffice.selling.deciding import OwnedPartition
+from boxoffice.selling.deciding import OwnedPartition, new_partition
+from models.commands import MAX_HEADER_BYTES
 from models.ledger import Ledger
 from tests.unit.records import creation, purchase, record
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
@@ -152,3 +153,16 @@ def test_what_was_answered_and_not_acknowledged_is_counted() -> None:
     partition.answer([record(1, purchase("r-1", HOME)), record(2, purchase("r-2", HOME))])
     assert partition.unsettled == 3
     assert partition.position == 3
+
+
+def test_a_second_copy_whose_headers_are_too_large_is_unreadable_and_needs_an_answer() -> None:
+    owned = new_partition(0, 2)
+    event_id = next(str(number) for number in range(100) if home_partition(str(number), 2) == 0)
+    forwarded = (ORIGIN_HEADER, b"1:5")
+    owned.answer([record(0, creation(event_id), headers=(forwarded,))])
+    again = record(1, creation(event_id), headers=(forwarded,))
+    assert owned.is_second_copy(again)
+    laden = record(1, creation(event_id), headers=(forwarded, ("x", b"x" * (MAX_HEADER_BYTES + 1))))
+    assert not owned.is_second_copy(laden)
+    [answer] = owned.answer([laden])
+    assert answer.fact["type"] == "command_unreadable"
