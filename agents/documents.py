@@ -18,7 +18,7 @@ from boxoffice.process.hooks import Hooks, connect
 from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
 from boxoffice.settings import Settings
-from topics import purchase_results, ticket_documents
+from topics import dead_letters, purchase_results, ticket_documents
 
 _NICENESS: Final = 10
 """On a machine that both share, a sale comes first."""
@@ -53,5 +53,5 @@ def main(settings: Settings) -> int:
     """
     faces(REGULAR_WEIGHT, fonts_of(settings.documents))
     os.nice(_NICENESS)
-    topics = worker.wait_for_topics(settings.kafka, ticket_documents.TOPIC)
+    topics = worker.wait_for_topics(settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC)
     return worker.run(settings, "documents", topics, lambda partitions: make_app(settings, partitions))

@@ -13,6 +13,7 @@ from boxoffice.process.hooks import Hooks, connect
 from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
+from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
@@ -29,7 +30,10 @@ def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
     copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
     publisher = Publisher(kafka, cast(BatchProducer, app.producer))
     recovery = Recovery(kafka, partitions, settings.selling.accept_loss)
-    selling = Selling(kafka, settings.selling, recovery, copies, publisher, worker.ending_on_failure)
+    keeper = Keeper(kafka, partitions)
+    selling = Selling(
+        kafka, settings.selling, recovery, copies, publisher, keeper, ending_on_failure=worker.ending_on_failure
+    )
 
     @app.agent(commands)
     async def sell(stream: faust.StreamT[bytes]) -> None:

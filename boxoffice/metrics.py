@@ -107,6 +107,11 @@ PARTITIONS: Final = Gauge(
 DEAD_LETTERS: Final = Counter(
     "boxoffice_dead_letters", "Records that went to dead-letters.", ["process"], registry=None
 )
+DEAD_LETTERS_OWED: Final = Gauge(
+    "boxoffice_dead_letters_owed",
+    "Unreadable commands that are accounted for, and are not kept on dead-letters yet.",
+    registry=PURCHASES,
+)
 LAG: Final = Gauge(
     "boxoffice_lag_records", "Records of a partition that are not yet dealt with.", ["partition"], registry=None
 )

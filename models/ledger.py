@@ -29,11 +29,13 @@ class Ledger:
     """The fold of one ledger partition.
 
     ``bookmark`` is the offset of the last command accounted for, -1 before the first; ``last`` the
-    fact that answers it; ``newer`` says what a newer release wrote in the place of the next one.
+    fact that answers it; ``last_unreadable`` the offset of the last one that could not be read, or -1;
+    ``newer`` says what a newer release wrote in the place of the next one.
     """
 
     partition: int
     bookmark: int = -1
+    last_unreadable: int = -1
     last: Fact | None = None
     newer: str | None = None
     inventory: Inventory = field(init=False)
@@ -62,4 +64,6 @@ class Ledger:
         except (UnreadableFactError, FoldError):
             return Taken.DAMAGED
         self.bookmark, self.last = last, fact
+        if fact["type"] == "command_unreadable":
+            self.last_unreadable = last
         return Taken.TAKEN

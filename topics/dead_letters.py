@@ -21,3 +21,8 @@ TICKET_HEADER = "boxoffice-ticket"
 
 CUT_HEADER = "boxoffice-cut"
 """How many bytes the original had, when it was cut."""
+
+
+def partition_of(number: int, partitions: int) -> int:
+    """Where the dead letters of another topic's partition lie, of as many partitions as this topic has by itself."""
+    return number % partitions

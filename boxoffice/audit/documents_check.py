@@ -23,6 +23,7 @@ from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka.clients import admin, group_id, reader
 from boxoffice.kafka.groups import committed_offsets
 from boxoffice.kafka.side_records import read_marks
+from boxoffice.kafka.topics import partitions_of
 from boxoffice.settings import Settings
 from models.accepted import Accepted, Kind, unpack
 from models.documents import (
@@ -140,14 +141,16 @@ class DocumentsCheck:
         return inf if kept_from_ms is None else kept_from_ms
 
     async def _read_dead_letters(self, number: int) -> None:
-        tp = TopicPartition(dead_letters.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
+        letters = await partitions_of(self._settings.kafka, dead_letters.TOPIC)
+        place = dead_letters.partition_of(number, len(letters))
         strange = 0
-        async for record in self._records(tp):
+        async for record in self._records(letters[place]):
             _, marks = read_marks(record.headers)
             strange += marks is None
             if marks is not None and marks.ticket is not None:
                 self._take_dead_letter(record.value, marks.ticket)
-        self._report.notes += strangers(dead_letters.TOPIC.name, number, strange)
+        if place == number:  # Where it has fewer partitions, it is read for several of the ledger's.
+            self._report.notes += strangers(dead_letters.TOPIC.name, number, strange)
 
     def _take_dead_letter(self, value: bytes | None, ticket: str) -> None:
         """Take the fact whose ticket could not be drawn; a large one was cut, and cannot be read."""

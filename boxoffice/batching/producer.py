@@ -25,6 +25,14 @@ class BatchProducer(driver.Producer):
             "max_batch_size": cast(BatchTransport, self.transport).options.max_batch_bytes,
         }
 
+    async def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has, as far as is known.
+
+        Raises:
+            KafkaError: no broker knows it.
+        """
+        return len(await self._ensure_producer().partitions_for(topic))
+
     async def publish(self, topic: str, partition: int, records: Sequence[Outgoing | Removal]) -> list[tuple[int, int]]:
         """Publish in order, one record batch in flight; returns (base offset, count) of each.
 

@@ -73,7 +73,10 @@ class Announcer:
     async def bury(self, fact: Record, ticket: str, why: str) -> None:
         """Publish a fact as the dead letter of one of its tickets; returns when the broker has acknowledged it."""
         reason = f"Ticket {ticket} could not be drawn: {why}"
-        await self._publish(self._dead_letters, fact.partition, dead_letter(fact, reason, ticket))
+        with self._ending_on_failure():
+            partitions = await self._producer.partition_count(self._dead_letters)
+        place = dead_letters.partition_of(fact.partition, partitions)
+        await self._publish(self._dead_letters, place, dead_letter(fact, reason, ticket))
         metrics.DEAD_LETTERS.labels("documents").inc()
 
     async def stop(self) -> None:

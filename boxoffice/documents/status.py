@@ -14,7 +14,7 @@ from boxoffice.kafka.asking import ledger_records
 from boxoffice.kafka.clients import admin, group_id, read_all, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets
 from boxoffice.kafka.side_records import read_marks
-from boxoffice.kafka.topics import check_topics
+from boxoffice.kafka.topics import check_topics, partitions_of
 from boxoffice.settings import KafkaSettings
 from models.documents import TICKET_PATTERN, name_stem, purchase_in
 from topics import dead_letters, purchase_results
@@ -47,7 +47,7 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
     """
     partitions = await check_topics(settings)
     waiting = await _waiting(settings, partitions)
-    failed = await _failed(settings, partitions)
+    failed = await _failed(settings)
     made = size_bytes = 0
     async for some in store.documents():
         made += len(some)
@@ -65,9 +65,9 @@ async def _waiting(settings: KafkaSettings, partitions: int) -> int:
     return sum(max(ends[tp] - max(committed.get(tp, 0), begins[tp]), 0) for tp in ledger)
 
 
-async def _failed(settings: KafkaSettings, partitions: int) -> int:
+async def _failed(settings: KafkaSettings) -> int:
     """Tickets among the dead letters; one that was given up again after a crash counts once."""
-    letters = topic_partitions(dead_letters.TOPIC.full_name(settings.topic_prefix), partitions)
+    letters = await partitions_of(settings, dead_letters.TOPIC)
     failed: set[tuple[int, int, str]] = set()
     async with reader(settings, letters) as consumer:
         async for records in read_all(consumer, letters):

@@ -162,15 +162,19 @@ async def producer(settings: KafkaSettings, **options: Any) -> AsyncIterator[AIO
 
 
 @asynccontextmanager
-async def reader(settings: KafkaSettings, partitions: Iterable[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of given partitions, without a group: it reads what is committed, and commits nothing.
+async def reader(
+    settings: KafkaSettings, partitions: Iterable[TopicPartition], group: str | None = None
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of given partitions, a member of no group: it reads what is committed.
+
+    It commits nothing by itself; what it is told to commit, it commits as ``group``, which must have no members.
 
     Raises:
         UnreachableError: no broker answered.
     """
     client = AIOKafkaConsumer(
         **client_options(settings),
-        group_id=None,
+        group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

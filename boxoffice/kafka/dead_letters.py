@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self
 from aiokafka import ConsumerRecord, TopicPartition
 
 from boxoffice.errors import BoxOfficeError, ExitStatus
-from boxoffice.kafka.clients import Headers, group_id, producer, read_all, reader, record_at, topic_partitions
+from boxoffice.kafka.clients import Headers, group_id, producer, read_all, reader, record_at
 from boxoffice.kafka.side_records import (
     MAX_DEAD_LETTER_BYTES,
     MAX_DEAD_LETTER_KEY_BYTES,
@@ -23,7 +23,7 @@ from boxoffice.kafka.side_records import (
     headers_bytes,
     read_marks,
 )
-from boxoffice.kafka.topics import check_topics
+from boxoffice.kafka.topics import partitions_of
 from boxoffice.settings import KafkaSettings
 from models.commands import MAX_HEADER_BYTES
 from topics import dead_letters, purchase_requests, purchase_results
@@ -227,9 +227,9 @@ class DeadLetters:
             UnreachableError: no broker answered.
             TopicsError: the topics cannot be used.
         """
-        if position.partition >= await check_topics(self._settings):
-            raise NoDeadLetterError(position)
         tp = TopicPartition(self._topic, position.partition)
+        if tp not in await partitions_of(self._settings, dead_letters.TOPIC):
+            raise NoDeadLetterError(position)
         async with reader(self._settings, [tp]) as consumer:
             begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
             found = await record_at(consumer, tp, position.offset) if begin <= position.offset < end else None
@@ -268,7 +268,7 @@ class DeadLetters:
         if position is not None:
             yield [await self.at(position)]
             return
-        partitions = topic_partitions(self._topic, await check_topics(self._settings))
+        partitions = await partitions_of(self._settings, dead_letters.TOPIC)
         async with reader(self._settings, partitions) as consumer:
             async for records in read_all(consumer, partitions):
                 letters = map(DeadLetter.read, records)

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from boxoffice.errors import PartitionsChangedError, TopicsError
-from boxoffice.kafka.clients import admin
+from boxoffice.kafka.clients import admin, topic_partitions
 from boxoffice.kafka.homes import WrittenOtherwise, check_written, look_at_ledger
 from boxoffice.settings import KafkaSettings
-from topics import TOPICS, TopicDefinition, dead_letters, purchase_requests, purchase_results
+from topics import TOPICS, TopicDefinition, purchase_requests, purchase_results
 
 _POLL_S = 0.05
 
@@ -109,7 +110,7 @@ async def create_topics(
         ]
 
 
-SALE = (purchase_requests.TOPIC, purchase_results.TOPIC, dead_letters.TOPIC)
+SALE = (purchase_requests.TOPIC, purchase_results.TOPIC)
 """The topics without which nothing can be sold; what others lack does not stop a sale."""
 
 
@@ -139,6 +140,25 @@ async def written_otherwise(settings: KafkaSettings) -> tuple[int, WrittenOtherw
     return results.partitions, await look_at_ledger(settings, results.partitions, results.without_leader)
 
 
+async def partitions_of(settings: KafkaSettings, definition: TopicDefinition) -> list[TopicPartition]:
+    """All partitions of a topic, as many as it has by itself.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: it is missing.
+    """
+    name = definition.full_name(settings.topic_prefix)
+    async with admin(settings) as client:
+        [found] = await client.describe_topics([name])
+    if found["error_code"]:
+        raise _missing([name])
+    return topic_partitions(name, len(found["partitions"]))
+
+
+def _missing(names: Collection[str]) -> TopicsError:
+    return TopicsError(f"Missing topics: {', '.join(names)}; create them with 'boxoffice topics create'.")
+
+
 async def check_count(settings: KafkaSettings, partitions: int) -> None:
     """See that commands and facts still have so many partitions; a topic that is not to be seen is left out.
 
@@ -163,7 +183,7 @@ async def _check_usable(settings: KafkaSettings, also: Collection[TopicDefinitio
     reports = await describe_topics(settings)
     missing = [report.name for report in reports if report.existing is None and report.definition in needed]
     if missing:
-        raise TopicsError(f"Missing topics: {', '.join(missing)}; create them with 'boxoffice topics create'.")
+        raise _missing(missing)
     requests, results = _of_sale(reports)
     assert requests.existing is not None
     assert results.existing is not None

@@ -32,7 +32,10 @@ class Decided:
 
 @dataclass(slots=True)
 class Answer:
-    """A ledger record to be: the fact, the offsets that it accounts for, and what goes out before it."""
+    """A ledger record to be: the fact, the offsets that it accounts for, and what follows from it.
+
+    A forward goes out before it; a dead letter is kept behind it, when that can be.
+    """
 
     fact: Fact
     first: int
@@ -110,7 +113,7 @@ class OwnedPartition:
         try:
             command = command_in(record)
         except UnreadableCommandError as error:
-            return self._unreadable(record, why_unreadable(record.value, headers) or str(error), first)
+            return self._unreadable(record, str(error), first)
         home = home_partition(command.event_id, self.partitions)
         if home != self.number:
             return self._forwarded(record, command, home, first)
@@ -152,6 +155,7 @@ class OwnedPartition:
             "source": {"partition": self.number, "offset": record.offset},
             "at": at_text(record.timestamp),
         }
+        self.ledger.last_unreadable = record.offset
         return Answer(fact, first, record.offset, dead_letter=dead_letter(record, reason))
 
 
@@ -159,11 +163,22 @@ def command_in(record: Record) -> Command:
     """The command in a record of ``purchase-requests``.
 
     Raises:
-        UnreadableCommandError: its value is none, or its headers are too large.
+        UnreadableCommandError: its value is none, its headers are too large, or it came without either.
     """
+    if (why := why_unreadable(record.value, record.headers)) is not None:
+        raise UnreadableCommandError(why)
     if record.headers and counted_bytes(record.headers) > MAX_HEADER_BYTES:
         raise UnreadableCommandError(f"headers: {counted_bytes(record.headers)} bytes, more than {MAX_HEADER_BYTES}")
     return read_command(record.value)
+
+
+def letter_of(record: Record) -> SideRecord | None:
+    """The dead letter of a command that cannot be read; None if it can be."""
+    try:
+        command_in(record)
+    except UnreadableCommandError as error:
+        return dead_letter(record, str(error))
+    return None
 
 
 def new_partition(number: int, partitions: int) -> OwnedPartition:

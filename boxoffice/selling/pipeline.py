@@ -19,6 +19,7 @@ from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.damage import find_damage
 from boxoffice.selling.copies import Copies
 from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
+from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.publishing import Publisher, Sold
 from boxoffice.selling.recovery import Recovery, Refusal
 from boxoffice.settings import KafkaSettings, SellingSettings
@@ -63,6 +64,8 @@ class Selling:
         recovery: Recovery,
         copies: Copies,
         publisher: Publisher,
+        keeper: Keeper,
+        *,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._kafka = kafka
@@ -70,6 +73,7 @@ class Selling:
         self._recovery = recovery
         self._copies = copies
         self._publisher = publisher
+        self._keeper = keeper
         self._ending_on_failure = ending_on_failure
         self._topic = purchase_requests.TOPIC.full_name(kafka.topic_prefix)
         self._owned: dict[int, OwnedPartition] = {}
@@ -103,6 +107,7 @@ class Selling:
                 "refused": sorted(self.refused),
                 "newer_release": sorted(self.newer),
             },
+            "dead_letters": {"owed": self._keeper.owed},
         }
 
     # Taking over
@@ -137,8 +142,10 @@ class Selling:
                 if owned.ledger.bookmark != bookmarks[number]:
                     # Others sold meanwhile: what was known of Redis, and missed by it, no longer adds up.
                     self._copies.drop(number)
+                    self._keeper.drop([number])
                 self._owned[number] = owned
                 self._copies.adopt(owned)
+                self._keeper.adopt(owned)
                 consumer.start_at(tp, owned.position)
         self.refused = refused
         metrics.RECOVERIES.inc()
@@ -181,6 +188,7 @@ class Selling:
         for number in list(numbers):
             self._owned.pop(number, None)
             self._copies.drop(number)
+            self._keeper.drop([number])
 
     # Selling
 
@@ -212,7 +220,10 @@ class Selling:
 
     async def _publish(self, waiting: Sequence[Taken]) -> None:
         with self._ending_on_failure():
-            await self._publisher.publish(_together(waiting))
+            together = _together(waiting)
+            await self._publisher.publish(together)
+            for owned, answers in together:
+                self._keeper.keep(owned, answers)
             passing(Failpoint.BEFORE_ACK)
             for taken in waiting:
                 if taken.batch is not None:
@@ -270,6 +281,7 @@ class Selling:
         """End what is done in the background."""
         if self._passing_over is not None:
             await end_tasks([self._passing_over])
+        await self._keeper.stop()
 
     def _log_unreadable(self, sold: Sold) -> None:
         unreadable = [

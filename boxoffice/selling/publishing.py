@@ -31,7 +31,7 @@ from models.facts import (
     same_decision,
     write_fact,
 )
-from topics import dead_letters, purchase_requests, purchase_results
+from topics import purchase_requests, purchase_results
 from topics.purchase_requests import TRACE_HEADER
 from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER
 
@@ -84,7 +84,6 @@ class Publisher:
         self._timeout_s = settings.publish_timeout_ms / 1000
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
-        self._dead_letters = dead_letters.TOPIC.full_name(settings.topic_prefix)
 
     async def publish(self, sold: Sold) -> None:
         """Publish the answers of a batch; when this returns they are acknowledged.
@@ -96,7 +95,7 @@ class Publisher:
         try:
             with metrics.PUBLISH_DURATION.time():
                 async with asyncio.timeout(self._timeout_s):
-                    await self._publish_side_records(sold)
+                    await self._publish_forwards(sold)
                     await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
         except TimeoutError:
             raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
@@ -106,25 +105,19 @@ class Publisher:
             raise PublishError(f"Kafka refused a publish: {error!r}.") from error
         metrics.count_decisions(answer.fact for _, answers in sold for answer in answers)
 
-    async def _publish_side_records(self, sold: Sold) -> None:
-        """Forwards and dead letters go out before any record that accounts for their commands."""
-        outgoing: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        for owned, answers in sold:
+    async def _publish_forwards(self, sold: Sold) -> None:
+        """Forwards go out before any record that accounts for their commands."""
+        outgoing: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for _, answers in sold:
             for answer in answers:
                 if answer.forward is not None and answer.fact["type"] == "command_forwarded":
-                    outgoing[self._requests, answer.fact["home"]].append(answer.forward)
-                elif answer.dead_letter is not None:
-                    outgoing[self._dead_letters, owned.number].append(answer.dead_letter)
+                    outgoing[answer.fact["home"]].append(answer.forward)
         if outgoing:
             await asyncio.gather(
-                *(self._producer.publish(topic, number, records) for (topic, number), records in outgoing.items())
+                *(self._producer.publish(self._requests, home, records) for home, records in outgoing.items())
             )
             passing(Failpoint.SIDE_RECORDS_OUT)
-            for (topic, _), records in outgoing.items():
-                if topic == self._requests:
-                    metrics.FORWARDED.inc(len(records))
-                else:
-                    metrics.DEAD_LETTERS.labels("purchases").inc(len(records))
+            metrics.FORWARDED.inc(sum(map(len, outgoing.values())))
 
     async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
         records = [ledger_record(answer, owned.partitions) for answer in answers]

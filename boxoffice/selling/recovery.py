@@ -164,6 +164,9 @@ class Recovery:
             _log_accepted(*lost)
             return None
         if bookmark >= start and not await self._answers(consumer, tp, owned):
+            now = (await consumer.beginning_offsets([tp]))[tp]
+            if now > start:  # Retention has just removed it.
+                return await self._reason_against(consumer, tp, now, end, owned)
             return (
                 f"{tp.topic} partition {tp.partition} has at {bookmark} another command than the one decided: "
                 "the topic was made anew."

@@ -95,7 +95,7 @@ async def test_hostile_records_among_good_ones_are_each_put_aside_and_nobody_die
     assert confirmed == {f"good-{number}" for number in range(len(positions))} | {
         json.loads(record.value or b"{}")["request_id"] for record in ODD.values()
     }
+    await office.agrees()
     letters = {clients.header(record.headers, POSITION_HEADER) for record in await office.read(office.dead_letters)}
     assert letters == {f"{office.requests}:{home}:{positions[name].offset}".encode() for name in UNREADABLE}
-    await office.agrees()
     assert await worker.stop() == ExitStatus.OK

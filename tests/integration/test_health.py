@@ -34,6 +34,7 @@ async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(of
     assert set(told["lag"].values()) == {0}
     assert told["redis"]["connected"]
     assert not told["fallback"]["active"]
+    assert told["dead_letters"] == {"owed": 0}
     assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": [], "newer_release": []}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from asyncio import Future
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -16,10 +17,12 @@ from aiokafka.errors import KafkaError, RequestTimedOutError
 
 from boxoffice.batching import Outgoing, Record
 from boxoffice.errors import UnreachableError
-from boxoffice.settings import Settings
+from boxoffice.settings import KafkaSettings, Settings
 from tests.simulation.network import Network, deliver
+from topics import dead_letters, purchase_requests
 
 FIRST_TIMESTAMP_MS = 1_795_341_600_000
+LETTER_PARTITIONS = 2
 _offset = attrgetter("offset")
 
 
@@ -60,6 +63,9 @@ class Broker:
         self.network = network
         self.partitions: defaultdict[tuple[str, int], Partition] = defaultdict(Partition)
         self.is_up = True
+        self.takes_letters = True
+        """Whether ``dead-letters`` is there, may be written, and has leaders."""
+        self.letters_kept_to: defaultdict[int, int] = defaultdict(int)
         self.changes = 0
         self._waiting: list[Future[Any]] = []
 
@@ -109,6 +115,13 @@ class Broker:
         """Wait for the broker, as clients do by themselves."""
         while not self.is_up:
             await self.change(self.changes)
+
+    @asynccontextmanager
+    async def letter_box(self, settings: KafkaSettings, _numbers: Iterable[int]) -> AsyncIterator[LetterBox]:
+        """Stands in for boxoffice.kafka.letter_box.letter_box."""
+        if not self.is_up or self.network.happens(self.network.faults.reader_unreachable):
+            raise UnreachableError("Kafka cannot be reached.")
+        yield LetterBox(self, settings.topic_prefix)
 
     @asynccontextmanager
     async def reader(self, _settings: Settings, _partitions: Iterable[TopicPartition]) -> AsyncIterator[Reader]:
@@ -198,3 +211,45 @@ class Producer:
             return base
 
         return await network.exchange(arrive)
+
+
+class LetterBox:
+    """Stands in for boxoffice.kafka.letter_box.LetterBox; its topic has another number of partitions."""
+
+    def __init__(self, broker: Broker, prefix: str) -> None:
+        self._broker = broker
+        self._topic = dead_letters.TOPIC.full_name(prefix)
+        self._requests = purchase_requests.TOPIC.full_name(prefix)
+        self.log = Reader(broker)
+
+    def commands(self, number: int) -> TopicPartition:
+        return TopicPartition(self._requests, number)
+
+    async def kept_to(self, number: int) -> int:
+        await self._broker.reach()
+        return await self._broker.network.exchange(lambda: self._broker.letters_kept_to[number])
+
+    async def keep(self, letters: Mapping[int, Sequence[Outgoing]]) -> None:
+        while not self._broker.takes_letters:
+            await self._broker.change(self._broker.changes)
+        for number, some in letters.items():
+            place = dead_letters.partition_of(number, LETTER_PARTITIONS)
+            assert place < LETTER_PARTITIONS, "Unrecognized partition"
+            await self._exchange(partial(self._broker.append, self._topic, place, some))
+
+    async def note(self, kept_to: Mapping[int, int]) -> None:
+        await self._exchange(lambda: self._broker.letters_kept_to.update(kept_to))
+
+    async def _exchange(self, arrive: Callable[[], object]) -> None:
+        network = self._broker.network
+        await self._broker.reach()
+        if network.happens(network.faults.letters_refused):
+            raise KafkaError("refused")
+        reply_lost = network.happens(network.faults.letters_refused)
+
+        def arrive_or_fail() -> None:
+            arrive()
+            if reply_lost:
+                raise RequestTimedOutError
+
+        await network.exchange(arrive_or_fail)

@@ -33,6 +33,8 @@ class Faults:
     delivery_dropped: float = 0.0
     """A record is not given to who reads."""
     reader_unreachable: float = 0.0
+    letters_refused: float = 0.0
+    """Dead letters are not taken, or they are and nobody hears of it."""
 
 
 @dataclass

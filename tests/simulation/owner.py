@@ -14,6 +14,7 @@ from boxoffice.kafka.clients import OpenReader
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
 from boxoffice.selling.event_copy import Copy, CopyState
+from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
@@ -38,7 +39,16 @@ class Owner:
         self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
         recovery = Recovery(settings.kafka, 1, open_reader=reader)
-        self.selling = Selling(settings.kafka, settings.selling, recovery, self.copies, publisher, nullcontext)
+        self.keeper = Keeper(settings.kafka, 1, broker.letter_box)
+        self.selling = Selling(
+            settings.kafka,
+            settings.selling,
+            recovery,
+            self.copies,
+            publisher,
+            self.keeper,
+            ending_on_failure=nullcontext,
+        )
         self._consumer = Consumer(broker, TOPIC, lambda _: None)
         self._consumer.assign({0})
 

@@ -18,7 +18,7 @@ from boxoffice.batching import Batch
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.redis.store import EventCopy, Snapshot, differences, expected_copy
 from boxoffice.selling import copies as copies_module
-from boxoffice.selling.deciding import OwnedPartition, new_partition
+from boxoffice.selling.deciding import OwnedPartition, letter_of, new_partition
 from boxoffice.selling.event_copy import Copy, CopyState
 from boxoffice.settings import Settings, load_settings
 from lua.keys import drill_key, event_keys, rebuild_key
@@ -234,6 +234,7 @@ class Schedule:
             publish_reply_lost=chance((0.0, 0.0, 0.02)),
             delivery_dropped=chance((0.0, 0.0, 0.0, 0.02)),
             reader_unreachable=chance((0.0, 0.0, 0.2)),
+            letters_refused=chance((0.0, 0.0, 0.1, 0.5)),
         )
 
     async def run(self) -> None:
@@ -281,6 +282,8 @@ class Schedule:
             self.lose_a_load,
             self.group.rebalance,
             self.believe_another_number,
+            self.take_dead_letters_away,
+            self.give_dead_letters_back,
         ]
         if not (self.harm.ledger_cut or self.harm.ledger_damaged):
             # Else commands may be gone that nobody has decided any more, and their partition is refused.
@@ -453,6 +456,14 @@ class Schedule:
         self.broker.is_up = True
         self.broker.wake()
 
+    def take_dead_letters_away(self) -> None:
+        """Nobody may wait for ``dead-letters`` but who keeps them."""
+        self.broker.takes_letters = False
+
+    def give_dead_letters_back(self) -> None:
+        self.broker.takes_letters = True
+        self.broker.wake()
+
     def _some_ledger(self) -> Partition:
         return self.broker.partitions[LEDGER, self.random.randrange(PARTITIONS)]
 
@@ -494,7 +505,10 @@ class Schedule:
         self.truth.catch_up(self.broker)
         accounted_for = self._folded(number).bookmark + 1
         start = accounted_for if self.random.random() < 0.7 else self.random.randint(0, accounted_for)
-        self.broker.partitions[REQUESTS, number].expire(start)
+        # A week is longer than dead letters are owed.
+        owed = self.broker.partitions[REQUESTS, number].after(self.broker.letters_kept_to[number])
+        first_owed = next((record.offset for record in owed if letter_of(record) is not None), start)
+        self.broker.partitions[REQUESTS, number].expire(min(start, first_owed))
 
     # Commands
 
@@ -638,6 +652,7 @@ class Schedule:
         self.mend_redis()
         self.redis.memory.data.pop(drill_key(PREFIX).encode(), None)
         self.mend_broker()
+        self.give_dead_letters_back()
         self.continue_all()
         if self.harm.ledger_damaged:
             # Whoever wrote a record looks at it no more: the next owner does.
@@ -683,9 +698,8 @@ class Schedule:
         if not all(worker.consumer.flows for worker in self._selling()):
             # What it owned before may look like what it will.
             return "a worker is taking partitions over"
-        owned = self._owned()
-        if sorted(partition.number for partition in owned) != list(range(PARTITIONS)):
-            return f"owned are {[(partition.number) for partition in owned]}"
+        if (waits := self._what_a_worker_waits_for()) is not None:
+            return waits
         if any(worker.copies.breaker.is_open for worker in self._selling()):
             return "a worker leaves Redis alone"
         for copy in self._copies():
@@ -696,12 +710,20 @@ class Schedule:
             found, asked = self._folded(number).bookmark, self.broker.partitions[REQUESTS, number].end - 1
             if found != asked:
                 return f"the ledger of partition {number} accounts for what was asked up to {found}, of {asked}"
-        if any(partition.unsettled for partition in owned):
-            return "a worker waits for the broker"
         # What others wrote is noticed at the next sale; what no sale meets, by the audit alone.
         if self.is_harmed_unseen or (self.harm.redis_written and not self._is_asked_last):
             return None
         return self._what_is_wrong_in_redis()
+
+    def _what_a_worker_waits_for(self) -> str | None:
+        owned = self._owned()
+        if sorted(partition.number for partition in owned) != list(range(PARTITIONS)):
+            return f"owned are {[(partition.number) for partition in owned]}"
+        if any(partition.unsettled for partition in owned):
+            return "a worker waits for the broker"
+        if any(worker.keeper.owed for worker in self._selling()):
+            return "dead letters are owed"
+        return None
 
     def _owned(self) -> list[OwnedPartition]:
         return [partition for worker in self._selling() for partition in worker.selling._owned.values()]

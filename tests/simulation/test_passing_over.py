@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
+
+import pytest
+from aiokafka import TopicPartition
 
 from boxoffice.settings import SellingSettings
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Broker, Reader
 from tests.simulation.owner import EVENT, TOPIC, Owner, in_simulation
 from tests.simulation.redis_server import RedisServer
 from tests.simulation.test_copies import facts, on_sale
@@ -47,3 +51,27 @@ async def _a_command(broker: Broker, redis: RedisServer) -> None:
 
 def test_a_command_that_was_not_delivered_yet_is_not_passed_over() -> None:
     in_simulation(_a_command)
+
+
+async def _retention_comes_between(broker: Broker, redis: RedisServer) -> None:
+    """The broker has said where the topic begins, and removes the last command decided before it is looked at."""
+    await on_sale(broker, redis)
+    owner = Owner(broker, redis)
+    asked = Reader.beginning_offsets
+
+    async def and_then_expire(self: Reader, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        starts = await asked(self, partitions)
+        if TOPIC not in {tp.topic for tp in starts}:
+            return starts
+        partition = broker.partitions[TOPIC, 0]
+        partition.expire(partition.end)
+        return starts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reader, "beginning_offsets", and_then_expire)
+        await owner.take_over()
+    assert (owner.selling.refused, owner.selling.ready) == (set(), [0])
+
+
+def test_a_command_that_expires_while_it_is_looked_for_does_not_look_like_another() -> None:
+    in_simulation(_retention_comes_between)

@@ -13,6 +13,7 @@ from boxoffice.batching import Batch, BatchConsumer, BatchStream, Run
 from boxoffice.kafka.clients import OpenReader
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
+from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
@@ -40,7 +41,10 @@ async def _scenario(broker: Broker, redis: RedisServer) -> None:
     copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
     recovery = Recovery(settings.kafka, 1, open_reader=cast(OpenReader, broker.reader))
     publisher = cast(Publisher, SilentPublisher())
-    selling = Selling(settings.kafka, settings.selling, recovery, copies, publisher, nullcontext)
+    keeper = Keeper(settings.kafka, 1, broker.letter_box)
+    selling = Selling(
+        settings.kafka, settings.selling, recovery, copies, publisher, keeper, ending_on_failure=nullcontext
+    )
     consumer = Consumer(broker, TOPIC, lambda _: None)
     consumer.assign({0})
     await selling.take_over(cast(BatchConsumer, consumer))

@@ -19,6 +19,7 @@ from boxoffice.process.worker import WAIT_FOR_BROKER_S
 from boxoffice.redis.connection import RedisClient as RealRedisClient
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
+from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
@@ -161,6 +162,7 @@ class Worker(Process):
         self._surroundings = surroundings
         self.consumer: Consumer
         self.copies: Copies
+        self.keeper: Keeper
         self.selling: Selling
         self.main = self.spawn(self._run())
 
@@ -173,8 +175,15 @@ class Worker(Process):
         self.copies = Copies(settings.redis, RedisStore(client, settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
         recovery = Recovery(settings.kafka, settings.kafka.partitions, open_reader=reader)
+        self.keeper = Keeper(settings.kafka, settings.kafka.partitions, broker.letter_box)
         self.selling = Selling(
-            settings.kafka, settings.selling, recovery, self.copies, publisher, self.ending_on_failure
+            settings.kafka,
+            settings.selling,
+            recovery,
+            self.copies,
+            publisher,
+            self.keeper,
+            ending_on_failure=self.ending_on_failure,
         )
         agent = asyncio.create_task(self._sell())
         await self._belong()
