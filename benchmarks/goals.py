@@ -74,6 +74,16 @@ GOALS: Final = (
     Goal(
         "sales while Redis hangs, by their rate before", "outage", "outage_rate_ratio", 0.8, contestant="during/before"
     ),
+    *(
+        Goal(
+            f"the same with {events:,} events",
+            "outage",
+            f"outage_rate_ratio_{events}",
+            0.8,
+            contestant="during/before",
+        )
+        for events in (5_000, 50_000)
+    ),
     Goal("Redis is back: until it has 100,000 facts more", "outage", "outage_settled_seconds", 5, "s", at_most=True),
     Goal(
         "sales of other events meanwhile, by their rate before and after",

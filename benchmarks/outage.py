@@ -21,7 +21,8 @@ from benchmarks.sale import Sale, event_ids, purchases, tickets_each
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.settings import RedisSettings
 
-EVENTS_EACH: Final = 25
+EVENTS: Final = (50, 5_000, 50_000)
+"""Half of them have a backlog. What a batch costs must not grow with how many a worker owns."""
 WARMING_UP: Final = 4
 """The last of so many equal parts of the backlog is sold by a worker that was held just before."""
 _POLL_S: Final = 0.02
@@ -37,25 +38,29 @@ async def outage(bench: Bench) -> Outcome:
 
     Half of the events sell during the outage, and have a backlog then; the others sell before and after it.
     """
-    backlog = bench.size(100_000, 10_000)
-    found: dict[str, list[float]] = {}
-    for _ in range(bench.rounds):
-        for name, value in (await _run(bench, backlog)).items():
-            found.setdefault(name, []).append(value)
     outcome = Outcome()
-    outcome.add_rounds("outage_rate_ratio", found["during"], "ratio", "during/before")
-    outcome.add_rounds("outage_longest_gap", found["gap_ms"], "ms")
-    outcome.add_rounds("outage_settled_seconds", found["settled_s"], "s")
-    outcome.add_rounds("outage_settling_others_rate_ratio", found["meanwhile"], "ratio", "meanwhile/otherwise")
+    for events in EVENTS:
+        await _compare(bench, outcome, "" if events == EVENTS[0] else f"_{events}", events)
     return outcome
 
 
-async def _run(bench: Bench, backlog: int) -> dict[str, float]:
-    ids = event_ids(2 * EVENTS_EACH)
-    suffering, others = ids[:EVENTS_EACH], ids[EVENTS_EACH:]
+async def _compare(bench: Bench, outcome: Outcome, suffix: str, events: int) -> None:
+    found: dict[str, list[float]] = {}
+    for _ in range(bench.rounds):
+        for name, value in (await _run(bench, events, bench.size(100_000, 10_000))).items():
+            found.setdefault(name, []).append(value)
+    outcome.add_rounds(f"outage_rate_ratio{suffix}", found["during"], "ratio", "during/before")
+    outcome.add_rounds(f"outage_longest_gap{suffix}", found["gap_ms"], "ms")
+    outcome.add_rounds(f"outage_settled_seconds{suffix}", found["settled_s"], "s")
+    outcome.add_rounds(f"outage_settling_others_rate_ratio{suffix}", found["meanwhile"], "ratio", "meanwhile/otherwise")
+
+
+async def _run(bench: Bench, events: int, backlog: int) -> dict[str, float]:
+    ids = event_ids(events)
+    suffering, others = ids[: events // 2], ids[events // 2 :]
     port = free_port()
     async with (
-        bench.sale(ids, tickets_each(6 * backlog, EVENTS_EACH)) as sale,
+        bench.sale(ids, tickets_each(6 * backlog, events // 2)) as sale,
         bench.worker(
             PURCHASES, sale, BOXOFFICE_HEALTH_PORT=str(port), BOXOFFICE_REDIS_TIMEOUT_MS=_TIMEOUT_MS
         ) as worker,
