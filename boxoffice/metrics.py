@@ -53,6 +53,16 @@ PUBLISH_DURATION: Final = Histogram(
 FORWARDED: Final = Counter(
     "boxoffice_forwarded_commands", "Commands found away from home and sent there.", registry=PURCHASES
 )
+SECOND_COPIES: Final = Counter(
+    "boxoffice_second_copies",
+    "Commands passed over since an earlier copy of the same forward was answered.",
+    registry=PURCHASES,
+)
+FALSE_ORIGINS: Final = Counter(
+    "boxoffice_false_origins",
+    "Commands whose boxoffice-origin names a place that its partition does not have: decided as if they had none.",
+    registry=PURCHASES,
+)
 REDIS_DURATION: Final = Histogram(
     "boxoffice_redis_call_duration_seconds",
     "One round trip to Redis for a batch.",

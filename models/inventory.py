@@ -10,6 +10,7 @@ it refuses a fact.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
@@ -31,6 +32,7 @@ from models.facts import (
     at_ms,
     at_text,
 )
+from models.origins import Origins
 
 
 class Position(NamedTuple):
@@ -119,16 +121,22 @@ class Event:
 
 @dataclass(slots=True)
 class Inventory:
-    """The events whose home is ``partition``, and the highest origin answered from each other partition."""
+    """The events whose home is ``partition``, and the forwarded commands that were answered, by their source partition.
+
+    ``ends`` is where the partitions of commands end, as far as known. What an earlier release believed of sources
+    beyond them is not remembered; a source that is true, or that this release believed, lies before them for ever.
+    """
 
     partition: int
     events: dict[str, Event] = field(default_factory=dict)
-    origins: dict[int, int] = field(default_factory=dict)
+    origins: dict[int, Origins] = field(default_factory=dict)
+    ends: Mapping[int, int] | None = None
 
 
-def is_second_copy(inventory: Inventory, origin: Source) -> bool:
+def is_second_copy(inventory: Inventory, origin: Source, command: Command) -> bool:
     """Whether a command forwarded from ``origin`` was answered already: a forward was repeated."""
-    return origin["offset"] <= inventory.origins.get(origin["partition"], -1)
+    origins = inventory.origins.get(origin["partition"])
+    return origins is not None and (origin["offset"], command.event_id, command.request_id) in origins
 
 
 # Deciding
@@ -375,7 +383,7 @@ def fold(inventory: Inventory, fact: Fact, offset: int) -> bool:
     if not seq:
         if fact["type"] not in _LEAVES_NOTHING:
             raise FoldError(f"a fact of type {fact['type']} counts, and has seq 0")
-        _remember_origin(inventory, source)
+        _remember_origin(inventory, fact)
         return False
     event = inventory.events.get(fact["event_id"])  # type: ignore[arg-type]  # None with seq 0 alone
     if event is None:
@@ -395,7 +403,7 @@ def fold(inventory: Inventory, fact: Fact, offset: int) -> bool:
     event.seq = seq
     event.fence = offset
     if origin is not None:
-        _remember_origin(inventory, source)
+        _remember_origin(inventory, fact)
     return True
 
 
@@ -405,10 +413,13 @@ def _origin(inventory: Inventory, source: Source) -> tuple[int, int] | None:
     return source["partition"], source["offset"]
 
 
-def _remember_origin(inventory: Inventory, source: Source) -> None:
-    partition = source["partition"]
-    if partition != inventory.partition:
-        inventory.origins[partition] = max(inventory.origins.get(partition, -1), source["offset"])
+def _remember_origin(inventory: Inventory, fact: Fact) -> None:
+    partition, offset = fact["source"]["partition"], fact["source"]["offset"]
+    if partition == inventory.partition:
+        return
+    if inventory.ends is None or offset < inventory.ends.get(partition, offset + 1):
+        answered = offset, fact["event_id"] or "", fact["request_id"] or ""
+        inventory.origins.setdefault(partition, Origins()).add(answered)
 
 
 def _fold_creation(inventory: Inventory, fact: EventCreated, offset: int) -> None:
@@ -416,7 +427,7 @@ def _fold_creation(inventory: Inventory, fact: EventCreated, offset: int) -> Non
     accepted = Accepted(Kind.CREATION, 1, offset, _timestamp_ms(fact), _origin(inventory, fact["source"]))
     event.accepted[fact["request_id"]] = pack(accepted)
     inventory.events[event.event_id] = event
-    _remember_origin(inventory, fact["source"])
+    _remember_origin(inventory, fact)
 
 
 def _fold_purchase(event: Event, fact: PurchaseConfirmed, offset: int, origin: tuple[int, int] | None) -> None:

@@ -7,6 +7,7 @@ lies behind a gap or a damaged record. What is missing is decided again, alike, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -31,6 +32,7 @@ class Ledger:
     ``bookmark`` is the offset of the last command accounted for, -1 before the first; ``last`` the
     fact that answers it; ``last_unreadable`` the offset of the last one that could not be read, or -1;
     ``newer`` says what a newer release wrote in the place of the next one.
+    ``ends`` is where the partitions of commands end, for :class:`models.inventory.Inventory`.
     """
 
     partition: int
@@ -38,10 +40,11 @@ class Ledger:
     last_unreadable: int = -1
     last: Fact | None = None
     newer: str | None = None
+    ends: Mapping[int, int] | None = None
     inventory: Inventory = field(init=False)
 
     def __post_init__(self) -> None:
-        self.inventory = Inventory(self.partition)
+        self.inventory = Inventory(self.partition, ends=self.ends)
 
     def read(self, value: bytes | None, read_header: bytes | None) -> Taken:
         """Take a record from the ledger, if it is the chain's next."""

@@ -42,10 +42,11 @@ from boxoffice.selling.deciding import Answer
 from boxoffice.selling.publishing import ledger_record
 from boxoffice.settings import KafkaSettings
 from models.accepted import unpack
-from models.commands import UnreadableCommandError, read_command
+from models.commands import Command, UnreadableCommandError, read_command
 from models.facts import DecisionFact, Source, UnreadableFactError, at_ms, read_fact, read_range
 from models.inventory import Event, Inventory
 from models.ledger import Ledger, Taken
+from models.origins import Answered, Origins
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import PRIVATE_HEADER_PREFIX, TRACE_HEADER
 from topics.purchase_results import READ_HEADER
@@ -88,7 +89,7 @@ class _Old:
     """What is kept of an old partition once its facts were moved."""
 
     bookmark: int
-    origins: Mapping[int, int]
+    origins: dict[int, Origins]
 
 
 @dataclass
@@ -129,10 +130,11 @@ class Growing:
         await self._make_room(start_over)
         self._news = [_New() for _ in range(self.new.partitions)]
         ends = await self._ends(self._requests(self.old), requests)
+        by_number = {tp.partition: end for tp, end in ends.items()}
         async with producer(self.new, max_batch_size=_BATCH_BYTES, linger_ms=0) as sender:
             for number in range(ledgers):
                 self.progress(f"partition {number} of {ledgers}")
-                await self._move_partition(sender, number)
+                await self._move_partition(sender, number, by_number)
             await self._move_undecided(sender, requests, written)
         await self._compare()
         await self._see_that_nobody_sells()
@@ -202,8 +204,8 @@ class Growing:
 
     # Facts
 
-    async def _move_partition(self, sender: AIOKafkaProducer, number: int) -> None:
-        ledger = Ledger(number)
+    async def _move_partition(self, sender: AIOKafkaProducer, number: int, ends: Mapping[int, int]) -> None:
+        ledger = Ledger(number, ends=ends)
         moved: defaultdict[int, list[_Moved]] = defaultdict(list)
         count = 0
         async for record in self._records(self.old, self._results(self.old), number):
@@ -301,11 +303,10 @@ class Growing:
         outgoing: defaultdict[int, list[_Outgoing]] = defaultdict(list)
         for one in _without_second_copies(found, self._olds, written or 1):
             headers = [(name, value) for name, value in one.headers if not name.startswith(PRIVATE_HEADER_PREFIX)]
-            event_id = _event_id(one)
-            number = one.partition % self.new.partitions
-            if event_id is not None:
-                number = home_partition(event_id, self.new.partitions)
-            key = event_id.encode() if event_id is not None else one.key
+            command = _command(one)
+            number, key = one.partition % self.new.partitions, one.key
+            if command is not None:
+                number, key = home_partition(command.event_id, self.new.partitions), command.event_id.encode()
             outgoing[number].append(_Outgoing(key, one.value, one.timestamp, headers))
         for number, records in outgoing.items():
             await self._send(sender, self._requests(self.new), number, records, self._news[number].commands)
@@ -395,37 +396,38 @@ def _is_unfinished(reports: Iterable[TopicReport]) -> bool:
     )
 
 
-def _event_id(record: Record) -> str | None:
+def _command(record: Record) -> Command | None:
     try:
-        return read_command(record.value).event_id
+        return read_command(record.value)
     except UnreadableCommandError:
         return None
 
 
 def _without_second_copies(found: Sequence[Record], olds: Mapping[int, _Old], written: int) -> list[Record]:
     """Commands that nobody has decided, each once, though it was forwarded, or even twice."""
-    arrived: dict[tuple[int, int], int] = {
-        (number, origin): offset for number, old in olds.items() for origin, offset in old.origins.items()
-    }
-    kept = []
+    arrived: set[tuple[int, int, Answered]] = set()
+
+    def is_known(home: int, source: int, answered: Answered) -> bool:
+        decided = olds[home].origins.get(source, ()) if home in olds else ()
+        return answered in decided or (home, source, answered) in arrived
+
+    kept, away = [], []
     for record in found:
-        origin = read_origin(record.headers, record.partition, written)
-        if origin is not None:
-            way = record.partition, origin["partition"]
-            if origin["offset"] <= arrived.get(way, -1):
+        command, origin = _command(record), read_origin(record.headers, record.partition, written)
+        if command is None:
+            kept.append(record)
+            continue
+        home = home_partition(command.event_id, written)
+        if home != record.partition:
+            away.append((record, home, (record.offset, command.event_id, command.request_id)))
+        elif origin is not None:
+            answered = origin["offset"], command.event_id, command.request_id
+            if is_known(home, origin["partition"], answered):
                 continue
-            arrived[way] = origin["offset"]
+            arrived.add((home, origin["partition"], answered))
         kept.append(record)
-    return [record for record in kept if not _was_forwarded(record, arrived, written)]
-
-
-def _was_forwarded(record: Record, arrived: Mapping[tuple[int, int], int], written: int) -> bool:
-    """Whether a command that lies away from its home was sent there already: forwards go in order."""
-    event_id = _event_id(record)
-    if event_id is None or read_origin(record.headers, record.partition, written) is not None:
-        return False
-    home = home_partition(event_id, written)
-    return home != record.partition and record.offset <= arrived.get((home, record.partition), -1)
+    forwarded = {id(record) for record, home, answered in away if is_known(home, record.partition, answered)}
+    return [record for record in kept if id(record) not in forwarded]
 
 
 def _compare_events(inventory: Inventory, digests: Mapping[str, bytes]) -> None:

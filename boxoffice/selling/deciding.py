@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
-from boxoffice.kafka.clients import header, home_partition
+from boxoffice.kafka.clients import Headers, header, home_partition
 from boxoffice.kafka.record_batches import why_unreadable
 from boxoffice.kafka.side_records import SideRecord, counted_bytes, dead_letter, forward, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
@@ -18,6 +19,10 @@ from topics.purchase_requests import TRACE_HEADER
 Record = ConsumerRecord[bytes, bytes]
 
 MAX_TRACE_BYTES = 256
+
+
+class OriginAheadError(Exception):
+    """A command says that it comes from behind the end known of a partition, which may have grown since."""
 
 
 @dataclass(slots=True)
@@ -53,7 +58,8 @@ class OwnedPartition:
     ``ledger`` is ahead of the topic by the answers that are not acknowledged yet (``unsettled``);
     should those be lost, the whole fold is thrown away and read again. ``settled_bookmark`` is the bookmark
     without them, ``settled_at`` where its record lies in the ledger; ``ledger_end`` is the offset
-    at which the next record is expected to land, ``position`` the next offset to look at.
+    at which the next record is expected to land, ``position`` the next offset to look at. ``not_believed``
+    are the origins that could not be true.
     """
 
     number: int
@@ -64,17 +70,27 @@ class OwnedPartition:
     unsettled: int = 0
     settled_bookmark: int = -1
     settled_at: int = -1
+    not_believed: list[Source] = field(default_factory=list)
 
-    def answer(self, records: list[Record]) -> list[Answer]:
-        """Decide consecutive commands, in order. Second copies of forwards get no answer."""
+    def answer(self, records: list[Record], asked: Collection[int] | None = None) -> list[Answer]:
+        """Decide consecutive commands, in order. Second copies of forwards get no answer.
+
+        ``asked`` are the partitions of which was just asked where they end, None stands for all. Before a command that
+        says it comes from behind the end of another it stops; ``position`` says where.
+        """
         answers = []
         for record in records:
-            answer = self._answer(record)
+            try:
+                answer = self._answer(record, asked)
+            except OriginAheadError:
+                self.position = record.offset
+                break
             if answer is not None:
                 self.ledger.bookmark, self.ledger.last = answer.last, answer.fact
                 answers.append(answer)
-        if records:
-            self.position = records[-1].offset + 1
+        else:
+            if records:
+                self.position = records[-1].offset + 1
         self.unsettled += len(answers)
         return answers
 
@@ -86,7 +102,7 @@ class OwnedPartition:
             return False
         origin = read_origin(record.headers, self.number, self.partitions)
         at_home = home_partition(command.event_id, self.partitions) == self.number
-        return at_home and origin is not None and is_second_copy(self.ledger.inventory, origin)
+        return at_home and origin is not None and is_second_copy(self.ledger.inventory, origin, command)
 
     def pass_over(self, last: int) -> Answer:
         """Account for all offsets behind the bookmark up to ``last``: nothing lies there that needs an answer.
@@ -107,7 +123,7 @@ class OwnedPartition:
         self.unsettled += 1
         return answer
 
-    def _answer(self, record: Record) -> Answer | None:
+    def _answer(self, record: Record, asked: Collection[int] | None) -> Answer | None:
         first = self.ledger.bookmark + 1
         headers = record.headers
         try:
@@ -117,12 +133,27 @@ class OwnedPartition:
         home = home_partition(command.event_id, self.partitions)
         if home != self.number:
             return self._forwarded(record, command, home, first)
-        origin = read_origin(headers, self.number, self.partitions) if headers else None
-        if origin is not None and is_second_copy(self.ledger.inventory, origin):
+        origin = self._origin(headers, asked) if headers else None
+        if origin is not None and is_second_copy(self.ledger.inventory, origin, command):
             return None
         source: Source = origin or {"partition": self.number, "offset": record.offset}
         trace = _trace(record) if headers else None
         return self._decided(command, Position(record.offset, record.timestamp, source), first, trace)
+
+    def _origin(self, headers: Headers, asked: Collection[int] | None) -> Source | None:
+        """Where a command comes from that was forwarded; None also where that cannot be true.
+
+        The record at an origin was there before its forward was. So what lies behind the end of its partition, asked
+        for after the forward was read, was never forwarded.
+        """
+        origin = read_origin(headers, self.number, self.partitions)
+        ends = self.ledger.ends
+        if origin is None or ends is None or origin["offset"] < ends.get(origin["partition"], 0):
+            return origin
+        if asked is not None and origin["partition"] not in asked:
+            raise OriginAheadError
+        self.not_believed.append(origin)
+        return None
 
     def _decided(self, command: Command, position: Position, first: int, trace: bytes | None) -> Answer:
         inventory = self.ledger.inventory
@@ -181,9 +212,9 @@ def letter_of(record: Record) -> SideRecord | None:
     return None
 
 
-def new_partition(number: int, partitions: int) -> OwnedPartition:
-    """A partition of which nothing is known yet."""
-    return OwnedPartition(number, partitions, Ledger(number))
+def new_partition(number: int, partitions: int, ends: Mapping[int, int] | None = None) -> OwnedPartition:
+    """A partition of which nothing is known yet; without ``ends`` all origins are believed."""
+    return OwnedPartition(number, partitions, Ledger(number, ends=ends))
 
 
 def _trace(record: Record) -> bytes | None:

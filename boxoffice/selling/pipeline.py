@@ -17,6 +17,7 @@ from boxoffice.batching import Batch, BatchConsumer, Obstacle, Run, Stage, has_g
 from boxoffice.errors import CommandsSkippedError, UnreachableError
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.damage import find_damage
+from boxoffice.kafka.side_records import read_origin
 from boxoffice.selling.copies import Copies
 from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
 from boxoffice.selling.keeping import Keeper
@@ -128,7 +129,8 @@ class Selling:
         self._forget(set(self._owned) - numbers)
         self._forget({number for number, owned in self._owned.items() if owned.unsettled})
         taken = {
-            number: self._owned.get(number) or new_partition(number, self._recovery.partitions)
+            number: self._owned.get(number)
+            or new_partition(number, self._recovery.partitions, self._recovery.ends.known)
             for number in sorted(numbers)
         }
         bookmarks = {number: owned.ledger.bookmark for number, owned in taken.items()}
@@ -201,13 +203,44 @@ class Selling:
 
     async def _answer(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
+        asked: set[int] = set()
+        for run in batch.runs:
+            self._recovery.ends.learn(run.tp.partition, run.next)
         for run in batch.runs:
             owned = self._owned[run.tp.partition]
             await self._check_run(owned, run)
-            answers[owned.number] += owned.answer(run.records)
+            answers[owned.number] += owned.answer(run.records, asked)
+            if owned.position <= run.records[-1].offset:
+                # Once for all of the batch: its records were there before, so that what it says of them holds.
+                asked = await self._ask_for_ends(batch)
+                rest = [record for record in run.records if record.offset >= owned.position]
+                answers[owned.number] += owned.answer(rest, asked)
         sold = [(self._owned[number], decided) for number, decided in answers.items()]
         self._log_unreadable(sold)
+        self._log_copies(batch, sold)
         return sold
+
+    async def _ask_for_ends(self, batch: Batch) -> set[int]:
+        """Ask where the partitions end from which commands of a batch say they come; returns which those are.
+
+        Nobody can decide without it: another owner would decide otherwise. So this waits for the broker, without
+        which nothing could be published either.
+        """
+        partitions = self._recovery.partitions
+        numbers = {
+            origin["partition"]
+            for run in batch.runs
+            for record in run.records
+            if (origin := read_origin(record.headers, run.tp.partition, partitions)) is not None
+        }
+        while True:
+            try:
+                await self._recovery.ends.ask(numbers)
+            except UnreachableError as error:
+                log.warning("cannot ask where partitions end yet", partitions=sorted(numbers), error=str(error))
+                await asyncio.sleep(RETRY_RECOVERY_S)
+            else:
+                return numbers
 
     async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
         """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
@@ -282,6 +315,24 @@ class Selling:
         if self._passing_over is not None:
             await end_tasks([self._passing_over])
         await self._keeper.stop()
+        await self._recovery.ends.close()
+
+    def _log_copies(self, batch: Batch, sold: Sold) -> None:
+        """Second copies of forwards, which get no answer, and origins that were not believed: each once a batch."""
+        second_copies = len(batch) - sum(len(answers) for _, answers in sold)
+        if second_copies:
+            metrics.SECOND_COPIES.inc(second_copies)
+            log.info("second copies of forwards", count=second_copies, partitions=[owned.number for owned, _ in sold])
+        for owned, _ in sold:
+            if owned.not_believed:
+                metrics.FALSE_ORIGINS.inc(len(owned.not_believed))
+                log.warning(
+                    "origins that cannot be true",
+                    partition=owned.number,
+                    count=len(owned.not_believed),
+                    origin=owned.not_believed[0],
+                )
+                owned.not_believed.clear()
 
     def _log_unreadable(self, sold: Sold) -> None:
         unreadable = [

@@ -16,6 +16,7 @@ from boxoffice.errors import CommandsSkippedError, LedgerError, NewerReleaseErro
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.kafka.clients import OpenReader, header, home_partition, read_between, reader, record_at
 from boxoffice.selling.deciding import OwnedPartition
+from boxoffice.selling.request_ends import RequestEnds
 from boxoffice.settings import KafkaSettings
 from models.commands import UnreadableCommandError, read_command
 from models.facts import Fact, at_text, read_range
@@ -50,6 +51,7 @@ class Recovery:
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._accepted_losses = _accepted_losses(accept_loss)
+        self.ends = RequestEnds(settings, partitions, open_reader)
 
     async def recover(self, owned: Mapping[int, OwnedPartition]) -> list[Refusal]:
         """Bring partitions up to the end of their ledgers; those refused are returned with the reason.
@@ -72,6 +74,8 @@ class Recovery:
         begun_s = monotonic()
         async with self._open_reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
             ends = await consumer.end_offsets(list(ledgers.values()))
+            # Behind the ledger's: what is true of a source in a fact before those lies before these.
+            await self.ends.ask_for_all(consumer)
             facts = 0
             for number, partition in owned.items():
                 facts += await self._read_ledger(consumer, ledgers[number], ends[ledgers[number]], partition)

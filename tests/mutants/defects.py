@@ -12,6 +12,7 @@ BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
 RELEASES: Final = "tests/simulation/test_releases.py"
+ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
@@ -82,14 +83,42 @@ DEFECTS: Final = (
     Defect(
         "second copies of forwards are decided",
         "models/inventory.py",
-        'return origin["offset"] <= inventory.origins.get(origin["partition"], -1)',
-        "return False",
+        "return origins is not None and (origin",
+        "return origins is not None and origins is None and (origin",
     ),
     Defect(
         "a refusal for an unknown event forgets where its command came from",
         "models/inventory.py",
-        "        _remember_origin(inventory, source)\n        return False",
+        "        _remember_origin(inventory, fact)\n        return False",
         "        return False",
+    ),
+    Defect(
+        "one origin of each partition is remembered again, the highest",
+        "models/origins.py",
+        "ORIGINS_KEPT: Final = 64",
+        "ORIGINS_KEPT: Final = 1",
+        RULES,
+    ),
+    Defect(
+        "a second copy from far back is decided",
+        "models/origins.py",
+        "return at == 0 and len(self._highest) >= ORIGINS_KEPT",
+        "return False",
+        RULES,
+    ),
+    Defect(
+        "a forged origin hides the command that lies there",
+        "models/origins.py",
+        "self._highest[at] == answered:",
+        "self._highest[at][0] == answered[0]:",
+        RULES,
+    ),
+    Defect(
+        "the fold remembers sources that cannot be true",
+        "models/inventory.py",
+        "if inventory.ends is None or offset < inventory.ends.get(partition, offset + 1):",
+        "if offset >= 0:",
+        ORIGINS,
     ),
     # The ledger
     Defect(
@@ -195,7 +224,7 @@ DEFECTS: Final = (
     Defect(
         "a forwarded command that nobody decided is moved twice",
         "boxoffice/operating/growing.py",
-        "return [record for record in kept if not _was_forwarded(record, arrived, written)]",
+        "return [record for record in kept if id(record) not in forwarded]",
         "return kept",
         GROWING,
     ),
@@ -464,6 +493,19 @@ DEFECTS: Final = (
         "boxoffice/selling/pipeline.py",
         "                if idle and consumer.flow_active:\n",
         "                if idle and not consumer.flow_active:\n",
+    ),
+    Defect(
+        "any origin is believed",
+        "boxoffice/selling/deciding.py",
+        'if origin is None or ends is None or origin["offset"] < ends.get(origin["partition"], 0):',
+        "if origin is None or ends is None or True:",
+        ORIGINS,
+    ),
+    Defect(
+        "an origin that came true since is not believed",
+        "boxoffice/selling/pipeline.py",
+        "answers[owned.number] += owned.answer(run.records, asked)",
+        "answers[owned.number] += owned.answer(run.records)",
     ),
     Defect(
         "what was passed over before is looked for again when it may be gone",

@@ -31,15 +31,15 @@ EVENT = "42"
 
 
 class Owner:
-    """A process that owns the only partition, whether or not another believes so too."""
+    """A process that owns the only partition, or the first of some, whether or not another believes so too."""
 
-    def __init__(self, broker: Broker, redis: RedisServer) -> None:
+    def __init__(self, broker: Broker, redis: RedisServer, partitions: int = 1) -> None:
         self._broker = broker
-        settings, reader = load_settings(partitions=1), cast(OpenReader, broker.reader)
+        settings, reader = load_settings(partitions=partitions), cast(OpenReader, broker.reader)
         self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
-        recovery = Recovery(settings.kafka, 1, open_reader=reader)
-        self.keeper = Keeper(settings.kafka, 1, broker.letter_box)
+        recovery = Recovery(settings.kafka, partitions, open_reader=reader)
+        self.keeper = Keeper(settings.kafka, partitions, broker.letter_box)
         self.selling = Selling(
             settings.kafka,
             settings.selling,

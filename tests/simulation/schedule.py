@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
+from types import ModuleType
 from typing import Any, Final
 
 import structlog
@@ -22,7 +23,9 @@ from boxoffice.selling.deciding import OwnedPartition, letter_of, new_partition
 from boxoffice.selling.event_copy import Copy, CopyState
 from boxoffice.settings import Settings, load_settings
 from lua.keys import drill_key, event_keys, rebuild_key
+from models import origins as origins_module
 from models.ledger import Ledger
+from models.origins import ORIGINS_KEPT
 from tests.simulation.broker import Broker, Partition
 from tests.simulation.group import SESSION_TIMEOUT_S, Group
 from tests.simulation.network import Faults, Network
@@ -108,16 +111,16 @@ def _logged_to(trace: Trace) -> Iterator[None]:
 
 
 @contextmanager
-def _bounds(**bounds: int) -> Iterator[None]:
-    """Bounds of the copies made small, so that they are met."""
-    before = {name: getattr(copies_module, name) for name in bounds}
+def _bounds(module: ModuleType, **bounds: int) -> Iterator[None]:
+    """Bounds made small, so that they are met."""
+    before = {name: getattr(module, name) for name in bounds}
     for name, bound in bounds.items():
-        setattr(copies_module, name, bound)
+        setattr(module, name, bound)
     try:
         yield
     finally:
         for name, bound in before.items():
-            setattr(copies_module, name, bound)
+            setattr(module, name, bound)
 
 
 @cache
@@ -159,7 +162,11 @@ def run(seed: int, *, whole: bool = False) -> list[str]:
     loop = SimulatedLoop()
     schedule = Schedule(seed, loop)
     lines = schedule.trace.lines
-    with _logged_to(schedule.trace), _bounds(**schedule.bounds):
+    with (
+        _logged_to(schedule.trace),
+        _bounds(copies_module, **schedule.bounds),
+        _bounds(origins_module, ORIGINS_KEPT=schedule.origins_kept),
+    ):
         try:
             simulate(schedule.run(), loop)
         except Exception as error:
@@ -189,6 +196,9 @@ class Schedule:
             "INLINE_BACKLOG": self.random.choice((1, 3, 1_000)),
             "MAX_ADDED": self.random.choice((2, 10_000)),
         }
+        self.forges = self.random.random() < 0.4
+        # As many forged ones ahead of all others hide them: no schedule asks for so much.
+        self.origins_kept = ORIGINS_KEPT if self.forges else self.random.choice((1, 3, ORIGINS_KEPT))
         self.truth = Truth()
         self.workers: list[Worker] = []
         self.strangers: list[tuple[Stranger, set[str]]] = []
@@ -523,18 +533,39 @@ class Schedule:
             )
         elif chance < 0.2 and self.asked:
             self.produce(self.random.choice(self.asked))
+        elif chance < 0.4 and self.forges:
+            self.forge()
         else:
             self.produce(self._command())
 
-    def produce(self, members: dict[str, Any]) -> None:
+    def produce(self, members: dict[str, Any], headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send a command, most to its home; markers may follow."""
         self.asked.append(members)
         home = home_partition(members["event_id"], PARTITIONS)
         number = home if self.random.random() < 0.75 else self.random.randrange(PARTITIONS)
         key = members["event_id"].encode()
         self.broker.append(
-            REQUESTS, number, [(key, json.dumps(members).encode(), [])], self.random.choice((0, 0, 0, 1, 3))
+            REQUESTS, number, [(key, json.dumps(members).encode(), [*headers])], self.random.choice((0, 0, 0, 1, 3))
         )
+
+    def forge(self) -> None:
+        """Send a command that says it was forwarded, and was not; or a mirror does, whose offsets are others."""
+        members = {**self._command(), "request_id": f"f-{len(self.asked)}"}
+        end_of = [self.broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)]
+        source = self.random.randrange(PARTITIONS)
+        match self.random.randrange(4):
+            case 0:
+                offset = 2**63 - 1 - self.random.choice((0, len(self.asked), 2**40))
+            case 1 if end_of[source]:
+                offset = self.random.randrange(end_of[source])
+            case 2 if end_of[source]:
+                offset = end_of[source] - 1
+            case _:
+                # It may come true before it is decided: so that it changes no table, it is of an event that is none.
+                offset = end_of[source] + self.random.randrange(4)
+                number = self.random.randrange(100, 200)
+                members = _members("purchase", str(number), members["request_id"], buyer="b", quantity=1)
+        self.produce(members, [("boxoffice-origin", b"%d:%d" % (source, offset))])
 
     def _command(self) -> dict[str, Any]:
         choose, roll = self.random.choice, self.random.random()
@@ -742,11 +773,15 @@ class Schedule:
     def _check_tables(self) -> None:
         for partition in self._owned():
             expected = state(self.truth.partitions[partition.number].ledger.inventory)
+            folded = state(self._folded(partition.number).inventory)
+            if self.forges:
+                # Whether one just behind an end is believed is for the first who decides it.
+                expected["origins"] = folded["origins"]
             if partition.unsettled:
                 raise ScheduleError(f"partition {partition.number} has {partition.unsettled} unsettled answers")
             if state(partition.ledger.inventory) != expected:
                 raise ScheduleError(f"the table of partition {partition.number} is not what was asked for")
-            if state(self._folded(partition.number).inventory) != expected:
+            if folded != expected:
                 raise ScheduleError(f"the ledger of partition {partition.number} folds to something else")
 
     def _what_is_wrong_in_redis(self) -> str | None:
@@ -787,7 +822,15 @@ class Schedule:
             for wanted in (REQUESTS, LEDGER, DEAD_LETTERS)
         )
         harmed = self.harm.ledger_damaged
-        verdict = check(requests, results, PARTITIONS, letters, harmed=harmed)
+        verdict = check(
+            requests,
+            results,
+            PARTITIONS,
+            letters,
+            harmed=harmed,
+            forged=self.forges,
+            origins_kept=self.origins_kept,
+        )
         if verdict.problems:
             raise ScheduleError("\n".join(verdict.problems))
 
@@ -796,12 +839,14 @@ class Truth:
     """What the rules make of all commands: each event at each of its seqs."""
 
     def __init__(self) -> None:
-        self.partitions = [new_partition(number, PARTITIONS) for number in range(PARTITIONS)]
+        self.ends: dict[int, int] = {}
+        self.partitions = [new_partition(number, PARTITIONS, self.ends) for number in range(PARTITIONS)]
         self.copies: defaultdict[str, dict[int, Snapshot]] = defaultdict(dict)
         self.answered: list[list[int]] = [[] for _ in range(PARTITIONS)]
 
     def catch_up(self, broker: Broker) -> None:
         """Decide what was asked since."""
+        self.ends |= {number: broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)}
         for number, partition in enumerate(self.partitions):
             for record in broker.partitions[REQUESTS, number].after(partition.position):
                 for answer in partition.answer([record]):

@@ -30,6 +30,7 @@ MAX_LETTER_BYTES = 64 * KIB
 MAX_LETTER_KEY_BYTES = KIB
 MAX_NESTING = 200
 SHOWN_OF_A_KIND = 5
+ORIGINS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def check(
     dead_letters: Iterable[Record] | None = None,
     *,
     harmed: bool = False,
+    forged: bool = False,
+    origins_kept: int = ORIGINS_KEPT,
 ) -> Verdict:
     """Compare a ledger with the rules.
 
@@ -78,16 +81,20 @@ def check(
         dead_letters: every record of ``dead-letters``; None leaves them unchecked.
         harmed: the test itself damaged the ledger: records that are not what they should be are
             counted and passed over, as a worker passes over them, and only the chain must close.
+        forged: clients of the test say that their commands were forwarded.
+        origins_kept: how many origins of a partition are remembered.
     """
     problems = _Problems()
-    sale = _Sale(partitions)
-    for record in sorted(requests, key=lambda record: record.position):
+    requests = sorted(requests, key=lambda record: record.position)
+    results = sorted(results, key=lambda record: record.position)
+    sale = _Sale(partitions, requests, _sources_told(results), origins_kept)
+    for record in requests:
         sale.take(record)
     ledger = _Ledger(sale, problems, harmed)
-    for record in sorted(results, key=lambda record: record.position):
+    for record in results:
         ledger.take(record)
     ledger.close()
-    _check_forwards(sale, problems)
+    _check_forwards(sale, problems, forged)
     if dead_letters is not None:
         _check_dead_letters(sale, dead_letters, problems)
     return Verdict(problems.sentences(), _summary(sale, ledger))
@@ -395,13 +402,22 @@ class _Answered(NamedTuple):
     record: Record
 
 
+class _Forwarded(NamedTuple):
+    """A forwarded command that was answered."""
+
+    offset: int
+    event_id: str
+    request_id: str
+
+
 class _Partition:
     """One partition of the requests, decided from its beginning to its end."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, origins_kept: int) -> None:
         self.number = number
         self.events: dict[str, _Event] = {}
-        self.highest_origins: dict[int, int] = {}
+        self.origins_kept = origins_kept
+        self.highest_origins: defaultdict[int, list[_Forwarded]] = defaultdict(list)
         self.answers: dict[int, _Answered] = {}
         self.bookmark = -1
 
@@ -414,9 +430,13 @@ class _Partition:
         """The offsets from ``first`` on, before ``end``, at which something lies that has to be answered."""
         return [offset for offset in range(first, end) if offset in self.answers]
 
-    def is_second_copy(self, origin: Position | None) -> bool:
-        """Whether a copy from this origin or a later one was answered before."""
-        return origin is not None and origin[1] <= self.highest_origins.get(origin[0], -1)
+    def is_second_copy(self, origin: Position | None, command: Members) -> bool:
+        """Whether it was answered before, or lies below all that are remembered, if those are as many as may be."""
+        if origin is None:
+            return False
+        remembered = self.highest_origins[origin[0]]
+        forwarded = _Forwarded(origin[1], command["event_id"], command["request_id"])
+        return forwarded in remembered or (len(remembered) == self.origins_kept and forwarded < min(remembered))
 
     def decide(self, command: Members, source: Position, at: str) -> Members:
         """The fact that answers a command; it has had its effect."""
@@ -433,7 +453,9 @@ class _Partition:
             if asked == command:
                 return answer
         if source[0] != self.number:
-            self.highest_origins[source[0]] = max(source[1], self.highest_origins.get(source[0], -1))
+            answered = _Forwarded(source[1], command["event_id"], command["request_id"])
+            remembered = {*self.highest_origins[source[0]], answered}
+            self.highest_origins[source[0]] = sorted(remembered)[-self.origins_kept :]
         return self._decide_anew(event, command, fact)
 
     def _decide_anew(self, event: _Event | None, command: Members, fact: Members) -> Members:
@@ -453,8 +475,13 @@ class _Partition:
 class _Sale:
     """All commands, decided."""
 
-    def __init__(self, partitions: int) -> None:
-        self.partitions = [_Partition(number) for number in range(partitions)]
+    def __init__(
+        self, partitions: int, requests: Sequence[Record], told: dict[Position, Position], origins_kept: int
+    ) -> None:
+        self.partitions = [_Partition(number, origins_kept) for number in range(partitions)]
+        self.requests = {record.position: record for record in requests}
+        self.ends = {record.partition: record.offset + 1 for record in requests}
+        self.told = told
         self.records: dict[Position, Record] = {}
         self.unreadable: list[Record] = []
         self.forwarded: list[Record] = []
@@ -485,18 +512,47 @@ class _Sale:
         partition.answer(record, {"type": "command_forwarded", **ids, **common, "home": home}, command)
 
     def _take_at_home(self, partition: _Partition, record: Record, command: Members) -> None:
-        origin = _origin(record, len(self.partitions))
+        origin = self._believed(record)
         if origin is not None:
             self.copies[origin].append(record)
-        if partition.is_second_copy(origin):
+        if partition.is_second_copy(origin, command):
             self.second_copies.append(record)
             return
         fact = partition.decide(command, origin or record.position, _at(record.timestamp_ms))
         # A cancellation replaces the fact of the purchase, but not what the ledger said of it.
         partition.answer(record, dict(fact), command)
 
+    def _believed(self, record: Record) -> Position | None:
+        """Where a command was forwarded from, if it says so and it can be true.
+
+        What names a place that its partition did not have when it was decided counts as not forwarded. How far the
+        partition went then nobody can tell afterwards, so the ledger may say either; not of one that was forwarded.
+        """
+        origin = _origin(record, len(self.partitions))
+        if origin is None or origin[1] >= self.ends.get(origin[0], 0):
+            return None
+        original = self.requests.get(origin)
+        if original is not None and original.value == record.value:
+            return origin
+        return None if self.told.get(record.position) == record.position else origin
+
 
 # What the ledger says
+
+
+def _sources_told(results: Sequence[Record]) -> dict[Position, Position]:
+    """By the request that a record of the chain answers: where the ledger says that it was produced."""
+    bookmarks: defaultdict[int, int] = defaultdict(lambda: -1)
+    told: dict[Position, Position] = {}
+    for record in results:
+        entry = _entry(record)
+        if entry is None or entry.first != bookmarks[record.partition] + 1:
+            continue
+        source = entry.fact.get("source")
+        if isinstance(source, dict) and type(source.get("partition")) is type(source.get("offset")) is int:
+            bookmarks[record.partition] = entry.last
+            told[record.partition, entry.last] = source["partition"], source["offset"]
+    return told
 
 
 class _Entry(NamedTuple):
@@ -703,11 +759,13 @@ def _without_origin(record: Record) -> list[tuple[str, bytes | None]]:
     return [(name, value) for name, value in record.headers if name != "boxoffice-origin"]
 
 
-def _check_forwards(sale: _Sale, problems: _Problems) -> None:
+def _check_forwards(sale: _Sale, problems: _Problems, forged: bool) -> None:
     """Every forwarded command arrived at home, unchanged, and was answered there."""
     forwarded = {record.position for record in sale.forwarded}
     for record in sale.forwarded:
         copies = sale.copies.get(record.position, [])
+        if forged:
+            copies = [copy for copy in copies if copy.value == record.value]
         if not copies:
             problems.add("never arrived", f"The command forwarded from {record.position} never arrived at home.")
         elif not any(copy.offset in sale.partitions[copy.partition].answers for copy in copies):
@@ -723,7 +781,7 @@ def _check_forwards(sale: _Sale, problems: _Problems) -> None:
             if copy.key != event_id.encode():
                 problems.add("key of a forward", f"The forwarded command at {copy.position} has the key {copy.key!r}.")
     for origin, copies in sale.copies.items():
-        if origin not in forwarded:
+        if origin not in forwarded and not forged:
             told = f"The command at {copies[0].position} says it comes from {origin}, where nothing was forwarded."
             problems.add("unknown origin", told)
 

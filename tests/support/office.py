@@ -19,6 +19,7 @@ from aiokafka.admin import NewPartitions
 
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import create_topics, describe_topics, partitions_of
+from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.settings import Settings, load_settings
 from models.ledger import Ledger
 from tests.support.checker import Record as CheckedRecord
@@ -257,13 +258,11 @@ class Office:
 
     async def _only_second_copies(self, ledger: Ledger, number: int, end: int) -> bool:
         tp = TopicPartition(self.requests, number)
+        owned = OwnedPartition(number, self.settings.kafka.partitions, ledger)
         async with clients.reader(self.settings.kafka, [tp]) as consumer:
             async for records in clients.read_between(consumer, tp, ledger.bookmark + 1, end):
-                for record in records:
-                    origin = (clients.header(record.headers, "boxoffice-origin") or b"").decode()
-                    partition, _, offset = origin.partition(":")
-                    if not origin or int(offset) > ledger.inventory.origins.get(int(partition), -1):
-                        return False
+                if not all(owned.is_second_copy(record) for record in records):
+                    return False
         return True
 
     def _tails(self) -> str:

@@ -100,7 +100,7 @@ class Sale:
             headers.append(("client", None))
         if self.random.random() < 0.1:
             # From outside: it counts for nothing, wherever it lies.
-            bad = [b"x", b"99:1", b"", None] if at_home else [b"0:0", b"1:5", b"x"]
+            bad = [b"x", b"99:1", b"", None, b"1:%d" % (2**63 - 1), b"2:1000000"] if at_home else [b"0:0", b"1:5", b"x"]
             headers.append(("boxoffice-origin", self.random.choice(bad)))
         return tuple(headers)
 
@@ -185,7 +185,7 @@ class Worker:
                     "at": at_text(record.timestamp_ms),
                     "home": home,
                 }
-            elif source is not own and is_second_copy(self.ledger.inventory, source):
+            elif source is not own and is_second_copy(self.ledger.inventory, source, command):
                 return None
             else:
                 position = Position(record.offset, record.timestamp_ms, source)
@@ -216,7 +216,10 @@ class Worker:
         partition, _, offset = (record.header("boxoffice-origin") or b"").decode().partition(":")
         if not partition.isdigit() or not offset.isdigit() or int(partition) >= self.sale.partitions:
             return None
-        return {"partition": int(partition), "offset": int(offset)} if int(partition) != self.number else None
+        records = self.sale.requests[int(partition)]
+        if int(partition) == self.number or not records or int(offset) > records[-1].offset:
+            return None
+        return {"partition": int(partition), "offset": int(offset)}
 
     def _forward(self, record: Record, event_id: str, home: int) -> None:
         headers = tuple(header for header in record.headers if header[0] != "boxoffice-origin")

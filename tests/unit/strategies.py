@@ -197,7 +197,7 @@ def _next_command(kind: str, number: int, asked: list[Command]) -> Command:
 
 def answer(inventory: Inventory, arrival: Arrival) -> Fact | None:
     """Decide one arrival and fold the fact; None for a second copy, which gets no record."""
-    if arrival.origin and is_second_copy(inventory, arrival.origin):
+    if arrival.origin and is_second_copy(inventory, arrival.origin, arrival.command):
         return None
     fact = decide(inventory, arrival.command, arrival.position)
     fold(inventory, fact, arrival.offset)
@@ -225,7 +225,8 @@ def state(inventory: Inventory) -> dict[str, Any]:
         }
         for event_id, event in inventory.events.items()
     }
-    return {"partition": inventory.partition, "events": events, "origins": dict(inventory.origins)}
+    origins = {number: list(origins) for number, origins in inventory.origins.items()}
+    return {"partition": inventory.partition, "events": events, "origins": origins}
 
 
 def without_decider(fact: Fact) -> dict[str, Any]:

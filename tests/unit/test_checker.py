@@ -227,7 +227,7 @@ FALSIFICATIONS: dict[str, tuple[Callable[[Sale], object], str]] = {
         "has the key None",
     ),
     "a forward of nothing": (
-        lambda sale: reheader(sale.requests[HOME], forwarded(sale), "boxoffice-origin", b"%d:77" % AWAY),
+        lambda sale: reheader(sale.requests[HOME], forwarded(sale), "boxoffice-origin", b"%d:1" % AWAY),
         "where nothing was forwarded",
     ),
     "a home that it is not": (lambda sale: rewrite(sale.results[AWAY], 0, home=AWAY), "home should be"),
@@ -274,7 +274,30 @@ def test_a_forwarded_command_all_of_whose_copies_count_as_second_ones_is_a_loss(
     first, second = sale.requests[HOME][1:]
     sale.requests[HOME][1:] = [replace(second, offset=first.offset), replace(first, offset=second.offset)]
     sale.work()
-    assert any("every copy counts as a second one" in problem for problem in checked(sale).problems)
+    assert checked(sale).problems == []
+    problems = check(sale.all_requests, sale.all_results, sale.partitions, origins_kept=1).problems
+    assert any("every copy counts as a second one" in problem for problem in problems)
+
+
+def test_what_was_forwarded_must_be_answered_as_such() -> None:
+    sale = small_sale()
+    at = forwarded(sale)
+    own = {"partition": HOME, "offset": sale.requests[HOME][at].offset}
+    rewrite(sale.results[HOME], len(sale.results[HOME]) - 1, source=own)
+    assert any("source should be" in problem for problem in checked(sale).problems)
+
+
+@pytest.mark.parametrize(("offset", "is_possible"), [(0, True), (1, True), (2, False), (2**63 - 1, False)])
+def test_a_forged_origin_may_be_believed_only_where_there_is_such_a_place(offset: int, is_possible: bool) -> None:
+    sale = small_sale()
+    value = json.dumps(purchase("forged", event_id="42").model_dump()).encode()
+    sale.produce(value, HOME, b"42", (("boxoffice-origin", b"%d:%d" % (AWAY, offset)),))
+    sale.work()
+    own, place = {"partition": HOME, "offset": sale.requests[HOME][-1].offset}, {"partition": AWAY, "offset": offset}
+    for source, is_right in ((own, True), (place, is_possible)):
+        rewrite(sale.results[HOME], len(sale.results[HOME]) - 1, source=source)
+        problems = check(sale.all_requests, sale.all_results, sale.partitions, forged=True).problems
+        assert (problems == []) is is_right, problems
 
 
 @given(SEEDS, st.data())

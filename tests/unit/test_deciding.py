@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.record_batches import MAX_HEADERS, NOT_UNPACKED, UNREADABLE_HEADER
-from boxoffice.selling.deciding import OwnedPartition, new_partition
+from boxoffice.selling.deciding import OwnedPartition, Record, new_partition
 from models.commands import MAX_HEADER_BYTES
 from models.ledger import Ledger
 from tests.unit.records import creation, purchase, record
@@ -84,6 +84,49 @@ def test_an_origin_on_its_own_partition_or_beyond_all_or_malformed_counts_as_non
     for offset, origin in enumerate((b"0:0", b"4:0", b"2:-1", b"2:07", b"x", b"2:9223372036854775808"), 1):
         [answer] = partition.answer([record(offset, purchase(f"r-{offset}", HOME), headers=((ORIGIN_HEADER, origin),))])
         assert answer.fact["source"] == {"partition": 0, "offset": offset}
+
+
+def forwarded_from(number: int, offset: int, request_id: str, at: int, event_id: str = HOME) -> Record:
+    return record(at, purchase(request_id, event_id), headers=((ORIGIN_HEADER, b"%d:%d" % (number, offset)),))
+
+
+def test_an_origin_behind_the_end_of_its_partition_counts_as_none() -> None:
+    partition = new_partition(0, PARTITIONS, {2: 8})
+    true, false = forwarded_from(2, 7, "r-1", 0), forwarded_from(2, 8, "r-2", 1)
+    first, second = partition.answer([true, false])
+    assert first.fact["source"] == {"partition": 2, "offset": 7}
+    assert second.fact["source"] == {"partition": 0, "offset": 1}
+    assert partition.not_believed == [{"partition": 2, "offset": 8}]
+    assert partition.answer([forwarded_from(2, 7, "r-1", 2)]) == []
+
+
+def test_it_stops_before_an_origin_behind_the_end_known_until_that_was_asked() -> None:
+    ends = {2: 8}
+    partition = new_partition(0, PARTITIONS, ends)
+    records = [forwarded_from(2, 7, "r-1", 0), forwarded_from(2, 9, "r-2", 3), record(4, purchase("r-3", HOME))]
+    assert [answer.fact["request_id"] for answer in partition.answer(records, ())] == ["r-1"]
+    assert (partition.position, partition.unsettled) == (3, 1)
+    ends[2] = 10
+    second, third = partition.answer(records[1:], {2})
+    assert second.fact["source"] == {"partition": 2, "offset": 9}
+    assert (second.first, second.last, third.last, partition.position) == (1, 3, 4, 5)
+    assert partition.not_believed == []
+
+
+def test_a_partition_whose_end_is_not_known_is_asked_for() -> None:
+    partition = new_partition(0, PARTITIONS, {})
+    assert partition.answer([forwarded_from(2, 0, "r-1", 0)], {1, 3}) == []
+    [answer] = partition.answer([forwarded_from(2, 0, "r-1", 0)], {2})
+    assert answer.fact["source"] == {"partition": 0, "offset": 0}
+
+
+def test_a_forged_origin_hides_no_command_of_another_name() -> None:
+    """Not even at the same place; where it was below the end it is believed, and takes one of many places."""
+    partition = new_partition(0, PARTITIONS, {2: 1_000})
+    partition.answer([forwarded_from(2, 999, "forged", 0), forwarded_from(2, 7, "forged-2", 1)])
+    honest = [forwarded_from(2, offset, f"r-{offset}", offset) for offset in range(2, 20)]
+    assert len(partition.answer(honest)) == len(honest)
+    assert partition.answer(honest) == []
 
 
 def test_markers_between_commands_belong_to_the_record_that_follows() -> None:

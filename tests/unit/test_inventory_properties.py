@@ -151,7 +151,7 @@ def test_decide_always_answers_and_changes_nothing(arrived: list[Arrival], comma
 def test_a_new_fact_tells_where_and_when_its_command_came(arrived: list[Arrival]) -> None:
     inventory = Inventory(HOME)
     for arrival in arrived:
-        if arrival.origin and is_second_copy(inventory, arrival.origin):
+        if arrival.origin and is_second_copy(inventory, arrival.origin, arrival.command):
             continue
         fact = decide(inventory, arrival.command, arrival.position)
         if fold(inventory, fact, arrival.offset) or not fact["seq"]:

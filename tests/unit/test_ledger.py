@@ -33,7 +33,7 @@ def decide_after(ledger: Ledger, arrived: Iterable[Arrival]) -> list[LedgerRecor
     for arrival in arrived:
         if arrival.offset <= ledger.bookmark:
             continue
-        if arrival.origin and is_second_copy(ledger.inventory, arrival.origin):
+        if arrival.origin and is_second_copy(ledger.inventory, arrival.origin, arrival.command):
             continue
         fact = decide(ledger.inventory, arrival.command, arrival.position)
         fold(ledger.inventory, fact, arrival.offset)

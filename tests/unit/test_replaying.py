@@ -16,7 +16,7 @@ from tests.unit.strategies import HOME, Arrival, arrivals
 def test_a_command_is_found_for_every_new_fact(arrived: list[Arrival]) -> None:
     inventory = Inventory(HOME)
     for arrival in arrived:
-        if arrival.origin and is_second_copy(inventory, arrival.origin):
+        if arrival.origin and is_second_copy(inventory, arrival.origin, arrival.command):
             continue
         fact = decide(inventory, arrival.command, arrival.position)
         event = inventory.events.get(fact["event_id"])
