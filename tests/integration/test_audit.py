@@ -315,6 +315,22 @@ async def test_a_forward_that_never_arrived_differs(sale: Sale) -> None:
     ]
 
 
+async def test_forged_origins_are_noted_and_accuse_no_sale(sale: Sale) -> None:
+    """One that could be true, one of a command that was forwarded, one that no partition has, and one believed once."""
+    for number, origin in enumerate((b"1:0", b"1:2", b"1:%d" % (2**63 - 1), b"1:%d" % 2**40)):
+        await sale.send(0, purchase(f"forged-{number}", EVENT), boxoffice_origin=origin)
+    sale.owned[0].ledger.ends = {1: 2**40 + 1}
+    await sale.send(1, purchase("honest", EVENT))
+    await sale.decide()
+    await sale.decide()
+    await sale.copy_to_redis()
+    report = await sale.audit()
+    assert report.all_differences == []
+    assert report.notes[-1] == (
+        "purchase-requests 0: 2 commands with a boxoffice-origin on partition 1, which did not forward them."
+    )
+
+
 async def test_a_redis_that_differs_is_told_field_by_field(sale: Sale) -> None:
     await sale.redis("HSET", sale.meta_key(EVENT), "sold", "9")
     done = sale.office.boxoffice("audit", "--wait", "0.5")

@@ -197,25 +197,25 @@ class Office:
                 found += records
         return found
 
-    async def verdict(self, *, harmed: bool = False) -> Verdict:
-        """What the independent checker says of all that lies on the topics; of a ledger that was harmed, if so.
+    async def verdict(self, *, harmed: bool = False, forged: bool = False) -> Verdict:
+        """What the independent checker says of all that lies on the topics; of a harmed ledger, or forged forwards.
 
         Dead letters are kept beside the sale: they have a while to come.
         """
         deadline_s = monotonic() + 20
         while True:
-            verdict = await self._verdict(harmed=harmed)
+            verdict = await self._verdict(harmed=harmed, forged=forged)
             late = any("not among the dead letters" in problem for problem in verdict.problems)
             if not late or monotonic() > deadline_s:
                 return verdict
             await asyncio.sleep(1)
 
-    async def _verdict(self, *, harmed: bool) -> Verdict:
+    async def _verdict(self, *, harmed: bool, forged: bool) -> Verdict:
         requests, ledger, letters = [
             [_for_checker(record) for record in await self.read(topic)]
             for topic in (self.requests, self.ledger, self.dead_letters)
         ]
-        return check(requests, ledger, self.settings.kafka.partitions, letters, harmed=harmed)
+        return check(requests, ledger, self.settings.kafka.partitions, letters, harmed=harmed, forged=forged)
 
     async def agrees(self, deadline_s: int = 30) -> dict[str, Any]:
         """The independent checker and the audit find nothing wrong; returns the checker's figures."""
