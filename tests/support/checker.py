@@ -747,9 +747,20 @@ class _Ledger:
             elif passed_over := self.sale.partitions[entry.record.partition].needing_an_answer(entry.first, entry.last):
                 told = f"{where} accounts for {entry.first}-{entry.last} and passes over {passed_over}."
                 self.problems.add("other range", told)
-            elif _decision(taken.fact) != _decision(entry.fact):
+            elif _decision(taken.fact) != _decision(entry.fact) and not self._believed_otherwise(taken, entry):
                 told = f"{where} repeats another otherwise: {_difference(taken.fact, entry.fact)}."
                 self.problems.add("repeated otherwise", told)
+
+    def _believed_otherwise(self, taken: _Entry, entry: _Entry) -> bool:
+        """Whether one owner believed a command to be forwarded, and another did not, before that could be true."""
+        answer = self.sale.partitions[entry.record.partition].answers.get(entry.last)
+        if answer is None:
+            return False
+        claimed = _origin(answer.record, len(self.sale.partitions))
+        places = [{"partition": place[0], "offset": place[1]} for place in (answer.record.position, claimed) if place]
+        sources = [one.fact.get("source") for one in (taken, entry)]
+        alike = _decision({**taken.fact, "source": None}) == _decision({**entry.fact, "source": None})
+        return alike and all(source in places for source in sources)
 
 
 # What became of the others
