@@ -75,8 +75,10 @@ def _command_words(command: Command, position: Position) -> _Words:
     match command:
         case Purchase(buyer=buyer, quantity=quantity):
             return _words(Kind.PURCHASE, command, position, quantity, buyer_member(buyer))
-        case CancelPurchase(purchase=purchase):
-            return _words(Kind.CANCELLATION, command, position, purchase, purchase_member(purchase))
+        case CancelPurchase(purchase=purchase, buyer=buyer):
+            # One value for both, since a further one would be sent with every command.
+            operand = purchase if buyer is None else f"{purchase} {buyer}"
+            return _words(Kind.CANCELLATION, command, position, operand, purchase_member(purchase))
         case AddTickets(count=count):
             return _words(Kind.ADDITION, command, position, count, count_member(count))
         case CloseEvent():

@@ -3,7 +3,8 @@
 -- KEYS  the event's keys, as shared.lua lists them
 -- ARGV  1  a flat JSON array: the seq that the caller's table has reached; the event's id; then for each
 --          command five values: its type as in a record, offset at home, request id, operand
---          (a purchase's quantity, a cancellation's purchase, an addition's count) and record members
+--          (a purchase's quantity, an addition's count, a cancellation's purchase, with a space and the
+--          buyer behind it if it must be that buyer's) and record members
 --
 -- Returns a flat array:
 --   DECIDED, seq reached, then for each command: code, seq, tickets with commas between
@@ -42,9 +43,15 @@ function decide.purchase(seq, request_id, quantity, members)
   return Code.CONFIRMED, accept_purchase(seq, request_id, quantity, members)
 end
 
-function decide.cancellation(seq, request_id, purchase, members)
+-- A cancellation's purchase, and the buyer if it names one; a request id has no space.
+local function of_cancellation(operand)
+  return string.match(operand, '^(%S+) ?(.*)$')
+end
+
+function decide.cancellation(seq, request_id, operand, members)
+  local purchase, buyer = of_cancellation(operand)
   local found = find_purchase(purchase)
-  if not found then return Code.NO_SUCH_PURCHASE end
+  if not found or (buyer ~= '' and buyer ~= found.buyer) then return Code.NO_SUCH_PURCHASE end
   if found.cancelled_by then return Code.ALREADY_CANCELLED end
   accept_cancellation(seq, request_id, purchase, found.tickets, members)
   return Code.CANCELLED, table.concat(found.tickets, ',')
@@ -91,7 +98,7 @@ local function needs()
     local kind, offset, request_id, operand = call[at], call[at + 1], call[at + 2], call[at + 3]
     request_ids[#request_ids + 1] = request_id
     if kind == 'cancellation' then
-      request_ids[#request_ids + 1] = operand
+      request_ids[#request_ids + 1] = of_cancellation(operand)
     elseif kind == 'purchase' and offset > event.fence and operand <= (event.limit or operand) then
       wanted = wanted + operand
     end

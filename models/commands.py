@@ -62,6 +62,11 @@ Buyer = Annotated[
         description="Opaque, not personal data: it is kept for ever.",
     ),
 ]
+if TYPE_CHECKING:
+    BuyerIfGiven = str | None
+else:
+    # Null is not read: who asks for a buyer, and has none, must not cancel whatever anybody bought.
+    BuyerIfGiven = Annotated[Buyer, Field(json_schema_extra=lambda schema: schema.pop("default"))]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 StartsAt = Annotated[
     str,
@@ -107,12 +112,16 @@ class Purchase(Message):
 
 
 class CancelPurchase(Message):
-    """Give back the tickets of the purchase whose request id is ``purchase``."""
+    """Give back the tickets of the purchase whose request id is ``purchase``.
+
+    With ``buyer`` only if that is who bought them; without, whoever did.
+    """
 
     type: Literal["cancel_purchase"]
     request_id: RequestId
     event_id: EventId
     purchase: RequestId
+    buyer: BuyerIfGiven = None
 
 
 class CreateEvent(Message):

@@ -168,7 +168,7 @@ def _reason_against(event: Event, command: Command) -> Reason | None:
         case Purchase():
             return _reason_against_purchase(event, command.quantity)
         case CancelPurchase():
-            return _reason_against_cancellation(event, command.purchase)
+            return _reason_against_cancellation(event, command)
         case AddTickets() | CloseEvent():
             return Reason.EVENT_CLOSED if event.closed else None
         case CreateEvent():
@@ -186,12 +186,17 @@ def _reason_against_purchase(event: Event, quantity: int) -> Reason | None:
     return None
 
 
-def _reason_against_cancellation(event: Event, purchase: str) -> Reason | None:
-    packed = event.accepted.get(purchase)
+def _reason_against_cancellation(event: Event, command: CancelPurchase) -> Reason | None:
+    packed = event.accepted.get(command.purchase)
     accepted = unpack(packed) if packed is not None else None
-    if accepted is None or accepted.kind != Kind.PURCHASE:
+    if accepted is None or accepted.kind != Kind.PURCHASE or not _may_cancel(command, accepted.buyer):
         return Reason.NO_SUCH_PURCHASE
     return Reason.ALREADY_CANCELLED if accepted.cancelled_by else None
+
+
+def _may_cancel(command: CancelPurchase, buyer: str) -> bool:
+    """Whoever names another buyer is told no more than of a purchase that is not there."""
+    return command.buyer is None or command.buyer == buyer
 
 
 def _answer_again(partition: int, event: Event, command: Command, accepted: Accepted) -> DecisionFact | None:
@@ -214,7 +219,8 @@ def _answer_again(partition: int, event: Event, command: Command, accepted: Acce
                 )
             return _confirmed(event, command, accepted.runs, accepted.seq, position)
         case CancelPurchase(), Kind.CANCELLATION if command.purchase == accepted.purchase:
-            return _cancelled(event, command.request_id, accepted.purchase, accepted.seq, position)
+            cancelled = _cancelled(event, command.request_id, accepted.purchase, accepted.seq, position)
+            return cancelled if _may_cancel(command, cancelled["buyer"]) else None
         case AddTickets(), Kind.ADDITION if command.count == accepted.count:
             return _added(event, command, accepted.seq, position)
         case CloseEvent(), Kind.CLOSING:

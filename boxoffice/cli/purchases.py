@@ -38,12 +38,15 @@ def buy(
 def cancel(
     event: EventArgument,
     purchase: Annotated[str, typer.Argument(metavar="PURCHASE", help="The request id of the purchase.")],
+    buyer: Annotated[str | None, typer.Option(help="Only if this is who bought them.")] = None,
     request_id: RequestId = None,
     timeout_s: TimeoutS = WAIT_S,
     as_json: AsJson = False,
 ) -> None:
     """Give a purchase's tickets back and wait for the outcome: exit 0, 3 rejected, 4 no answer in time."""
     members = {"type": "cancel_purchase", "request_id": request_id, "event_id": event, "purchase": purchase}
+    if buyer is not None:
+        members["buyer"] = buyer
     publish(members, wanted=("purchase_cancelled",), timeout_s=timeout_s, as_json=as_json)
 
 

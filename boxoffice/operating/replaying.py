@@ -39,7 +39,7 @@ def _members(event: Event | None, fact: Fact) -> Iterator[Mapping[str, Any]]:
             yield _creation(fact) | common
         case "purchase_confirmed" | "purchase_rejected":
             yield {"type": "purchase", **common, "buyer": fact["buyer"], "quantity": fact["quantity"]}
-        case "purchase_cancelled":
+        case "purchase_cancelled":  # whether it named the buyer, nobody needs to know any more
             yield {"type": "cancel_purchase", **common, "purchase": fact["purchase"]}
         case "tickets_added":
             yield {"type": "add_tickets", **common, "count": fact["count"]}

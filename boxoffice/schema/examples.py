@@ -38,7 +38,13 @@ COMMANDS: Final[dict[str, Json]] = {
         "price": {"amount": 4500, "currency": "EUR"},
     },
     "purchase": {"type": "purchase", "request_id": "r-1", "event_id": "42", "buyer": "b-77", "quantity": 2},
-    "cancel_purchase": {"type": "cancel_purchase", "request_id": "x-1", "event_id": "42", "purchase": "r-1"},
+    "cancel_purchase": {
+        "type": "cancel_purchase",
+        "request_id": "x-1",
+        "event_id": "42",
+        "purchase": "r-1",
+        "buyer": "b-77",
+    },
     "add_tickets": {"type": "add_tickets", "request_id": "a-1", "event_id": "42", "count": 500},
     "close_event": {"type": "close_event", "request_id": "z-1", "event_id": "42"},
 }

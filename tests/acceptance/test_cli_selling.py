@@ -58,7 +58,9 @@ async def test_tickets_are_bought_given_back_and_sold_out(office: Office) -> Non
         assert (status, told) == (ExitStatus.REJECTED, "")
         assert complaint.startswith(f"Not sold, {reason} (")
 
-    cancelled = office.boxoffice("cancel", "42", "r-1", "--request-id", "x-1")
+    stranger = office.boxoffice("cancel", "42", "r-1", "--buyer", "b-78")
+    assert (stranger.returncode, stranger.stderr[:25]) == (ExitStatus.REJECTED, "Refused, no_such_purchase")
+    cancelled = office.boxoffice("cancel", "42", "r-1", "--buyer", "b-77", "--request-id", "x-1")
     assert (cancelled.returncode, cancelled.stderr) == (ExitStatus.OK, "")
     assert cancelled.stdout.startswith("Purchase r-1 is cancelled: 42-000001, 42-000002 on sale again (request x-1")
     assert office.boxoffice("cancel", "42", "r-1").stderr.startswith("Refused, already_cancelled")

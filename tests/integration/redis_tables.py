@@ -52,8 +52,8 @@ def purchase(request_id: str, quantity: int = 1, event_id: str = "42", buyer: st
     return Purchase(request_id=request_id, event_id=event_id, buyer=buyer, quantity=quantity)
 
 
-def cancellation(request_id: str, of: str, event_id: str = "42") -> CancelPurchase:
-    return CancelPurchase(type="cancel_purchase", request_id=request_id, event_id=event_id, purchase=of)
+def cancellation(request_id: str, of: str, event_id: str = "42", **buyer: str) -> CancelPurchase:
+    return CancelPurchase(type="cancel_purchase", request_id=request_id, event_id=event_id, purchase=of, **buyer)
 
 
 def addition(request_id: str, count: int, event_id: str = "42") -> AddTickets:

@@ -139,7 +139,8 @@ class Schedule:
             return purchase(new_id, choose((1, 1, 2, 2, 3, 4, 5)), event_id, choose(BUYERS))
         if roll < 0.85 and sold:
             bought = choose(sold[-30:])
-            return cancellation(new_id, bought.request_id, bought.event_id)
+            buyer = choose(({}, {"buyer": bought.buyer}, {"buyer": choose(BUYERS)}))
+            return cancellation(new_id, bought.request_id, bought.event_id, **buyer)
         if roll < 0.9 and self.log:
             return choose(self.log)[0]
         if roll < 0.95:

@@ -130,6 +130,29 @@ async def test_a_creation_that_was_decided_before_is_answered_from_its_record(st
     assert reply.answers == [(Code.CREATED, 1, ""), (Code.CONFIRMED, 2, "42-000001")]
 
 
+@pytest.mark.parametrize("buyer", ["b-77", " b", 'Zoë "the\\fan"', "\u2028 b,2 ]}", "x" * 128])
+async def test_a_cancellation_that_names_the_buyer_cancels_no_other_ones_purchase(
+    store: RedisStore, buyer: str
+) -> None:
+    table = await on_sale(store)
+    call = taken(
+        table,
+        purchase("r-1", 2, buyer=buyer),
+        cancellation("x-1", "r-1", buyer=f"{buyer} "[-128:]),
+        cancellation("x-2", "r-2", buyer=buyer),
+        cancellation("x-3", "r-1", buyer=buyer),
+        cancellation("x-4", "r-1", buyer="another"),
+    )
+    [reply] = await decide_in(store, call)
+    assert [code for code, _, _ in reply.answers[1:]] == [
+        Code.NO_SUCH_PURCHASE,
+        Code.NO_SUCH_PURCHASE,
+        Code.CANCELLED,
+        Code.NO_SUCH_PURCHASE,
+    ]
+    assert not await differing(store, table)
+
+
 async def test_tickets_that_come_back_within_a_batch_are_sold_after_all_others(store: RedisStore) -> None:
     table = await on_sale(store, capacity=3)
     call = taken(

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 SIMULATION: Final = "tests/simulation/test_schedules.py"
 COPIES: Final = "tests/simulation/test_copies.py"
 TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
+COMMANDS: Final = "tests/unit/test_commands.py"
 RULES: Final = "tests/unit/test_inventory.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
@@ -66,6 +67,27 @@ DEFECTS: Final = (
         "return Reason.ALREADY_CANCELLED if accepted.cancelled_by else None",
         "return None",
         RULES,
+    ),
+    Defect(
+        "whoever knows a purchase's id can cancel it, whatever buyer is named",
+        "models/inventory.py",
+        "    return command.buyer is None or command.buyer == buyer\n",
+        "    return command.buyer is None or command.buyer != ''\n",
+        RULES,
+    ),
+    Defect(
+        "Redis cancels whatever buyer is named",
+        "lua/purchase.lua",
+        "if not found or (buyer ~= '' and buyer ~= found.buyer) then",
+        "if not found then",
+        SCRIPTS,
+    ),
+    Defect(
+        "a cancellation whose buyer is null cancels anybody's",
+        "models/commands.py",
+        'Annotated[Buyer, Field(json_schema_extra=lambda schema: schema.pop("default"))]',
+        "Annotated[Buyer | None, Field()]",
+        COMMANDS,
     ),
     Defect(
         "the order limit is ignored",

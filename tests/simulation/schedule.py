@@ -576,7 +576,8 @@ class Schedule:
             return self._creation(event_id, choose(("c-1", "c-2")))
         if roll < 0.25 and bought:
             one = choose(bought)
-            return _members("cancel_purchase", one["event_id"], request_id, purchase=one["request_id"])
+            buyer = choose(({}, {"buyer": one["buyer"]}, {"buyer": choose(BUYERS)}))
+            return _members("cancel_purchase", one["event_id"], request_id, purchase=one["request_id"], **buyer)
         if roll < 0.32:
             return _members("add_tickets", event_id, request_id, count=self.random.randint(1, 6))
         if roll < 0.33:

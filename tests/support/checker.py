@@ -190,10 +190,12 @@ def _request_id(value: Any) -> str:
 
 
 class _Text:
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
+    def __init__(self, longest: int, *, may_lack: bool = False) -> None:
+        self.longest, self.may_lack = longest, may_lack
 
-    def __call__(self, value: Any) -> str:
+    def __call__(self, value: Any) -> str | None:
+        if value is _LEFT_OUT and self.may_lack:
+            return None
         if not isinstance(value, str) or not 1 <= len(value) <= self.longest:
             raise _UnreadableError
         if any(ord(character) < 0x20 or 0x7F <= ord(character) <= 0x9F for character in value):
@@ -242,7 +244,7 @@ def _price(value: Any) -> Members:
 _ALL_HAVE: dict[str, Any] = {"event_id": _event_id, "request_id": _request_id}
 _MEMBERS: dict[str, dict[str, Any]] = {
     "purchase": {"buyer": _Text(128), "quantity": _Integer(1, 100, left_out=1)},
-    "cancel_purchase": {"purchase": _request_id},
+    "cancel_purchase": {"purchase": _request_id, "buyer": _Text(128, may_lack=True)},
     "create_event": {
         "name": _Text(200),
         "venue": _Text(200),
@@ -316,10 +318,12 @@ class _Event:
         self.queue += [f"{event_id}-{self.issued + number:06d}" for number in range(1, count + 1)]
         self.issued += count
 
-    def cancellable(self, purchase: str) -> Members | None:
-        """The fact that sold the tickets of a purchase, or the one that cancelled it."""
+    def cancellable(self, purchase: str, buyer: str | None) -> Members | None:
+        """The fact that sold the tickets of a purchase, or the one that cancelled it; None if another bought them."""
         command, fact = self.accepted.get(purchase, ({}, None))
-        return fact if command.get("type") == "purchase" else None
+        if command.get("type") != "purchase" or buyer not in (None, command["buyer"]):
+            return None
+        return fact
 
 
 def _reason_against(event: _Event, command: Members) -> str | None:
@@ -328,7 +332,7 @@ def _reason_against(event: _Event, command: Members) -> str | None:
         case "create_event":
             return "event_exists"
         case "cancel_purchase":
-            fact = event.cancellable(command["purchase"])
+            fact = event.cancellable(command["purchase"], command["buyer"])
             if fact is None:
                 return "no_such_purchase"
             return "already_cancelled" if fact["type"] == "purchase_cancelled" else None

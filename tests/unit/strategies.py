@@ -29,6 +29,7 @@ PURCHASE_IDS = tuple(f"r-{number}" for number in range(16))
 CANCELLATION_IDS = tuple(f"x-{number}" for number in range(1, 9))
 OTHER_IDS = ("c-1", "a-1", "a-2", "z-1", "x-1")
 BUYERS = ("b-1", "b-2", "Zoë, 2nd row")
+BUYERS_TO_CANCEL: tuple[dict[str, str], ...] = ({}, {}, *({"buyer": buyer} for buyer in BUYERS))
 QUANTITIES = (1, 2, 1, 3, 2, 4, 5, 7)
 OTHER_PARTITIONS = (0, 1, 11)
 TIMES_MS = (1_795_341_600_000, 1_795_341_600_123, 1_795_341_599_999, 0, 253_402_300_799_999)
@@ -70,6 +71,7 @@ def command_members(kind: str, number: int) -> Members:
         case "cancel_purchase":
             command["request_id"] = choose((*CANCELLATION_IDS, "r-1"))
             command["purchase"] = choose((*PURCHASE_IDS, "x-1", "c-1"))
+            command |= choose(BUYERS_TO_CANCEL)
         case "add_tickets":
             command["request_id"] = choose((*OTHER_IDS, "r-2"))
             command["count"] = choose(range(1, 7))
@@ -191,6 +193,7 @@ def _next_command(kind: str, number: int, asked: list[Command]) -> Command:
             request_id=choose(CANCELLATION_IDS),
             event_id=sold.event_id,
             purchase=sold.request_id,
+            **choose(({}, {"buyer": sold.buyer}, {"buyer": choose(BUYERS)})),
         )
     return as_command(command_members(kind if kind in KINDS else "purchase", number))
 

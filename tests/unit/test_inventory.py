@@ -46,8 +46,8 @@ def desk() -> Desk:
     return desk
 
 
-def cancel(request_id: str, purchase_id: str) -> CancelPurchase:
-    return CancelPurchase(type="cancel_purchase", request_id=request_id, event_id="42", purchase=purchase_id)
+def cancel(request_id: str, purchase_id: str, **buyer: str) -> CancelPurchase:
+    return CancelPurchase(type="cancel_purchase", request_id=request_id, event_id="42", purchase=purchase_id, **buyer)
 
 
 def add(request_id: str, count: int) -> AddTickets:
@@ -234,6 +234,7 @@ def test_request_id_reused_is_the_reason_for_an_id_with_other_content(desk: Desk
         purchase("r-1", 1, "b-77"),
         purchase("r-1", 2, "b-78"),
         cancel("x-1", "x-1"),
+        cancel("x-1", "r-1", buyer="b-78"),
         add("a-1", 2),
         opening(max_per_order=3),
         opening(),
@@ -273,6 +274,24 @@ def test_no_such_purchase_is_the_reason_for_a_cancellation_of_what_was_never_sol
     desk.ask(purchase("r-1", 5))
     for never_sold in ("r-1", "r-2", "c-1"):
         assert refusal(desk.ask(cancel("x-1", never_sold))) == ("command_rejected", Reason.NO_SUCH_PURCHASE)
+
+
+def test_a_stranger_is_told_the_same_as_of_a_purchase_that_is_not_there(desk: Desk) -> None:
+    desk.ask(purchase("r-1", 2, "b-77"))
+    for buyer in ("b-78", "b-7", "b-77 "):
+        refused = cancel("x-1", "r-1", buyer=buyer)
+        assert refusal(desk.ask(refused)) == ("command_rejected", Reason.NO_SUCH_PURCHASE)
+    desk.ask(cancel("x-2", "r-1"))
+    assert refusal(desk.ask(cancel("x-3", "r-1", buyer="b-78"))) == ("command_rejected", Reason.NO_SUCH_PURCHASE)
+    assert refusal(desk.ask(cancel("x-3", "r-1", buyer="b-77"))) == ("command_rejected", Reason.ALREADY_CANCELLED)
+
+
+def test_the_buyer_of_a_purchase_can_cancel_it(desk: Desk) -> None:
+    desk.ask(purchase("r-1", 2, "Zoë, 2nd row"))
+    cancelled = desk.ask(cancel("x-1", "r-1", buyer="Zoë, 2nd row"))
+    assert (cancelled["type"], cancelled["tickets"]) == ("purchase_cancelled", names(1, 2))
+    assert desk.ask(cancel("x-1", "r-1", buyer="Zoë, 2nd row")) == cancelled
+    assert desk.ask(cancel("x-1", "r-1")) == cancelled
 
 
 def test_already_cancelled_is_the_reason_for_a_second_cancellation(desk: Desk) -> None:
