@@ -222,7 +222,7 @@ class SellingSettings(_Group):
         le=64 * 1024**3,
     )
     accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
-        "", "Commands known to be lost, PARTITION:FROM-TO between commas: go on after them."
+        "", "Commands known to be lost, PARTITION:FROM-TO between commas, or more than those: go on after them."
     )
 
 

@@ -267,9 +267,9 @@ class Selling:
             raise CommandsSkippedError(
                 f"{self._topic} partition {owned.number}: {run.first} came next, {owned.position} was expected."
             )
-        if run.has_gaps:
+        if run.has_gaps or run.first != owned.position:
             # What was passed over before is accounted for, and may be gone.
-            first = max(run.first, owned.ledger.bookmark + 1)
+            first = max(owned.position, owned.ledger.bookmark + 1)
             if has_gaps(run.records, first):
                 await self._recovery.check_gaps(owned.number, run.records, first)
 

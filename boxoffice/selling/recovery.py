@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -201,8 +202,13 @@ class Recovery:
         )
 
     def accepts_loss(self, number: int, first: int, last: int) -> bool:
-        """Whether operators have said that these commands are lost."""
-        return (number, first, last) in self._accepted_losses
+        """Whether operators have said that these commands are lost, or more: retention takes further ones meanwhile."""
+        if first > last:
+            return False
+        for accepted, accepted_first, accepted_last in self._accepted_losses:
+            if accepted == number and accepted_first <= first <= accepted_last:
+                first = accepted_last + 1
+        return first > last
 
     async def passable(self, idle: Sequence[OwnedPartition]) -> dict[int, int]:
         """Up to which offset each of some partitions holds nothing behind its bookmark that needs an answer.
@@ -237,7 +243,9 @@ class Recovery:
         return passed and not lost
 
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
-        """Look whether records lie at the offsets that a run left out.
+        """Look whether records lie at the offsets that a run left out, from ``first`` on.
+
+        They must not, whatever loss was accepted: what can be read is not lost.
 
         Raises:
             CommandsSkippedError: they do, and something dropped them; or nobody can know any more.
@@ -247,16 +255,18 @@ class Recovery:
         async with self._open_reader(self._settings, [tp]) as consumer:
             start = (await consumer.beginning_offsets([tp]))[tp]
             if start > first:
-                raise CommandsSkippedError(
-                    f"{self._requests} partition {number}: the commands {first}-{start - 1} are gone before they "
-                    "were decided."
-                )
-            async for found in read_between(consumer, tp, first, records[-1].offset):
+                self._see_loss_accepted(number, first, start - 1, "gone before they were decided")
+            on_damage = partial(self._see_loss_accepted, number, why="damaged")
+            async for found in read_between(consumer, tp, max(first, start), records[-1].offset, on_damage):
                 skipped = [record.offset for record in found if record.offset not in delivered]
                 if skipped:
                     raise CommandsSkippedError(
                         f"{self._requests} partition {number}: the command at {skipped[0]} was not delivered."
                     )
+
+    def _see_loss_accepted(self, number: int, first: int, last: int, why: str) -> None:
+        if not self.accepts_loss(number, first, last):
+            raise CommandsSkippedError(f"{self._requests} partition {number}: the commands {first}-{last} are {why}.")
 
 
 async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> None:
@@ -305,5 +315,6 @@ def is_answered_by(record: ConsumerRecord[bytes, bytes], fact: Fact) -> bool:
     return command.event_id == fact["event_id"] and command.request_id in request_ids
 
 
-def _accepted_losses(text: str) -> set[tuple[int, int, int]]:
-    return {(int(match[1]), int(match[2]), int(match[3])) for match in re.finditer(r"(\d+):(\d+)-(\d+)", text)}
+def _accepted_losses(text: str) -> list[tuple[int, int, int]]:
+    """In order, so that of those that adjoin or overlap one leads to the next."""
+    return sorted((int(match[1]), int(match[2]), int(match[3])) for match in re.finditer(r"(\d+):(\d+)-(\d+)", text))

@@ -187,6 +187,42 @@ async def test_commands_that_expired_undecided_refuse_the_partition_until_the_lo
     assert [(answer.first, answer.last) for answer in answers] == [(LAST + 1, LAST + 4), (LAST + 5, LAST + 5)]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "goes_on"),
+    [
+        ("0:0-99999", True),
+        (f"0:{LAST + 1}-{LAST + 2},0:{LAST + 3}-{LAST + 3}", True),
+        (f"0:{LAST + 2}-{LAST + 9},0:3-{LAST + 2}", True),
+        (f"0:{LAST + 1}-{LAST + 2}", False),
+        (f"0:{LAST + 2}-{LAST + 9}", False),
+        (f"0:{LAST + 1}-{LAST + 1},0:{LAST + 3}-{LAST + 9}", False),
+        (f"0:{LAST + 3}-{LAST + 1}", False),
+        ("1:0-99999", False),
+    ],
+)
+async def test_a_loss_is_accepted_that_lies_within_what_was_accepted(
+    world: World, accepted: str, goes_on: bool
+) -> None:
+    """Retention takes more while an operator writes down what it took."""
+    await world.write_commands([purchase(f"late-{n}", EVENT) for n in range(5)])
+    await world.expire(world.office.requests, LAST + 4)
+    partition, refusals = await world.recover(accept_loss=accepted)
+    assert (refusals == []) == goes_on
+    if goes_on:
+        assert partition.position == LAST + 4
+
+
+async def test_what_can_be_read_is_not_lost_whatever_was_accepted(world: World) -> None:
+    commands = await world.office.read(world.office.requests)
+    recovery = Recovery(world.office.settings.kafka, 1, "0:0-99999")
+    with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
+        await recovery.check_gaps(0, commands[6:], 5)
+    await world.expire(world.office.requests, 6)
+    await recovery.check_gaps(0, commands[6:], 5)
+    with pytest.raises(CommandsSkippedError, match="the commands 5-5 are gone before they were decided"):
+        await Recovery(world.office.settings.kafka, 1, "0:6-7").check_gaps(0, commands[6:], 5)
+
+
 async def test_commands_that_expired_decided_are_no_loss(world: World) -> None:
     await world.expire(world.office.requests, LAST + 1)
     partition, refusals = await world.recover()

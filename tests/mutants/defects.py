@@ -16,6 +16,7 @@ RELEASES: Final = "tests/simulation/test_releases.py"
 ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
+LOSSES: Final = "tests/simulation/test_losses.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
@@ -194,6 +195,32 @@ DEFECTS: Final = (
         "LOOKED_AT: Final = 20",
         "LOOKED_AT: Final = 1",
         PARTITIONS,
+    ),
+    Defect(
+        "nobody looks at what was skipped where a loss was accepted",
+        "boxoffice/selling/pipeline.py",
+        "        if run.has_gaps or run.first != owned.position:\n",
+        "        if run.has_gaps:\n",
+        LOSSES,
+    ),
+    Defect(
+        "a loss that only begins within what was accepted is accepted",
+        "boxoffice/selling/recovery.py",
+        "                first = accepted_last + 1\n        return first > last\n",
+        "                return True\n        return False\n",
+        RECOVERY,
+    ),
+    Defect(
+        "what can be read is passed over where its loss was accepted",
+        "boxoffice/selling/recovery.py",
+        "                skipped = [record.offset for record in found if record.offset not in delivered]\n",
+        "                skipped = [\n"
+        "                    record.offset\n"
+        "                    for record in found\n"
+        "                    if record.offset not in delivered\n"
+        "                    and not self.accepts_loss(number, record.offset, record.offset)\n"
+        "                ]\n",
+        RECOVERY,
     ),
     Defect(
         "a folded event away from its home is accepted",

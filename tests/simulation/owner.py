@@ -33,12 +33,12 @@ EVENT = "42"
 class Owner:
     """A process that owns the only partition, or the first of some, whether or not another believes so too."""
 
-    def __init__(self, broker: Broker, redis: RedisServer, partitions: int = 1) -> None:
+    def __init__(self, broker: Broker, redis: RedisServer, partitions: int = 1, accept_loss: str = "") -> None:
         self._broker = broker
         settings, reader = load_settings(partitions=partitions), cast(OpenReader, broker.reader)
         self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
-        recovery = Recovery(settings.kafka, partitions, open_reader=reader)
+        recovery = Recovery(settings.kafka, partitions, accept_loss, open_reader=reader)
         self.keeper = Keeper(settings.kafka, partitions, broker.letter_box)
         self.selling = Selling(
             settings.kafka,
