@@ -15,6 +15,7 @@ from boxoffice.kafka.damage import passing_over
 from boxoffice.process import worker
 from boxoffice.process.health import Details
 from boxoffice.process.hooks import Hooks, connect
+from boxoffice.process.worker import Topics
 from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
 from boxoffice.settings import Settings
@@ -24,14 +25,14 @@ _NICENESS: Final = 10
 """On a machine that both share, a sale comes first."""
 
 
-def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
-    """The app of the documents process, on topics of so many partitions, and what it knows of its health."""
+def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
+    """The app of the documents process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
-    options = BatchOptions(settings.documents.queue_size, worker.GATHERED_BYTES)
+    options = BatchOptions(settings.documents.queue_size, worker.GATHERED_BYTES, topics.max_batch_bytes)
     app = worker.make_app(kafka, "documents", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     announcer = Announcer(kafka, cast(BatchProducer, app.producer), worker.ending_on_failure)
-    pages = EventPages(settings, connect_redis(settings.redis), partitions)
+    pages = EventPages(settings, connect_redis(settings.redis), topics.partitions)
     making = Making(kafka, settings.documents, pages, announcer, worker.ending_on_failure)
 
     @app.agent(facts)
@@ -53,5 +54,5 @@ def main(settings: Settings) -> int:
     """
     faces(REGULAR_WEIGHT, fonts_of(settings.documents))
     os.nice(_NICENESS)
-    topics = worker.wait_for_topics(settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC)
-    return worker.run(settings, "documents", topics, lambda partitions: make_app(settings, partitions))
+    found = worker.wait_for_topics(settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC)
+    return worker.run(settings, "documents", found, lambda topics: make_app(settings, topics))

@@ -10,6 +10,7 @@ from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTo
 from boxoffice.process import worker
 from boxoffice.process.health import Details
 from boxoffice.process.hooks import Hooks, connect
+from boxoffice.process.worker import Topics
 from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.redis.store import RedisStore
 from boxoffice.selling.copies import Copies
@@ -21,16 +22,20 @@ from boxoffice.settings import Settings
 from topics import purchase_requests
 
 
-def make_app(settings: Settings, partitions: int) -> tuple[faust.App, Details]:
-    """The app of the purchases process, on topics of so many partitions, and what it knows of its health."""
+def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
+    """The app of the purchases process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
-    options = BatchOptions(settings.selling.buffer_size, buffer_bytes=settings.selling.buffer_bytes)
+    options = BatchOptions(
+        settings.selling.buffer_size,
+        max_batch_bytes=topics.max_batch_bytes,
+        buffer_bytes=settings.selling.buffer_bytes,
+    )
     app = worker.make_app(kafka, "purchases", options)
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(kafka.topic_prefix)])
     copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
     publisher = Publisher(kafka, cast(BatchProducer, app.producer))
-    recovery = Recovery(kafka, partitions, settings.selling.accept_loss)
-    keeper = Keeper(kafka, partitions)
+    recovery = Recovery(kafka, topics.partitions, settings.selling.accept_loss)
+    keeper = Keeper(kafka, topics.partitions)
     selling = Selling(
         kafka, settings.selling, recovery, copies, publisher, keeper, ending_on_failure=worker.ending_on_failure
     )
@@ -51,5 +56,5 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    topics = worker.wait_for_topics(settings.kafka)
-    return worker.run(settings, "purchases", topics, lambda partitions: make_app(settings, partitions))
+    found = worker.wait_for_topics(settings.kafka)
+    return worker.run(settings, "purchases", found, lambda topics: make_app(settings, topics))

@@ -11,6 +11,7 @@ from boxoffice.kafka.damage import passing_over
 from boxoffice.process import worker
 from boxoffice.process.health import Details
 from boxoffice.process.hooks import Hooks, connect
+from boxoffice.process.worker import Topics
 from boxoffice.settings import Settings
 from boxoffice.statistics.counting import Counting
 from boxoffice.statistics.redis_figures import RedisFigures
@@ -21,11 +22,14 @@ from boxoffice.statistics.topic_publishing import TopicPublisher
 from topics import event_stats, purchase_results, stats_changelog
 
 
-def make_app(settings: Settings) -> tuple[faust.App, Details]:
-    """The app of the statistics process, and what it knows of its health."""
+def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
+    """The app of the statistics process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
     options = BatchOptions(
-        settings.selling.buffer_size, worker.GATHERED_BYTES, buffer_bytes=settings.selling.buffer_bytes
+        settings.selling.buffer_size,
+        worker.GATHERED_BYTES,
+        topics.max_batch_bytes,
+        settings.selling.buffer_bytes,
     )
     app = worker.make_app(kafka, "stats", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
@@ -53,5 +57,5 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    topics = worker.wait_for_topics(settings.kafka, event_stats.TOPIC, stats_changelog.TOPIC, aligned=True)
-    return worker.run(settings, "stats", topics, lambda _: make_app(settings))
+    found = worker.wait_for_topics(settings.kafka, event_stats.TOPIC, stats_changelog.TOPIC, aligned=True)
+    return worker.run(settings, "stats", found, lambda topics: make_app(settings, topics))

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from boxoffice.batching import BatchOptions
 from boxoffice.errors import PartitionsChangedError, TopicsError
 from boxoffice.kafka.clients import admin, topic_partitions
 from boxoffice.kafka.homes import WrittenOtherwise, check_written, look_at_ledger
@@ -33,6 +34,10 @@ class ExistingTopic:
 
 
 PARTITIONS: Final = "partitions"
+BATCH_BYTES: Final = "max.message.bytes"
+"""What a topic takes of one record batch; where it does not say so itself, its brokers' ``message.max.bytes``."""
+LEAST_BATCH_BYTES: Final = 128 * 1024
+"""So much a single record may take: a dead letter, of 64 KiB and its headers, is the largest that we write."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,16 @@ def _missing(names: Collection[str]) -> TopicsError:
     return TopicsError(f"Missing topics: {', '.join(names)}; create them with 'boxoffice topics create'.")
 
 
+async def most_batch_bytes(settings: KafkaSettings, topics: Collection[TopicDefinition]) -> int:
+    """How large a record batch may be, so that all of these topics take it: as large as ours are, or less.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    reports = [report for report in await describe_topics(settings) if report.definition in topics]
+    return min(_batch_bytes(report.existing.config) for report in reports if report.existing)
+
+
 async def check_count(settings: KafkaSettings, partitions: int) -> None:
     """See that commands and facts still have so many partitions; a topic that is not to be seen is left out.
 
@@ -185,11 +200,12 @@ async def _check_usable(settings: KafkaSettings, also: Collection[TopicDefinitio
     if missing:
         raise _missing(missing)
     requests, results = _of_sale(reports)
+    in_use = [report for report in reports if report.definition in needed]
     assert requests.existing is not None
     assert results.existing is not None
     if (sentence := _counts_differ(requests.existing, results.existing, settings)) is not None:
         raise TopicsError(sentence)
-    unusable = [str(found) for report in (requests, results) for found in report.differences if found.stops_sale]
+    unusable = [str(found) for report in in_use for found in report.differences if found.stops_sale]
     if unusable:
         raise TopicsError(f"The topics cannot be used as they are: {' '.join(unusable)}")
     return results.existing
@@ -327,10 +343,32 @@ def _report(
         for key, value in definition.config.items()
         if config.get(key) != value
     ]
+    if (small := _small_batches(name, config)) is not None:
+        differences = [*(difference for difference in differences if difference.setting != BATCH_BYTES), small]
     if existing.partitions != settings.partitions:
         sentence = f"{name} has {existing.partitions} partitions, not {settings.partitions}."
         differences.append(Difference(PARTITIONS, sentence))
     return TopicReport(name, definition, existing, tuple(differences))
+
+
+def _batch_bytes(config: Mapping[str, str]) -> int:
+    ours = BatchOptions.max_batch_bytes
+    return min(ours, int(config.get(BATCH_BYTES, ours)))
+
+
+def _small_batches(name: str, config: Mapping[str, str]) -> Difference | None:
+    """What is said of a topic that does not take record batches as large as ours."""
+    found = _batch_bytes(config)
+    if found == BatchOptions.max_batch_bytes:
+        return None
+    stops_sale = found < LEAST_BATCH_BYTES
+    harm = (
+        f"a record may take {LEAST_BATCH_BYTES}, and who writes it would end again and again"
+        if stops_sale
+        else "processes that start now write smaller record batches, which is slower"
+    )
+    sentence = f"{name} has {BATCH_BYTES}={found}, not {BatchOptions.max_batch_bytes} or more: {harm}."
+    return Difference(BATCH_BYTES, sentence, stops_sale)
 
 
 def _difference(name: str, definition: TopicDefinition, key: str, found: str) -> Difference:

@@ -36,7 +36,7 @@ from boxoffice.kafka.clients import (
 from boxoffice.kafka.groups import member_count
 from boxoffice.kafka.homes import look_at_ledger
 from boxoffice.kafka.side_records import read_origin
-from boxoffice.kafka.topics import TopicReport, create_topics, describe_topics, wait_until_gone
+from boxoffice.kafka.topics import SALE, TopicReport, create_topics, describe_topics, most_batch_bytes, wait_until_gone
 from boxoffice.operating.replaying import command_for
 from boxoffice.selling.deciding import Answer
 from boxoffice.selling.publishing import ledger_record
@@ -131,7 +131,8 @@ class Growing:
         self._news = [_New() for _ in range(self.new.partitions)]
         ends = await self._ends(self._requests(self.old), requests)
         by_number = {tp.partition: end for tp, end in ends.items()}
-        async with producer(self.new, max_batch_size=_BATCH_BYTES, linger_ms=0) as sender:
+        batch_bytes = min(_BATCH_BYTES, await most_batch_bytes(self.new, SALE))
+        async with producer(self.new, max_batch_size=batch_bytes, linger_ms=0) as sender:
             for number in range(ledgers):
                 self.progress(f"partition {number} of {ledgers}")
                 await self._move_partition(sender, number, by_number)

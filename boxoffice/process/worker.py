@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from threading import Timer
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import faust
 import structlog
@@ -20,7 +20,7 @@ from yarl import URL
 from boxoffice.batching import BatchConsumer, BatchOptions, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
 from boxoffice.kafka.clients import group_id, ssl_context
-from boxoffice.kafka.topics import check_partitions, check_topics
+from boxoffice.kafka.topics import SALE, check_partitions, check_topics, most_batch_bytes
 from boxoffice.process.health import Details, Health
 from boxoffice.process.partitions import watch_partitions
 from boxoffice.redis.presence import Presence
@@ -86,8 +86,15 @@ def _credentials(settings: KafkaSettings) -> Any:
     return faust.SSLCredentials(context) if context is not None else None
 
 
-async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, aligned: bool = False) -> int:
-    """The number of partitions, as soon as a broker answers.
+class Topics(NamedTuple):
+    """The topics that a process finds: their number of partitions, and how large a record batch all of them take."""
+
+    partitions: int
+    max_batch_bytes: int
+
+
+async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, aligned: bool = False) -> Topics:
+    """What there is to know of the topics, as soon as a broker answers.
 
     ``also`` are topics that this process needs beside those of a sale. Where they are ``aligned``, their records lie
     on the ledger's partitions, and they must have as many.
@@ -101,7 +108,7 @@ async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, align
             partitions = await check_topics(settings, *also)
             if aligned:
                 await check_partitions(settings, partitions, also)
-            return partitions
+            return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also)))
         except UnreachableError:
             if not waiting:
                 log.warning("waiting for Kafka", servers=settings.bootstrap_servers)
@@ -183,11 +190,11 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
-MakeApp = Callable[[int], tuple[faust.App, Details]]
-"""Makes a process' app on topics of so many partitions; says also what the process knows of its health."""
+MakeApp = Callable[[Topics], tuple[faust.App, Details]]
+"""Makes a process' app on the topics that it finds; says also what the process knows of its health."""
 
 
-def run(settings: Settings, process: str, wait_for_partitions: Coroutine[Any, Any, int], make_app: MakeApp) -> int:
+def run(settings: Settings, process: str, wait_for_topics: Coroutine[Any, Any, Topics], make_app: MakeApp) -> int:
     """Run a process until it is told to stop; returns its exit status.
 
     Its health is served from the start: whoever watches it can tell waiting from being stuck.
@@ -198,16 +205,16 @@ def run(settings: Settings, process: str, wait_for_partitions: Coroutine[Any, An
     health = Health(settings.process, process, Presence(settings.redis, process, interval_s))
     loop.run_until_complete(health.start())
     try:
-        partitions = loop.run_until_complete(wait_for_partitions)
+        topics = loop.run_until_complete(wait_for_topics)
     except BaseException:
         loop.run_until_complete(health.stop())
         raise
-    app, details = make_app(partitions)
+    app, details = make_app(topics)
     health.watch(lambda: cast(BatchConsumer, app.consumer), lambda: is_ready(app), details)
     collect_garbage_rarely()
     worker = Worker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.health, worker.stop_timeout_s = health, settings.process.stop_timeout_ms / 1000
-    worker.watching = loop.create_task(watch_partitions(settings.kafka, partitions, ending_on_failure))
+    worker.watching = loop.create_task(watch_partitions(settings.kafka, topics.partitions, ending_on_failure))
     return _run(worker)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from time import monotonic
 
@@ -14,7 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from boxoffice.errors import ExitStatus, TopicsError
 from boxoffice.kafka import clients
-from boxoffice.kafka.topics import check_topics, describe_topics
+from boxoffice.kafka.topics import SALE, check_topics, describe_topics, most_batch_bytes
 from boxoffice.operating.doctor import State, examine
 from boxoffice.settings import KafkaSettings
 from tests.support.office import PROCESSES, Office
@@ -89,6 +90,8 @@ async def _ask_clients_for(settings: KafkaSettings, topic: str) -> None:
         ("ledger", "cleanup.policy", "compact", "facts would be removed"),
         ("ledger", "retention.ms", "604800000", "facts would expire"),
         ("ledger", "retention.bytes", "1000000", "facts would be removed"),
+        ("ledger", "max.message.bytes", "100000", "a record may take 131072"),
+        ("dead_letters", "max.message.bytes", "70000", "a record may take 131072"),
         ("requests", "cleanup.policy", "compact", "commands would be removed before they are decided"),
         ("requests", "message.timestamp.type", "CreateTime", "the clocks of clients would decide"),
     ],
@@ -102,6 +105,42 @@ async def test_a_topic_that_would_lose_sales_is_refused_by_name(
         await check_topics(office.settings.kafka)
     told = [finding for finding in (await examine(office.settings, 0)).findings if setting in finding.sentence]
     assert [(finding.state, finding.advice) for finding in told] == [(State.PROBLEM, "Alter it with kafka-configs.sh.")]
+
+
+async def test_a_broker_that_takes_smaller_batches_than_ours_is_told_where_topics_are_created(
+    new_kafka: NewKafka, redis_server: RedisAddress, prefix: str, tmp_path: Path
+) -> None:
+    """What a topic inherits counts as what it says itself."""
+    broker = await new_kafka(properties={"message.max.bytes": "500000"})
+    office = Office(broker.bootstrap_servers, redis_server.url, prefix, tmp_path, partitions=3)
+    created = await office.run("topics", "create")
+    assert created.returncode == ExitStatus.DIFFERS
+    told = f"{office.ledger} has max.message.bytes=500000, not 900000 or more: processes that start now write smaller"
+    assert told in " ".join(created.stdout.split())
+    assert f"{office.requests} has" not in created.stdout
+    assert told in " ".join((await office.run("doctor")).stdout.split())
+    assert await most_batch_bytes(office.settings.kafka, SALE) == 500_000
+
+
+@pytest.mark.parametrize("living", [False, True])
+async def test_a_worker_goes_on_where_a_topic_takes_smaller_batches_than_it_makes(office: Office, living: bool) -> None:
+    worker = office.start()
+    await office.ready(worker)
+    await office.send(creations(["42"], 10_000))
+    await office.answered()
+    worker.signal(signal.SIGSTOP)
+    await office.send([order("42", f"r-{number}") for number in range(2_000)])
+    await _alter(office, office.ledger, **{"max.message.bytes": "140000"})
+    if not living:
+        worker.kill()
+    else:
+        worker.signal(signal.SIGCONT)
+        assert await worker.end(timeout_s=60) == ExitStatus.PUBLISH_FAILED
+        assert "MessageSizeTooLarge" in worker.log_text()
+    again = office.start()
+    await office.answered()
+    assert again.ended() is None
+    assert (await office.verdict()).summary["confirmed"] == 2_000
 
 
 async def test_a_setting_that_no_sale_depends_on_is_told_and_not_refused(office: Office) -> None:

@@ -12,7 +12,8 @@ from typing import cast
 import faust
 
 from agents.purchases import make_app
-from boxoffice.batching import BatchConsumer
+from boxoffice.batching import BatchConsumer, BatchOptions
+from boxoffice.process.worker import Topics
 from tests.support.office import NewOffice, Office
 from tests.support.servers import RedisAddress
 from tests.support.settings import changed
@@ -63,7 +64,8 @@ async def test_two_box_offices_sell_in_one_process(
     chosen = [
         changed(office.settings, buffer_size=size, batch_size=size) for office, size in zip(offices, sizes, strict=True)
     ]
-    apps = [make_app(settings, settings.kafka.partitions)[0] for settings in chosen]
+    found = Topics(first.settings.kafka.partitions, BatchOptions.max_batch_bytes)
+    apps = [make_app(settings, found)[0] for settings in chosen]
     async with _running(apps[0]), _running(apps[1]):
         assert [cast(BatchConsumer, app.consumer).options.buffer_size for app in apps] == list(sizes)
         await first.send(_commands([f"a-{number}" for number in range(CAPACITY + 1)]))

@@ -257,6 +257,20 @@ DEFECTS: Final = (
         TOPICS,
     ),
     Defect(
+        "record batches are as large as ever, whatever the topic takes",
+        "boxoffice/process/worker.py",
+        "return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also)))",
+        "return Topics(partitions, BatchOptions.max_batch_bytes)",
+        TOPICS,
+    ),
+    Defect(
+        "nobody is told that a topic takes smaller batches than ours",
+        "boxoffice/kafka/topics.py",
+        "    if found == BatchOptions.max_batch_bytes:\n",
+        "    if found >= LEAST_BATCH_BYTES:\n",
+        TOPICS,
+    ),
+    Defect(
         "asking for a topic lets the broker make it",
         "boxoffice/kafka/clients.py",
         "super().__init__(topics, allow_auto_topic_creation=False)",

@@ -17,7 +17,7 @@ from tests.unit.records import purchase
 async def _behind(broker: Broker, redis: RedisServer, accepted: str) -> Owner:
     """An owner that has the creation behind it, and three commands before it."""
     await on_sale(broker, redis)
-    owner = Owner(broker, redis, accepted)
+    owner = Owner(broker, redis, accept_loss=accepted)
     await owner.take_over()
     for number in range(3):
         value = json.dumps(purchase(f"r-{number}", EVENT)).encode()
