@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -192,6 +192,58 @@ async def reader(
 
 OpenReader = Callable[[KafkaSettings, Iterable[TopicPartition]], AbstractAsyncContextManager[AIOKafkaConsumer]]
 """What :func:`reader` is: whoever reads beside Faust's own consumer can be given another log to read."""
+
+
+class KeptReader:
+    """A reader that stays open between its uses: to open one costs more than most of them. One use at a time.
+
+    It is opened when it is needed first, and again when a use has failed, or is about a partition that it does not
+    have yet.
+    """
+
+    def __init__(self, settings: KafkaSettings, open_reader: OpenReader = reader) -> None:
+        self._settings = settings
+        self._open_reader = open_reader
+        self._partitions: set[TopicPartition] = set()
+        self._opened: tuple[AsyncExitStack, AIOKafkaConsumer] | None = None
+        self._using = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reading(self, partition: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+        """The reader, to read one partition.
+
+        Raises:
+            UnreachableError: no broker answered.
+        """
+        async with self._using:
+            if partition not in self._partitions:
+                self._partitions.add(partition)
+                await self._close()
+            consumer = await self._open()
+            try:
+                yield consumer
+            except BaseException:
+                await self._close()
+                raise
+            # What was fetched beyond what was asked for would wait here, and be waited for.
+            consumer.seek(partition, 0)
+
+    async def aclose(self) -> None:
+        """Close it, when it is not in use any more."""
+        async with self._using:
+            await self._close()
+
+    async def _open(self) -> AIOKafkaConsumer:
+        if self._opened is None:
+            stack = AsyncExitStack()
+            consumer = await stack.enter_async_context(self._open_reader(self._settings, sorted(self._partitions)))
+            self._opened = stack, consumer
+        return self._opened[1]
+
+    async def _close(self) -> None:
+        if self._opened is not None:
+            (stack, _), self._opened = self._opened, None
+            await stack.aclose()
 
 
 async def read_between(

@@ -284,7 +284,11 @@ class Selling:
                 idle = [number for number in self.ready if stands[number] == stood.get(number)]
                 stood = stands
                 if idle and consumer.flow_active:
-                    await self._pass_over([self._owned[number] for number in idle])
+                    # Mostly nothing lies behind the bookmark, as each fetch says by the way.
+                    ends = {tp.partition: end for tp, (_, end) in consumer.positions().items()}
+                    behind = [self._owned[number] for number in idle if ends.get(number, 0) > stands[number][1] + 1]
+                    if behind:
+                        await self._pass_over(behind)
 
     async def _pass_over(self, idle: Sequence[OwnedPartition]) -> None:
         """Account for what lies behind the bookmarks of partitions on which nothing comes."""
@@ -315,7 +319,7 @@ class Selling:
         if self._passing_over is not None:
             await end_tasks([self._passing_over])
         await self._keeper.stop()
-        await self._recovery.ends.close()
+        await self._recovery.aclose()
 
     def _log_copies(self, batch: Batch, sold: Sold) -> None:
         """Second copies of forwards, which get no answer, and origins that were not believed: each once a batch."""

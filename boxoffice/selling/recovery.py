@@ -15,7 +15,15 @@ from aiokafka.errors import CorruptRecordException
 from boxoffice import metrics
 from boxoffice.errors import CommandsSkippedError, LedgerError, NewerReleaseError, PartitionsChangedError
 from boxoffice.failpoints import Failpoint, passing
-from boxoffice.kafka.clients import OpenReader, header, home_partition, read_between, reader, record_at
+from boxoffice.kafka.clients import (
+    KeptReader,
+    OpenReader,
+    header,
+    home_partition,
+    read_between,
+    reader,
+    record_at,
+)
 from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.selling.request_ends import RequestEnds
 from boxoffice.settings import KafkaSettings
@@ -49,6 +57,7 @@ class Recovery:
         self._settings = settings
         self.partitions = partitions
         self._open_reader = open_reader
+        self._kept_reader = KeptReader(settings, open_reader)
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
         self._accepted_losses = _accepted_losses(accept_loss)
@@ -224,6 +233,9 @@ class Recovery:
             starts, ends = await consumer.beginning_offsets(list(tps)), await consumer.end_offsets(list(tps))
             for tp, owned in tps.items():
                 first = max(owned.ledger.bookmark + 1, starts[tp])
+                gone = first > owned.ledger.bookmark + 1
+                if gone and not self.accepts_loss(owned.number, owned.ledger.bookmark + 1, first - 1):
+                    continue  # For who takes the next run, or the partition, to see.
                 if ends[tp] > first and await self._needs_no_answer(consumer, tp, first, ends[tp], owned):
                     found[owned.number] = ends[tp] - 1
         return found
@@ -252,7 +264,7 @@ class Recovery:
         """
         tp = TopicPartition(self._requests, number)
         delivered = {record.offset for record in records}
-        async with self._open_reader(self._settings, [tp]) as consumer:
+        async with self._kept_reader.reading(tp) as consumer:
             start = (await consumer.beginning_offsets([tp]))[tp]
             if start > first:
                 self._see_loss_accepted(number, first, start - 1, "gone before they were decided")
@@ -263,6 +275,11 @@ class Recovery:
                     raise CommandsSkippedError(
                         f"{self._requests} partition {number}: the command at {skipped[0]} was not delivered."
                     )
+
+    async def aclose(self) -> None:
+        """Close what was kept open."""
+        await self.ends.close()
+        await self._kept_reader.aclose()
 
     def _see_loss_accepted(self, number: int, first: int, last: int, why: str) -> None:
         if not self.accepts_loss(number, first, last):

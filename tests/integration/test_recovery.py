@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,13 +215,14 @@ async def test_a_loss_is_accepted_that_lies_within_what_was_accepted(
 
 async def test_what_can_be_read_is_not_lost_whatever_was_accepted(world: World) -> None:
     commands = await world.office.read(world.office.requests)
-    recovery = Recovery(world.office.settings.kafka, 1, "0:0-99999")
-    with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
+    async with aclosing(Recovery(world.office.settings.kafka, 1, "0:0-99999")) as recovery:
+        with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
+            await recovery.check_gaps(0, commands[6:], 5)
+        await world.expire(world.office.requests, 6)
         await recovery.check_gaps(0, commands[6:], 5)
-    await world.expire(world.office.requests, 6)
-    await recovery.check_gaps(0, commands[6:], 5)
-    with pytest.raises(CommandsSkippedError, match="the commands 5-5 are gone before they were decided"):
-        await Recovery(world.office.settings.kafka, 1, "0:6-7").check_gaps(0, commands[6:], 5)
+    async with aclosing(Recovery(world.office.settings.kafka, 1, "0:6-7")) as recovery:
+        with pytest.raises(CommandsSkippedError, match="the commands 5-5 are gone before they were decided"):
+            await recovery.check_gaps(0, commands[6:], 5)
 
 
 async def test_commands_that_expired_decided_are_no_loss(world: World) -> None:
@@ -233,8 +235,9 @@ async def test_a_gap_with_records_in_it_ends_the_process(world: World) -> None:
     commands = await world.office.read(world.office.requests)
     delivered = [*commands[2:5], *commands[6:]]
     assert _run(delivered, 2).has_gaps
-    with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
-        await Recovery(world.office.settings.kafka, 1).check_gaps(0, delivered, 2)
+    async with aclosing(Recovery(world.office.settings.kafka, 1)) as recovery:
+        with pytest.raises(CommandsSkippedError, match="the command at 5 was not delivered"):
+            await recovery.check_gaps(0, delivered, 2)
 
 
 async def test_a_gap_of_transaction_markers_is_none(world: World) -> None:
@@ -247,4 +250,5 @@ async def test_a_gap_of_transaction_markers_is_none(world: World) -> None:
     delivered = (await world.office.read(world.office.requests))[LAST + 1 :]
     assert [record.offset for record in delivered] == [LAST + 1, LAST + 5]
     assert _run(delivered, LAST + 1).has_gaps
-    await Recovery(world.office.settings.kafka, 1).check_gaps(0, delivered, LAST + 1)
+    async with aclosing(Recovery(world.office.settings.kafka, 1)) as recovery:
+        await recovery.check_gaps(0, delivered, LAST + 1)

@@ -16,6 +16,7 @@ RELEASES: Final = "tests/simulation/test_releases.py"
 ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
+KEPT_READER: Final = "tests/integration/test_kept_reader.py"
 LOSSES: Final = "tests/simulation/test_losses.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
@@ -195,6 +196,34 @@ DEFECTS: Final = (
         "LOOKED_AT: Final = 20",
         "LOOKED_AT: Final = 1",
         PARTITIONS,
+    ),
+    Defect(
+        "commands that expired before they were delivered are passed over",
+        "boxoffice/selling/recovery.py",
+        "                gone = first > owned.ledger.bookmark + 1\n",
+        "                gone = False\n",
+        PASSING_OVER,
+    ),
+    Defect(
+        "a worker looks behind its bookmarks where nothing is",
+        "boxoffice/selling/pipeline.py",
+        "if ends.get(number, 0) > stands[number][1] + 1]",
+        "if ends.get(number, 0) >= 0]",
+        PASSING_OVER,
+    ),
+    Defect(
+        "a reader that has failed is used again",
+        "boxoffice/kafka/clients.py",
+        "            except BaseException:\n                await self._close()\n",
+        "            except BaseException:\n",
+        KEPT_READER,
+    ),
+    Defect(
+        "a reader that stays open keeps what it fetched too much",
+        "boxoffice/kafka/clients.py",
+        "            consumer.seek(partition, 0)\n",
+        "            assert consumer\n",
+        KEPT_READER,
     ),
     Defect(
         "nobody looks at what was skipped where a loss was accepted",

@@ -75,3 +75,30 @@ async def _retention_comes_between(broker: Broker, redis: RedisServer) -> None:
 
 def test_a_command_that_expires_while_it_is_looked_for_does_not_look_like_another() -> None:
     in_simulation(_retention_comes_between)
+
+
+async def _nothing(broker: Broker, redis: RedisServer) -> None:
+    await on_sale(broker, redis)
+
+    def unexpected(*_: object) -> None:
+        raise AssertionError("a reader was opened")
+
+    broker.reader = unexpected  # type: ignore[method-assign,assignment]
+    await asyncio.sleep(LONG_S)
+
+
+def test_nobody_looks_behind_a_bookmark_where_the_consumer_knows_of_nothing() -> None:
+    in_simulation(_nothing)
+
+
+async def _a_lost_command(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    before = owner.selling._owned[0].ledger.bookmark
+    broker.append(TOPIC, 0, [(EVENT.encode(), json.dumps(purchase("r-1", EVENT)).encode(), [])], markers=2)
+    broker.partitions[TOPIC, 0].expire(broker.partitions[TOPIC, 0].end - 1)
+    await asyncio.sleep(LONG_S)
+    assert owner.selling._owned[0].ledger.bookmark == before
+
+
+def test_a_command_that_expired_before_it_was_delivered_is_not_passed_over() -> None:
+    in_simulation(_a_lost_command)

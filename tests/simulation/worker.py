@@ -68,6 +68,11 @@ class Consumer:
         self._next[tp.partition] = offset
         self._withheld.discard(tp.partition)
 
+    def positions(self) -> dict[TP, tuple[int, int]]:
+        """How far each partition was delivered, and its end as the last fetch found it."""
+        tps = {number: TP(self._topic, number) for number in self._next}
+        return {tp: (self._next[one], self._broker.partitions[self._topic, one].end) for one, tp in tps.items()}
+
     def withhold(self, tp: TP) -> None:
         self._withheld.add(tp.partition)
 
