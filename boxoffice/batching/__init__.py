@@ -29,7 +29,10 @@ What it promises:
 * Records of a partition arrive in order and without repeats as long as the partition stays assigned,
   and only while it is assigned: runs that were fetched but not taken before a revocation are dropped.
 * Where a partition starts is the application's choice (:meth:`BatchConsumer.start_at`), else the
-  group's committed offset. A partition that is withheld is not read at all.
+  group's committed offset. A partition that is withheld is not read at all. One that is withdrawn
+  (:meth:`BatchConsumer.withdraw`) loses at once all that was read of it and is not acknowledged, and both are read
+  again from where the application says (:meth:`BatchConsumer.release`), while the others flow on.
+* What is published is given up never: a commit and a revocation do not wait for what has no leader to go to.
 * Only what is committed is read of a producer that uses transactions.
 * Batches are acknowledged in the order in which they were taken, and a revocation or a stop waits for
   those that were taken; the offset behind the last acknowledged run is then committed by Faust's own

@@ -110,6 +110,8 @@ class BatchConsumer(driver.Consumer):
         self.epoch = 0
         self._starts: dict[TP, int] = {}
         self._withheld: set[TP] = set()
+        self._withdrawn: set[TP] = set()
+        self._releases: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._waiting: Counter[TP] = Counter()
         self._waiting_bytes = 0
@@ -139,6 +141,49 @@ class BatchConsumer(driver.Consumer):
         if self.flow_active:
             self.pause_partitions([tp])
             self._buffered_partitions.discard(tp)
+
+    def withdraw(self, tp: TP) -> None:
+        """Withhold an assigned partition at once: what was read of it and is not acknowledged is thrown away.
+
+        Nothing of it comes any more: not from the queue, nor from a fetch that is under way. Batches that were taken
+        lose their runs of it, so that no revocation waits for those, and no offset behind them is committed.
+        """
+        self._withdrawn.add(tp)
+        self._releases.pop(tp, None)
+        self.withhold(tp)
+        queue = cast(BatchConductor, self.app.topics).batch_queue(tp)
+        if queue is not None:
+            kept = [run for run in queue._queue if run.tp != tp]
+            self._waiting_bytes -= sum(run.size_bytes for run in queue._queue if run.tp == tp)
+            queue._queue.clear()
+            queue._queue.extend(kept)
+        self._waiting.pop(tp, None)
+        for taken in set(cast(Any, self._unacked_messages)):
+            if isinstance(taken, Batch):
+                self._taken_bytes -= taken.drop(tp)
+        self._room.set()
+
+    def release(self, tp: TP, offset: int) -> None:
+        """Read a partition that is withheld again, from ``offset`` on, while the others flow; not at once.
+
+        A rebalance that comes before it is done undoes it.
+        """
+        if tp in self._withheld:
+            self._releases[tp] = offset
+
+    async def _release(self) -> None:
+        """Between two fetches: so no record comes that one read before it."""
+        for tp, offset in list(self._releases.items()):
+            epoch = self.epoch
+            await self.seek(tp, offset)
+            if epoch != self.epoch or self._releases.pop(tp, None) is None:
+                return
+            self._withdrawn.discard(tp)
+            self.start_at(tp, offset)
+            self._next[tp] = offset
+            self._read_to.pop(tp, None)
+            self._committed_offset[tp] = None
+            self.resume_partitions([tp])
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume fetching, except of what is withheld."""
@@ -195,6 +240,7 @@ class BatchConsumer(driver.Consumer):
     async def _drain_once(self) -> None:
         if not self.flow_active:
             await self.wait(cast(Any, self.can_resume_flow))
+        await self._release()
         epoch = self.epoch
         active = set(self._get_active_partitions())
         if not active or self.is_full:
@@ -221,6 +267,8 @@ class BatchConsumer(driver.Consumer):
         if not obstacles:
             return False
         for tp, (before, go_on_at) in obstacles.items():
+            if tp in self._withdrawn:
+                continue
             if before:
                 queue = cast(BatchConductor, self.app.topics).batch_queue(tp)
                 self._deliver_runs(tp, queue, before, size_in_memory(before))
@@ -261,7 +309,7 @@ class BatchConsumer(driver.Consumer):
     def _deliver_runs(self, tp: TP, queue: Any, records: Sequence[Record], size_bytes: int) -> None:
         """Put a fetch's records on the queue, with no await between them."""
         expected = self._next.get(tp)
-        if expected is None:
+        if expected is None or tp in self._withdrawn:
             return
         # A topic made anew begins again; whoever takes the run is to see that it does not follow.
         expected = min(expected, records[0].offset)
@@ -391,6 +439,8 @@ class BatchConsumer(driver.Consumer):
         self._waiting_bytes = 0
         await self.wait_empty()
         for tp in revoked:
+            self._withdrawn.discard(tp)
+            self._releases.pop(tp, None)
             self._behind_acked.pop(tp, None)
             self._starts.pop(tp, None)
             self._withheld.discard(tp)

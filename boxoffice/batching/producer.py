@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import faust
+from aiokafka import AIOKafkaProducer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
 from boxoffice.batching.consumer import BatchConsumer
 from boxoffice.batching.records import BatchOptions, Outgoing, Removal
 from boxoffice.batching.stream import BatchConductor
+
+FLUSH_LOOKS_S = 0.5
+NO_LEADER = -1
+"""What the brokers name as the leader of a partition that has none."""
 
 
 class BatchProducer(driver.Producer):
@@ -24,6 +32,51 @@ class BatchProducer(driver.Producer):
             "enable_idempotence": True,
             "max_batch_size": cast(BatchTransport, self.transport).options.max_batch_bytes,
         }
+
+    def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        """A producer that gives no record batch up.
+
+        aiokafka drops a batch that has found no leader for long, and takes its sequence numbers along: the broker
+        refuses whatever is sent to that partition after it. How long is too long is for the application to say.
+        """
+        producer: Any = super()._new_producer(transactional_id)
+        producer._message_accumulator._batch_ttl = math.inf
+        return cast(AIOKafkaProducer, producer)
+
+    async def flush(self) -> None:
+        """Wait for what is on its way, as Faust does before each commit; but not for what has no leader to go to.
+
+        What is acknowledged on this path was published before; and whoever commits, or gives partitions back, must
+        not wait for one that nobody can reach.
+        """
+        await self.buffer.flush()
+        while waiting := self._unacknowledged(led=True):
+            await asyncio.wait(waiting, timeout=FLUSH_LOOKS_S)
+
+    async def on_stop(self) -> None:
+        """Stop without waiting for what has no leader to go to: aiokafka would, for as long as it takes."""
+        for future in self._unacknowledged(led=False):
+            future.cancel()
+        await super().on_stop()
+
+    def _unacknowledged(self, *, led: bool) -> list[asyncio.Future[Any]]:
+        """What was not acknowledged yet, of partitions that have a leader or of those that have none."""
+        if self._producer is None:
+            return []
+        accumulator: Any = self._producer._message_accumulator
+        cluster: Any = self._producer.client.cluster
+        batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]
+        wanted = [batch for batch in batches if (cluster.leader_for_partition(batch.tp) != NO_LEADER) is led]
+        return [batch.future for batch in wanted if not batch.future.done()]
+
+    def is_left_alone(self, topic: str, partition: int) -> bool:
+        """Whether a partition has no leader while others of its topic have one, as far as the client knows.
+
+        It asks the brokers again and again as long as something waits for a leader.
+        """
+        cluster: Any = self._ensure_producer().client.cluster
+        has_none = cluster.leader_for_partition(TopicPartition(topic, partition)) == NO_LEADER
+        return has_none and bool(cluster.available_partitions_for_topic(topic))
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions a topic has, as far as is known.

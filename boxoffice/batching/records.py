@@ -104,6 +104,13 @@ class Batch:
         """What its records take in memory."""
         return sum(run.size_bytes for run in self.runs)
 
+    def drop(self, tp: TP) -> int:
+        """Lose the runs of a partition that is withdrawn; returns what they take in memory."""
+        dropped_bytes = sum(run.size_bytes for run in self.runs if run.tp == tp)
+        # A new list: whoever goes through the runs has them to the end.
+        self.runs = [run for run in self.runs if run.tp != tp]
+        return dropped_bytes
+
     def ack(self) -> None:
         """Let the offsets behind the batch be committed."""
         self._stream.settle(self)

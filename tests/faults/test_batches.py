@@ -71,6 +71,23 @@ async def test_two_and_three_workers_that_come_and_go_under_load_do_all_exactly_
 
 
 @pytest.mark.long
+async def test_workers_that_withdraw_and_release_partitions_while_others_come_and_go_do_all_exactly_once(
+    batching: Batching,
+) -> None:
+    workers = []
+    async with batching.load():
+        for way in ("overlapped", "awaited", "overlapped"):
+            workers.append(batching.start(way=way, withdraw_every=5, body_takes_s=0.02))
+            await batching.shared_by(*workers)
+            await batching.some_written()
+        while len(workers) > 1:
+            assert await workers.pop(0).stop() == 0
+            await batching.shared_by(*workers)
+    await batching.done()
+    batching.judge()
+
+
+@pytest.mark.long
 async def test_a_worker_that_is_killed_under_load_loses_nothing(batching: Batching) -> None:
     killed, other = batching.start(session_timeout_s=2), batching.start()
     async with batching.load():

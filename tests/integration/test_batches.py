@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from boxoffice.batching.consumer import TAKEN_AT_ONCE_BYTES
 from boxoffice.batching.records import RECORD_BYTES
 from tests.support.batch_app import PARTITIONS
@@ -87,6 +89,22 @@ async def test_what_was_withheld_is_read_when_it_is_assigned_again(batching: Bat
     await batching.send(10)
     await batching.done()
     batching.judge()
+
+
+@pytest.mark.parametrize("way", ["awaited", "overlapped"])
+async def test_partitions_are_withdrawn_and_released_while_the_others_flow(batching: Batching, way: str) -> None:
+    """With little room: what is thrown away must be counted as gone."""
+    await batching.send(2_000)
+    bounds = {"batch_size": 50, "buffer_size": 1_000, "buffer_bytes": 1 * MIB}
+    worker = batching.start(way=way, withdraw_every=2, body_takes_s=0.01, **bounds)
+    for _ in range(20):
+        await batching.send(50)
+    await batching.done()
+    batching.judge()
+    withdrawn = [line for line in worker.log_text().splitlines() if line.startswith("withdrawn ")]
+    assert len(withdrawn) > 10
+    assert set(withdrawn) == {f"withdrawn {number}" for number in range(PARTITIONS)}
+    assert await worker.stop() == 0
 
 
 async def test_batches_that_are_acknowledged_out_of_order_are_refused(batching: Batching) -> None:

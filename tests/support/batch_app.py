@@ -74,6 +74,8 @@ class Options:
     start_at: Sequence[Place] = ()
     withhold: Sequence[int] = ()
     """Partitions that are not read before the second assignment."""
+    withdraw_every: int = 0
+    """After so many batches a partition is withdrawn, and a moment later released where it stood."""
 
     def environment(self) -> dict[str, str]:
         """How a process is told."""
@@ -122,6 +124,8 @@ class BatchApp:
     options: Options
     late: asyncio.Queue[Batch] = field(default_factory=lambda: asyncio.Queue(3))
     pair: list[Batch] = field(default_factory=list)
+    published: int = 0
+    stands_at: dict[TP, int] = field(default_factory=dict)
 
     @property
     def consumer(self) -> BatchConsumer:
@@ -178,16 +182,42 @@ class BatchApp:
         while self.options.opened_by and not Path(self.options.opened_by).exists():  # noqa: ASYNC240  # a moment
             say("waits to be let publish")
             await asyncio.sleep(0.1)
-        held = self.held()
-        outgoing: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        self.published += 1
         for run in batch.runs:
+            self.stands_at.setdefault(run.tp, run.first)
+        if self.options.withdraw_every and self.published % self.options.withdraw_every == 0 and batch.runs:
+            self.withdraw(batch.runs[self.published % len(batch.runs)].tp)
+        held = self.held()
+        runs = batch.runs
+        outgoing: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for run in runs:
             outgoing[run.tp.partition] += [self.output(run, record.offset, held[run.tp]) for record in run.records]
         producer = cast(BatchProducer, self.app.producer)
         async with asyncio.timeout(self.options.publish_timeout_s):
             await asyncio.gather(
                 *(producer.publish(self.options.batched[1], number, records) for number, records in outgoing.items())
             )
+        for run in runs:
+            self.stands_at[run.tp] = run.next
         await asyncio.sleep(self.options.body_takes_s)
+
+    def withdraw(self, tp: TP) -> None:
+        """Give up what was read of a partition, and read it again a moment later."""
+        self.consumer.withdraw(tp)
+        conductor = cast(BatchConductor, self.app.topics)
+        queued = cast(Any, conductor.batch_queue(tp))._queue
+        assert not any(run.tp == tp for run in queued)
+        assert self.consumer._waiting_bytes == sum(run.size_bytes for run in queued)
+        unacked = cast("set[Batch]", set(cast(Any, self.consumer._unacked_messages)))
+        assert self.consumer._taken_bytes == sum(batch.size_bytes for batch in unacked)
+        say(f"withdrawn {tp.partition}")
+        delay_s = (0.0, 0.02, 0.2, 1.0)[self.published % 4]
+        asyncio.get_running_loop().call_later(delay_s, self.release, tp)
+
+    def release(self, tp: TP) -> None:
+        """Unless a rebalance has come in between."""
+        if tp in self.stands_at:
+            self.consumer.release(tp, self.stands_at[tp])
 
     def output(self, run: Run, offset: int, held: int) -> Outgoing:
         """One record's output."""
@@ -218,6 +248,7 @@ class BatchApp:
 
     async def place_partitions(self) -> None:
         """Say where to start, and what not to read."""
+        self.stands_at.clear()
         for number, offset in self.options.start_at:
             tp = TP(self.options.batched[0], number)
             if tp in self.consumer.assignment():
