@@ -109,7 +109,8 @@ DAMAGED_RECORDS: Final = Counter(
 )
 PARTITIONS: Final = Gauge(
     "boxoffice_partitions",
-    "Partitions of this worker: ready; refused; and of these newer_release, on which a newer release has decided.",
+    "Partitions of this worker: ready; refused; of these newer_release, on which a newer release has decided; "
+    "waiting for a leader.",
     ["state"],
     registry=PURCHASES,
 )

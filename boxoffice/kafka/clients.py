@@ -57,6 +57,22 @@ class LookingRequest(MetadataRequest):
 # For every client of this process, consumers, producers and admin, Faust's too: these are all the places that make one.
 aiokafka.client.MetadataRequest = aiokafka.admin.client.MetadataRequest = LookingRequest  # type: ignore[assignment,attr-defined]
 
+NO_LEADER = -1
+"""What the brokers name as the leader of a partition that has none."""
+ASK_FOR_LEADER_S = 0.1
+_ask_brokers: Callable[[Any, Any, Any], Awaitable[bool]] = aiokafka.client.AIOKafkaClient._metadata_update
+
+
+async def _ask_brokers_now_and_then(self: Any, cluster: Any, topics: Any) -> bool:
+    """As long as something waits for a leader, aiokafka asks for one without a pause: a core would do nothing else."""
+    found = await _ask_brokers(self, cluster, topics)
+    if any(one.leader == NO_LEADER for partitions in cluster._partitions.values() for one in partitions.values()):
+        await asyncio.sleep(ASK_FOR_LEADER_S)
+    return found
+
+
+aiokafka.client.AIOKafkaClient._metadata_update = _ask_brokers_now_and_then  # type: ignore[method-assign]
+
 
 @lru_cache(maxsize=65_536)
 def home_partition(event_id: str, partitions: int) -> int:
@@ -244,6 +260,18 @@ class KeptReader:
         if self._opened is not None:
             (stack, _), self._opened = self._opened, None
             await stack.aclose()
+
+
+async def without_leader(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
+    """Which of a reader's partitions nobody can read now: aiokafka would wait for their leader, for all others too."""
+    await consumer._client.force_metadata_update()
+    return led_by_nobody(consumer, partitions)
+
+
+def led_by_nobody(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> frozenset[TopicPartition]:
+    """The same, as far as the client knows by now."""
+    cluster = consumer._client.cluster
+    return frozenset(tp for tp in partitions if cluster.leader_for_partition(tp) == NO_LEADER)
 
 
 async def read_between(

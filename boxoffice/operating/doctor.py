@@ -141,13 +141,26 @@ def _examine_topics(reports: Sequence[TopicReport]) -> list[Finding]:
         sentence = f"Missing: {', '.join(missing)}."
         return [Finding("topics", State.PROBLEM, sentence, "Create them with 'boxoffice topics create'.")]
     differing = [difference for report in reports for difference in report.differences]
-    fragile = _for_production(reports)
+    fragile = [*_without_leader(reports), *_for_production(reports)]
     if not differing and not fragile:
         return [Finding("topics", State.OK, "They are as the box office needs them.")]
     problems = [
         Finding("topics", State.PROBLEM, str(difference), _how_to_mend(difference, reports)) for difference in differing
     ]
     return [*problems, *fragile]
+
+
+def _without_leader(reports: Sequence[TopicReport]) -> list[Finding]:
+    return [
+        Finding(
+            "topics",
+            State.PROBLEM,
+            f"{report.name} has no leader for partition {', '.join(map(str, sorted(report.existing.without_leader)))}.",
+            "Bring back the brokers that hold its replicas: until then that partition waits, and the others sell on.",
+        )
+        for report in reports
+        if report.existing is not None and report.existing.without_leader
+    ]
 
 
 def _how_to_mend(difference: Difference, reports: Sequence[TopicReport]) -> str:
@@ -242,11 +255,11 @@ async def _unreadable_in_redis(settings: Settings) -> Sequence[str]:
 async def _examine_groups(
     settings: Settings, reports: Sequence[TopicReport], watch_s: float, diagnosis: Diagnosis
 ) -> None:
-    partitions = {report.name: report.existing.partitions for report in reports if report.existing}
+    existing = {report.name: report.existing for report in reports if report.existing}
     async with admin(settings.kafka) as client:
         for process, topic in READ_BY.items():
-            name = topic.full_name(settings.kafka.topic_prefix)
-            read = topic_partitions(name, partitions[name])
+            found = existing[name := topic.full_name(settings.kafka.topic_prefix)]
+            read = [tp for tp in topic_partitions(name, found.partitions) if tp.partition not in found.without_leader]
             group = group_id(settings.kafka, process)
             members = await member_count(client, group)
             async with reader(settings.kafka, read) as consumer:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import structlog
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 from boxoffice import metrics
@@ -30,6 +31,7 @@ from topics import purchase_requests
 log = structlog.get_logger(__name__)
 
 RETRY_RECOVERY_S = 1.0
+RETRY_WAITING_S = 3.0
 MOST_WAITING = 3
 """Batches that wait for Redis, and as many for the broker, before no further one is decided."""
 
@@ -78,15 +80,19 @@ class Selling:
         self._ending_on_failure = ending_on_failure
         self._topic = purchase_requests.TOPIC.full_name(kafka.topic_prefix)
         self._owned: dict[int, OwnedPartition] = {}
+        self._consumer: BatchConsumer
+        self._rebalances = 0
         self._taking_over = asyncio.Lock()
         # What is decided next waits for what is decided now.
         self._deciding = asyncio.Lock()
-        self._passing_over: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._asking = Stage(self._ask_redis, MOST_WAITING)
         self._publishing = Stage(self._publish, MOST_WAITING)
         self.refused: set[int] = set()
         self.newer: set[int] = set()
         """Those among the refused on which a newer release has decided."""
+        self.waiting: set[int] = set()
+        """Those that nobody can read or write now: they are taken over as soon as somebody can."""
 
     @property
     def ready(self) -> list[int]:
@@ -107,6 +113,7 @@ class Selling:
                 "ready": self.ready,
                 "refused": sorted(self.refused),
                 "newer_release": sorted(self.newer),
+                "waiting": sorted(self.waiting),
             },
             "dead_letters": {"owed": self._keeper.owed},
         }
@@ -121,23 +128,26 @@ class Selling:
         async with self._taking_over:
             with metrics.RECOVERY_DURATION.time():
                 await self._take_over(consumer)
-        if self._passing_over is None:
-            self._passing_over = asyncio.create_task(self._pass_over_repeatedly(consumer))
+        if not self._background:
+            repeated = (self._pass_over_repeatedly(consumer), self._take_over_waiting_repeatedly(consumer))
+            self._background = [asyncio.create_task(one) for one in repeated]
 
     async def _take_over(self, consumer: BatchConsumer) -> None:
+        self._consumer = consumer
+        self._rebalances += 1
         numbers = {tp.partition for tp in consumer.assignment() if tp.topic == self._topic}
         self._forget(set(self._owned) - numbers)
         self._forget({number for number, owned in self._owned.items() if owned.unsettled})
-        taken = {
-            number: self._owned.get(number)
-            or new_partition(number, self._recovery.partitions, self._recovery.ends.known)
-            for number in sorted(numbers)
-        }
+        late = {number for number in numbers if self._publisher.is_late(number)}
+        taken = {number: self._owned.get(number) or self._new(number) for number in sorted(numbers - late)}
         bookmarks = {number: owned.ledger.bookmark for number, owned in taken.items()}
-        refused = await self._recover(taken)
+        refusals = await self._recover(taken)
+        kept_away = {refusal.partition for refusal in refusals}
+        for number in late:
+            consumer.withhold(TP(self._topic, number))
         for number, owned in taken.items():
             tp = TP(self._topic, number)
-            if number in refused:
+            if number in kept_away:
                 self._forget([number])
                 consumer.withhold(tp)
             else:
@@ -145,29 +155,97 @@ class Selling:
                     # Others sold meanwhile: what was known of Redis, and missed by it, no longer adds up.
                     self._copies.drop(number)
                     self._keeper.drop([number])
-                self._owned[number] = owned
-                self._copies.adopt(owned)
-                self._keeper.adopt(owned)
+                self._adopt(owned)
                 consumer.start_at(tp, owned.position)
-        self.refused = refused
+        self.refused, self.newer = set(), set()
+        self._refuse([refusal for refusal in refusals if not refusal.waits])
+        self._let_wait(late | {refusal.partition for refusal in refusals if refusal.waits})
+        self._end_waiting(self.waiting - numbers | set(self._owned) | self.refused)
         metrics.RECOVERIES.inc()
         self._count_partitions()
-        for number, owned in self._owned.items():
-            metrics.LEDGER_RECORDS.labels(str(number)).set(owned.ledger_end)
-        log.info("partitions ready", partitions=sorted(self._owned), refused=sorted(refused))
+        log.info(
+            "partitions ready",
+            partitions=sorted(self._owned),
+            refused=sorted(self.refused),
+            waiting=sorted(self.waiting),
+        )
 
-    async def _recover(self, taken: dict[int, OwnedPartition]) -> set[int]:
+    def _new(self, number: int) -> OwnedPartition:
+        return new_partition(number, self._recovery.partitions, self._recovery.ends.known)
+
+    def _adopt(self, owned: OwnedPartition) -> None:
+        self._owned[owned.number] = owned
+        self._copies.adopt(owned)
+        self._keeper.adopt(owned)
+        metrics.LEDGER_RECORDS.labels(str(owned.number)).set(owned.ledger_end)
+
+    async def _recover(self, taken: dict[int, OwnedPartition]) -> list[Refusal]:
         while True:
             try:
-                refusals = await self._recovery.recover(taken)
-            except UnreachableError as error:
+                return await self._recovery.recover(taken)
+            except (UnreachableError, KafkaTimeoutError) as error:
                 log.warning("cannot read the ledger yet", error=str(error))
                 await asyncio.sleep(RETRY_RECOVERY_S)
-                continue
-            for refusal in refusals:
-                _log_refused(refusal)
-            self.newer = {refusal.partition for refusal in refusals if refusal.newer}
-            return {refusal.partition for refusal in refusals}
+
+    def _refuse(self, refusals: Iterable[Refusal]) -> None:
+        for refusal in refusals:
+            log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
+            self.refused.add(refusal.partition)
+            if refusal.newer:
+                self.newer.add(refusal.partition)
+
+    # Partitions without a leader
+
+    def _give_up(self, numbers: Iterable[int]) -> None:
+        """Throw away what was decided on partitions, acknowledged or not, and let them wait."""
+        for number in numbers:
+            self._forget([number])
+            self._consumer.withdraw(TP(self._topic, number))
+            self.refused.discard(number)
+            self.newer.discard(number)
+            self._let_wait([number])
+            self._count_partitions()
+
+    def _let_wait(self, numbers: Iterable[int]) -> None:
+        for number in set(numbers) - self.waiting:
+            log.warning("partition waits: nobody leads it, or what it forwards to", partition=number)
+            self.waiting.add(number)
+
+    def _end_waiting(self, numbers: Iterable[int]) -> None:
+        for number in self.waiting & set(numbers):
+            log.info("partition waits no more", partition=number)
+            self.waiting.discard(number)
+
+    async def _take_over_waiting_repeatedly(self, consumer: BatchConsumer) -> None:
+        while True:
+            await asyncio.sleep(RETRY_WAITING_S)
+            with self._ending_on_failure():
+                await self._take_over_waiting(consumer)
+
+    async def _take_over_waiting(self, consumer: BatchConsumer) -> None:
+        """Take waiting partitions over while the others flow, as soon as what was given up of them has landed.
+
+        A rebalance takes over all that is assigned by itself: what was read beside it counts no more.
+        """
+        numbers = [number for number in sorted(self.waiting) if not self._publisher.is_late(number)]
+        taken = {number: self._new(number) for number in numbers}
+        rebalances = self._rebalances
+        if not taken or not consumer.flow_active:
+            return
+        try:
+            refusals = await self._recovery.recover(taken)
+        except (UnreachableError, KafkaTimeoutError):
+            return  # It waits on, and said so when it began.
+        if rebalances != self._rebalances or not consumer.flow_active:
+            return
+        self._refuse(refusal for refusal in refusals if not refusal.waits)
+        for number in set(taken) - {refusal.partition for refusal in refusals}:
+            self._adopt(taken[number])
+            consumer.release(TP(self._topic, number), taken[number].position)
+        self._end_waiting(set(self._owned) | self.refused)
+        self._count_partitions()
+
+    # Damage
 
     async def look_at_damage(self, positions: dict[TP, int]) -> dict[TP, Obstacle]:
         """Where the disk has damaged commands: their partitions are refused until the loss is accepted."""
@@ -175,8 +253,7 @@ class Selling:
         for tp, damage in (await find_damage(self._kafka, positions)).items():
             refusal = self._recovery.reason_against_damage(tp.partition, damage.first, damage.last)
             if refusal is not None:
-                _log_refused(refusal)
-                self.refused.add(tp.partition)
+                self._refuse([refusal])
                 self._count_partitions()
             obstacles[tp] = Obstacle(damage.before, damage.last + 1 if refusal is None else None)
         return obstacles
@@ -185,6 +262,7 @@ class Selling:
         metrics.PARTITIONS.labels("ready").set(len(self.ready))
         metrics.PARTITIONS.labels("refused").set(len(self.refused))
         metrics.PARTITIONS.labels("newer_release").set(len(self.newer))
+        metrics.PARTITIONS.labels("waiting").set(len(self.waiting))
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in list(numbers):
@@ -204,18 +282,24 @@ class Selling:
     async def _answer(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
         asked: set[int] = set()
+        owners = {run.tp.partition: self._owned[run.tp.partition] for run in batch.runs}
         for run in batch.runs:
             self._recovery.ends.learn(run.tp.partition, run.next)
         for run in batch.runs:
-            owned = self._owned[run.tp.partition]
-            await self._check_run(owned, run)
+            owned = owners[run.tp.partition]
+            # A partition may be given up meanwhile, and even taken over again: its runs here are then of the past.
+            if self._is_owned(owned):
+                await self._check_run(owned, run)
+            if not self._is_owned(owned):
+                continue
             answers[owned.number] += owned.answer(run.records, asked)
             if owned.position <= run.records[-1].offset:
                 # Once for all of the batch: its records were there before, so that what it says of them holds.
                 asked = await self._ask_for_ends(batch)
-                rest = [record for record in run.records if record.offset >= owned.position]
-                answers[owned.number] += owned.answer(rest, asked)
-        sold = [(self._owned[number], decided) for number, decided in answers.items()]
+                if self._is_owned(owned):
+                    rest = [record for record in run.records if record.offset >= owned.position]
+                    answers[owned.number] += owned.answer(rest, asked)
+        sold = [(owners[number], decided) for number, decided in answers.items()]
         self._log_unreadable(sold)
         self._log_copies(batch, sold)
         return sold
@@ -224,39 +308,56 @@ class Selling:
         """Ask where the partitions end from which commands of a batch say they come; returns which those are.
 
         Nobody can decide without it: another owner would decide otherwise. So this waits for the broker, without
-        which nothing could be published either.
+        which nothing could be published either. But nobody waits for a partition without a leader: what is said to
+        come from there is believed.
         """
         partitions = self._recovery.partitions
-        numbers = {
-            origin["partition"]
-            for run in batch.runs
-            for record in run.records
-            if (origin := read_origin(record.headers, run.tp.partition, partitions)) is not None
-        }
+        claimed: defaultdict[int, int] = defaultdict(int)
+        for run in batch.runs:
+            for record in run.records:
+                if (origin := read_origin(record.headers, run.tp.partition, partitions)) is not None:
+                    claimed[origin["partition"]] = max(claimed[origin["partition"]], origin["offset"])
         while True:
             try:
-                await self._recovery.ends.ask(numbers)
+                left_alone = await self._recovery.ends.ask(claimed)
             except UnreachableError as error:
-                log.warning("cannot ask where partitions end yet", partitions=sorted(numbers), error=str(error))
+                log.warning("cannot ask where partitions end yet", partitions=sorted(claimed), error=str(error))
                 await asyncio.sleep(RETRY_RECOVERY_S)
-            else:
-                return numbers
+                continue
+            for number in left_alone:
+                self._recovery.ends.learn(number, claimed[number] + 1)
+            return set(claimed)
+
+    def _is_owned(self, owned: OwnedPartition) -> bool:
+        return self._owned.get(owned.number) is owned
+
+    def _together(self, waiting: Sequence[Taken]) -> Sold:
+        """The answers of several batches, by partition, in order; without those of partitions given up since."""
+        owned: dict[int, OwnedPartition] = {}
+        answers: defaultdict[int, list[Answer]] = defaultdict(list)
+        for taken in waiting:
+            for of_batch, some in taken.sold:
+                if self._is_owned(of_batch):
+                    owned[of_batch.number] = of_batch
+                    answers[of_batch.number] += some
+        return [(owned[number], of_partition) for number, of_partition in answers.items()]
 
     async def _ask_redis(self, waiting: Sequence[Taken]) -> None:
         """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
         with self._ending_on_failure():
             for together in portions(waiting, self._settings.batch_size):
-                await self._copies.decide(_together(together))
+                await self._copies.decide(self._together(together))
                 for taken in together:
                     metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
                     await self._publishing.put(taken)
 
     async def _publish(self, waiting: Sequence[Taken]) -> None:
         with self._ending_on_failure():
-            together = _together(waiting)
-            await self._publisher.publish(together)
+            together = self._together(waiting)
+            self._give_up(await self._publisher.publish(together))
             for owned, answers in together:
-                self._keeper.keep(owned, answers)
+                if self._is_owned(owned):
+                    self._keeper.keep(owned, answers)
             passing(Failpoint.BEFORE_ACK)
             for taken in waiting:
                 if taken.batch is not None:
@@ -296,7 +397,7 @@ class Selling:
         bookmarks = {owned.number: owned.ledger.bookmark for owned in idle}
         try:
             passable = await self._recovery.passable(idle)
-        except UnreachableError as error:
+        except (UnreachableError, KafkaTimeoutError) as error:
             log.warning("cannot look behind the bookmarks yet", error=str(error))
             return
         async with self._taking_over, self._deciding:
@@ -316,8 +417,8 @@ class Selling:
 
     async def stop(self) -> None:
         """End what is done in the background."""
-        if self._passing_over is not None:
-            await end_tasks([self._passing_over])
+        await end_tasks(self._background)
+        await self._publisher.stop()
         await self._keeper.stop()
         await self._recovery.aclose()
 
@@ -352,10 +453,6 @@ class Selling:
             )
 
 
-def _log_refused(refusal: Refusal) -> None:
-    log.error("partition refused", partition=refusal.partition, reason=refusal.reason)
-
-
 def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Taken]]:
     """Batches in order, as many together as hold at most so many commands; one that holds more goes alone."""
     portion: list[Taken] = []
@@ -368,16 +465,3 @@ def portions(waiting: Sequence[Taken], most_commands: int) -> Iterator[list[Take
         commands += taken.commands
     if portion:
         yield portion
-
-
-def _together(waiting: Sequence[Taken]) -> Sold:
-    """The answers of several batches, by partition, in order."""
-    if len(waiting) == 1:
-        return waiting[0].sold
-    owned: dict[int, OwnedPartition] = {}
-    answers: defaultdict[int, list[Answer]] = defaultdict(list)
-    for taken in waiting:
-        for of_batch, some in taken.sold:
-            owned[of_batch.number] = of_batch
-            answers[of_batch.number] += some
-    return [(owned[number], of_partition) for number, of_partition in answers.items()]

@@ -19,6 +19,7 @@ from boxoffice.kafka.clients import OpenReader, header, read_between, reader
 from boxoffice.selling.deciding import Answer, OwnedPartition
 from boxoffice.selling.recovery import check_settled
 from boxoffice.settings import KafkaSettings
+from boxoffice.tasks import end_tasks
 from models.facts import (
     Fact,
     NewerFactError,
@@ -36,6 +37,9 @@ from topics.purchase_requests import TRACE_HEADER
 from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER
 
 log = structlog.get_logger(__name__)
+
+PATIENCE_S = 3.0
+"""After which a partition may be given up if it has no leader: an ordinary election takes less."""
 
 Header = tuple[str, bytes]
 
@@ -84,9 +88,15 @@ class Publisher:
         self._timeout_s = settings.publish_timeout_ms / 1000
         self._requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
         self._ledger = purchase_results.TOPIC.full_name(settings.topic_prefix)
+        self._late: dict[int, asyncio.Task[None]] = {}
 
-    async def publish(self, sold: Sold) -> None:
-        """Publish the answers of a batch; when this returns they are acknowledged.
+    async def publish(self, sold: Sold) -> set[int]:
+        """Publish the answers of a batch; when this returns they are acknowledged, but for the partitions returned.
+
+        Those are given up: what they wait for has no leader, while other partitions have one. What was sent stays
+        with the client, and lands as soon as there is a leader again (:meth:`is_late`). Until then it is as if a
+        replaced owner had sent it: whoever has the partition meanwhile decides the same, the chain takes whichever
+        comes first, and :meth:`_explain` sees that the other says no different.
 
         Raises:
             PublishError: the broker did not acknowledge in time, or at all.
@@ -95,31 +105,91 @@ class Publisher:
         try:
             with metrics.PUBLISH_DURATION.time():
                 async with asyncio.timeout(self._timeout_s):
-                    await self._publish_forwards(sold)
-                    await asyncio.gather(*(self._publish_facts(owned, answers) for owned, answers in sold if answers))
+                    given_up = await self._publish_all(sold)
         except TimeoutError:
             raise PublishError(f"Kafka did not acknowledge within {self._timeout_s:g} s.") from None
         except OutOfOrderSequenceNumber:
             raise LedgerError("Kafka has lost records that it had acknowledged: a topic lost its tail.") from None
         except KafkaError as error:
             raise PublishError(f"Kafka refused a publish: {error!r}.") from error
-        metrics.count_decisions(answer.fact for _, answers in sold for answer in answers)
+        metrics.count_decisions(
+            answer.fact for owned, answers in sold if owned.number not in given_up for answer in answers
+        )
+        return given_up
 
-    async def _publish_forwards(self, sold: Sold) -> None:
-        """Forwards go out before any record that accounts for their commands."""
+    def is_late(self, number: int) -> bool:
+        """Whether something of a partition that was given up may still land."""
+        return number in self._late
+
+    async def stop(self) -> None:
+        """Leave to whoever comes next what has not landed."""
+        await end_tasks(list(self._late.values()))
+
+    async def _publish_all(self, sold: Sold) -> set[int]:
+        forwards, homes = self._publish_forwards(sold)
+        tasks = {
+            owned.number: asyncio.create_task(
+                self._publish_facts(owned, answers, [forwards[home] for home in homes[owned.number]])
+            )
+            for owned, answers in sold
+            if answers
+        }
+        waiting = set(tasks.values())
+        given_up: set[int] = set()
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, timeout=PATIENCE_S, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+                for number in [number for number, task in tasks.items() if task in waiting]:
+                    places = [(self._ledger, number), *((self._requests, home) for home in homes[number])]
+                    if any(self._producer.is_left_alone(*place) for place in places):
+                        given_up.add(number)
+                        waiting.discard(tasks[number])
+                        self._leave_late(number, tasks[number])
+        finally:
+            for task in waiting:
+                task.cancel()
+        return given_up
+
+    def _leave_late(self, number: int, task: asyncio.Task[None]) -> None:
+        """Let it go on: the client cannot take back what it may have sent, and this tells when it has landed."""
+        self._late[number] = task
+
+        def landed(_: asyncio.Task[None]) -> None:
+            del self._late[number]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                # The partition is taken over again: what is wrong with it shows there, or at its next publish.
+                log.warning("what was given up did not land", partition=number, error=str(error))
+
+        task.add_done_callback(landed)
+
+    def _publish_forwards(self, sold: Sold) -> tuple[dict[int, asyncio.Task[None]], defaultdict[int, set[int]]]:
+        """Begin to publish forwards, by their homes; says also which homes each partition's facts wait for.
+
+        They go out before any record that accounts for their commands.
+        """
         outgoing: defaultdict[int, list[Outgoing]] = defaultdict(list)
-        for _, answers in sold:
+        homes: defaultdict[int, set[int]] = defaultdict(set)
+        for owned, answers in sold:
             for answer in answers:
                 if answer.forward is not None and answer.fact["type"] == "command_forwarded":
                     outgoing[answer.fact["home"]].append(answer.forward)
-        if outgoing:
-            await asyncio.gather(
-                *(self._producer.publish(self._requests, home, records) for home, records in outgoing.items())
-            )
-            passing(Failpoint.SIDE_RECORDS_OUT)
-            metrics.FORWARDED.inc(sum(map(len, outgoing.values())))
+                    homes[owned.number].add(answer.fact["home"])
+        forwards = {home: asyncio.create_task(self._forward(home, records)) for home, records in outgoing.items()}
+        return forwards, homes
 
-    async def _publish_facts(self, owned: OwnedPartition, answers: list[Answer]) -> None:
+    async def _forward(self, home: int, records: list[Outgoing]) -> None:
+        await self._producer.publish(self._requests, home, records)
+        passing(Failpoint.SIDE_RECORDS_OUT)
+        metrics.FORWARDED.inc(len(records))
+
+    async def _publish_facts(
+        self, owned: OwnedPartition, answers: list[Answer], first: Sequence[asyncio.Task[None]]
+    ) -> None:
+        if first:
+            # Others may wait for the same: who is cancelled does not take it along.
+            await asyncio.gather(*map(asyncio.shield, first))
         records = [ledger_record(answer, owned.partitions) for answer in answers]
         landed = await self._producer.publish(self._ledger, owned.number, records)
         passing(Failpoint.AMONG_PARTITIONS)

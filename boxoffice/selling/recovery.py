@@ -23,6 +23,7 @@ from boxoffice.kafka.clients import (
     read_between,
     reader,
     record_at,
+    without_leader,
 )
 from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.selling.request_ends import RequestEnds
@@ -41,11 +42,15 @@ PROGRESS_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a partition must not be decided on, in a sentence; ``newer``: because a newer release has decided there."""
+    """Why a partition must not be decided on, in a sentence.
+
+    ``newer``: because a newer release has decided there. ``waits``: because nobody can reach it, and only so long.
+    """
 
     partition: int
     reason: str
     newer: bool = False
+    waits: bool = False
 
 
 class Recovery:
@@ -83,6 +88,13 @@ class Recovery:
         requests = {number: TopicPartition(self._requests, number) for number in owned}
         begun_s = monotonic()
         async with self._open_reader(self._settings, [*ledgers.values(), *requests.values()]) as consumer:
+            left_alone = await without_leader(consumer, [*ledgers.values(), *requests.values()])
+            refusals = [_waits_for_a_leader(tp) for tp in left_alone]
+            for number in {tp.partition for tp in left_alone}:
+                del ledgers[number], requests[number]
+            owned = {number: owned[number] for number in ledgers}
+            if not owned:
+                return refusals
             ends = await consumer.end_offsets(list(ledgers.values()))
             # Behind the ledger's: what is true of a source in a fact before those lies before these.
             await self.ends.ask_for_all(consumer)
@@ -93,7 +105,6 @@ class Recovery:
             log.info("ledgers read", partitions=len(owned), facts=facts, seconds=round(monotonic() - begun_s, 3))
             starts = await consumer.beginning_offsets(list(requests.values()))
             request_ends = await consumer.end_offsets(list(requests.values()))
-            refusals = []
             for number, partition in owned.items():
                 tp = requests[number]
                 if partition.ledger.newer is not None:
@@ -230,6 +241,8 @@ class Recovery:
         tps = {TopicPartition(self._requests, owned.number): owned for owned in idle}
         found = {}
         async with self._open_reader(self._settings, tps) as consumer:
+            for tp in await without_leader(consumer, list(tps)):
+                del tps[tp]
             starts, ends = await consumer.beginning_offsets(list(tps)), await consumer.end_offsets(list(tps))
             for tp, owned in tps.items():
                 first = max(owned.ledger.bookmark + 1, starts[tp])
@@ -308,6 +321,10 @@ async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int
 def _written_by_a_newer_release(tp: TopicPartition, owned: OwnedPartition) -> Refusal:
     error = NewerReleaseError(tp.topic, tp.partition, owned.ledger.newer or "")
     return Refusal(tp.partition, str(error), newer=True)
+
+
+def _waits_for_a_leader(tp: TopicPartition) -> Refusal:
+    return Refusal(tp.partition, f"{tp.topic} partition {tp.partition} has no leader.", waits=True)
 
 
 def _log_accepted(number: int, first: int, last: int) -> None:

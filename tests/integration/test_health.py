@@ -35,7 +35,7 @@ async def test_a_worker_that_has_its_partitions_is_live_ready_and_without_lag(of
     assert told["redis"]["connected"]
     assert not told["fallback"]["active"]
     assert told["dead_letters"] == {"owed": 0}
-    assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": [], "newer_release": []}
+    assert told["partitions"] == {"ready": [0, 1, 2, 3, 4, 5], "refused": [], "newer_release": [], "waiting": []}
 
 
 async def test_decisions_are_counted_by_outcome(office: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
 from bisect import bisect_left
 from collections import defaultdict
@@ -13,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, RequestTimedOutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
 
 from boxoffice.batching import Outgoing, Record
 from boxoffice.errors import UnreachableError
@@ -23,6 +24,8 @@ from topics import dead_letters, purchase_requests
 
 FIRST_TIMESTAMP_MS = 1_795_341_600_000
 LETTER_PARTITIONS = 2
+REQUEST_TIMEOUT_S = 40.0
+NO_LEADER = -1
 _offset = attrgetter("offset")
 
 
@@ -57,7 +60,7 @@ class Partition:
 
 
 class Broker:
-    """All topics of a cluster. ``is_up`` says whether anybody can reach it."""
+    """All topics of a cluster. ``is_up`` says whether anybody can reach it; ``left_alone`` is what nobody leads."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -66,6 +69,7 @@ class Broker:
         self.takes_letters = True
         """Whether ``dead-letters`` is there, may be written, and has leaders."""
         self.letters_kept_to: defaultdict[int, int] = defaultdict(int)
+        self.left_alone: set[tuple[str, int]] = set()
         self.changes = 0
         self._waiting: list[Future[Any]] = []
 
@@ -116,6 +120,11 @@ class Broker:
         while not self.is_up:
             await self.change(self.changes)
 
+    async def reach_leader(self, topic: str, number: int) -> None:
+        """Wait for a partition's leader, as clients do by themselves."""
+        while not self.is_up or (topic, number) in self.left_alone:
+            await self.change(self.changes)
+
     @asynccontextmanager
     async def letter_box(self, settings: KafkaSettings, _numbers: Iterable[int]) -> AsyncIterator[LetterBox]:
         """Stands in for boxoffice.kafka.letter_box.letter_box."""
@@ -145,12 +154,38 @@ class Reader:
         await self._broker.reach()
         await self._broker.network.exchange(lambda: None)
 
-    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    # What the client knows of its cluster: all.
+
+    @property
+    def _client(self) -> Reader:
+        return self
+
+    @property
+    def cluster(self) -> Reader:
+        return self
+
+    async def force_metadata_update(self) -> bool:
         await self._ask()
+        return True
+
+    def leader_for_partition(self, tp: TopicPartition) -> int:
+        return NO_LEADER if tp in self._broker.left_alone else 1
+
+    async def _ask_leaders(self, partitions: Iterable[TopicPartition]) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                for tp in partitions:
+                    await self._broker.reach_leader(*tp)
+        except TimeoutError:
+            raise KafkaTimeoutError from None
+        await self._ask()
+
+    async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        await self._ask_leaders(partitions)
         return {tp: self._partition(tp).start for tp in partitions}
 
     async def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        await self._ask()
+        await self._ask_leaders(partitions)
         return {tp: self._partition(tp).end for tp in partitions}
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
@@ -167,6 +202,9 @@ class Reader:
 
     async def getmany(self, tp: TopicPartition, **_timeout: int) -> dict[TopicPartition, list[Record]]:
         await self._ask()
+        if tp in self._broker.left_alone:
+            await asyncio.sleep(1)
+            return {}
         partition = self._partition(tp)
         most = self._broker.network.random.choice((1, 5, 100))
         records = partition.after(self._positions[tp], most)
@@ -195,22 +233,31 @@ class Producer:
             at += len(part)
         return acknowledged
 
+    def is_left_alone(self, topic: str, partition: int) -> bool:
+        """Whether a partition has no leader while others have one."""
+        led = {place for place in self._broker.partitions if place[0] == topic} - self._broker.left_alone
+        return self._broker.is_up and (topic, partition) in self._broker.left_alone and bool(led)
+
     async def _publish_batch(self, topic: str, partition: int, records: Sequence[Outgoing]) -> int:
         network = self._broker.network
-        await self._broker.reach()
+        await self._broker.reach_leader(topic, partition)
         if network.happens(network.faults.publish_refused):
             raise KafkaError("refused")
         reply_lost = network.happens(network.faults.publish_reply_lost)
 
-        def arrive() -> int:
+        def arrive() -> int | None:
             if not self._broker.is_up:
                 raise RequestTimedOutError
+            if (topic, partition) in self._broker.left_alone:
+                return None
             base = self._broker.append(topic, partition, records, network.random.choice((0, 0, 0, 0, 1)))
             if reply_lost:
                 raise RequestTimedOutError
             return base
 
-        return await network.exchange(arrive)
+        while (base := await network.exchange(arrive)) is None:
+            await self._broker.reach_leader(topic, partition)
+        return base
 
 
 class LetterBox:

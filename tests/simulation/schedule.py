@@ -307,6 +307,7 @@ class Schedule:
                 self.join_or_leave,
                 self.cut_broker_off,
                 *[self.mend_broker] * 2,
+                *[self.take_leader_away] * 2,
             ]
         if self.harm.ledger_cut:
             actions += [self.cut_ledger] * 2
@@ -464,6 +465,17 @@ class Schedule:
 
     def mend_broker(self) -> None:
         self.broker.is_up = True
+        self.broker.left_alone.clear()
+        self.broker.wake()
+
+    def take_leader_away(self) -> None:
+        """Of one partition of the ledger or of the commands, for a while."""
+        place = (self.random.choice((LEDGER, LEDGER, REQUESTS)), self.random.randrange(PARTITIONS))
+        self.broker.left_alone.add(place)
+        self.network.later(self.random.choice((0.5, 5.0, 30.0, 100.0)), self._give_leader_back, place)
+
+    def _give_leader_back(self, place: tuple[str, int]) -> None:
+        self.broker.left_alone.discard(place)
         self.broker.wake()
 
     def take_dead_letters_away(self) -> None:

@@ -62,10 +62,10 @@ class Asking:
         self.batches += 1
         await self._sell(batch)
 
-    async def ask(self, numbers: Any) -> None:
+    async def ask(self, numbers: Any) -> set[int]:
         self.count += 1
         self.before()
-        await self._ask(numbers)
+        return await self._ask(numbers)
 
 
 async def opened(broker: Broker, redis: RedisServer) -> Owner:

@@ -28,7 +28,7 @@ from tests.simulation.broker import Broker, Producer
 from tests.simulation.group import Group
 from tests.simulation.processes import Process, SimulatedLoop
 from tests.simulation.redis_server import RedisClient, RedisServer
-from topics import purchase_requests
+from topics import purchase_requests, purchase_results
 
 MOST_OF_A_RUN = 12
 
@@ -53,6 +53,7 @@ class Consumer:
         self._assigned: set[int] = set()
         self._next: dict[int, int] = {}
         self._withheld: set[int] = set()
+        self._releases: dict[int, int] = {}
         self._generation = 0
         self._flowing = asyncio.Event()
         self._unsettled: deque[Batch] = deque()
@@ -76,6 +77,19 @@ class Consumer:
     def withhold(self, tp: TP) -> None:
         self._withheld.add(tp.partition)
 
+    def withdraw(self, tp: TP) -> None:
+        """Read no further, and lose what was taken."""
+        self._withheld.add(tp.partition)
+        self._releases.pop(tp.partition, None)
+        for batch in self._unsettled:
+            batch.drop(tp)
+
+    def release(self, tp: TP, offset: int) -> None:
+        """Read on from an offset, from the next fetch on."""
+        if tp.partition in self._withheld:
+            self._releases[tp.partition] = offset
+            self._broker.wake()
+
     def settle(self, batch: Batch) -> None:
         """A batch is acknowledged."""
         assert self._unsettled[0] is batch, "acknowledged in another order than taken"
@@ -95,7 +109,8 @@ class Consumer:
     def assign(self, numbers: set[int]) -> None:
         """Get partitions; where the group's offset is, anyone may have set."""
         self._assigned = numbers
-        self._withheld -= self._withheld - numbers
+        self._releases.clear()
+        self._withheld.clear()
         self._next = {number: self._random.choice((0, 3, 1_000)) for number in numbers}
 
     @property
@@ -121,10 +136,14 @@ class Consumer:
             await self._broker.reach()
             while not self._flowing.is_set():
                 await self._flowing.wait()
+            for number in list(self._releases):
+                self._next[number] = self._releases.pop(number)
+                self._withheld.discard(number)
             generation, seen = self._generation, self._broker.changes
             runs = await self._broker.network.exchange(self._fetch)
             if generation != self._generation or not self._flowing.is_set():
                 continue
+            runs = [run for run in runs if run.tp.partition not in self._withheld]
             if runs:
                 return self._taken(runs)
             await self._broker.change(seen)
@@ -132,7 +151,8 @@ class Consumer:
     def _fetch(self) -> list[Run]:
         if not self._broker.is_up:
             return []
-        numbers = sorted(self._assigned - self._withheld)
+        left_alone = {number for topic, number in self._broker.left_alone if topic == self._topic}
+        numbers = sorted(self._assigned - self._withheld - left_alone)
         self._random.shuffle(numbers)
         runs = [run for number in numbers if (run := self._run(number)) is not None]
         return runs[: self._random.choice((1, 2, 9))]
@@ -200,7 +220,9 @@ class Worker(Process):
         with self.ending_on_failure():
             while True:
                 try:
-                    otherwise = await look_at_ledger(self._settings.kafka, partitions, open_reader=reader)
+                    left_alone = self._surroundings.broker.left_alone
+                    numbers = {number for topic, number in left_alone if topic.endswith(purchase_results.TOPIC.name)}
+                    otherwise = await look_at_ledger(self._settings.kafka, partitions, numbers, open_reader=reader)
                 except UnreachableError:
                     await asyncio.sleep(WAIT_FOR_BROKER_S)
                     continue
