@@ -93,7 +93,8 @@ async def examine(settings: Settings, watch_s: float) -> Diagnosis:
         diagnosis.findings += _examine_topics(reports)
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
-            if not any(difference.stops_sale for report in reports for difference in report.differences):
+            sells = not any(difference.stops_sale for report in reports for difference in report.differences)
+            if sells and event_stats.TOPIC not in [report.definition for report, _ in _led_in_part(reports)]:
                 diagnosis.findings += await _examine_statistics(settings)
     except UnreachableError as error:
         diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
@@ -150,16 +151,24 @@ def _examine_topics(reports: Sequence[TopicReport]) -> list[Finding]:
     return [*problems, *fragile]
 
 
+def _led_in_part(reports: Sequence[TopicReport]) -> list[tuple[TopicReport, str]]:
+    """The topics of which nobody leads some partitions, and which these are."""
+    return [
+        (report, ", ".join(map(str, sorted(report.existing.without_leader))))
+        for report in reports
+        if report.existing is not None and report.existing.without_leader
+    ]
+
+
 def _without_leader(reports: Sequence[TopicReport]) -> list[Finding]:
     return [
         Finding(
             "topics",
             State.PROBLEM,
-            f"{report.name} has no leader for partition {', '.join(map(str, sorted(report.existing.without_leader)))}.",
-            "Bring back the brokers that hold its replicas: until then that partition waits, and the others sell on.",
+            f"{report.name} has no leader for partition {numbers}.",
+            "Bring back the brokers that hold its replicas: until then that partition waits, and the others go on.",
         )
-        for report in reports
-        if report.existing is not None and report.existing.without_leader
+        for report, numbers in _led_in_part(reports)
     ]
 
 

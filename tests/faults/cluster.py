@@ -21,7 +21,7 @@ from boxoffice.kafka.groups import committed_offsets
 from boxoffice.settings import load_settings
 from tests.support.office import Office
 from tests.support.servers import serving
-from topics import dead_letters, purchase_requests, purchase_results
+from topics import TOPICS
 
 STAYS, GOES = 1, 2
 """The brokers' numbers. The first is the controller too, and keeps the groups' offsets."""
@@ -43,19 +43,15 @@ class Cluster:
             await admin.create_topics(
                 [
                     NewTopic(
-                        definition.TOPIC.full_name(office.settings.kafka.topic_prefix),
+                        topic.full_name(office.settings.kafka.topic_prefix),
                         -1,
                         -1,
-                        {
-                            number: [GOES if (definition.TOPIC.name, number) in left_alone else STAYS]
-                            for number in range(partitions)
-                        },
-                        dict(definition.TOPIC.config),
+                        {n: [GOES if (topic.name, n) in left_alone else STAYS] for n in range(partitions)},
+                        dict(topic.config),
                     )
-                    for definition in (purchase_requests, purchase_results, dead_letters)
+                    for topic in TOPICS
                 ]
             )
-        await office.open()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 KEPT_READER: Final = "tests/integration/test_kept_reader.py"
 LOSSES: Final = "tests/simulation/test_losses.py"
+LEADERS: Final = "tests/simulation/test_leaders.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
 WORKER: Final = "tests/unit/test_worker.py"
 RECOVERY: Final = "tests/integration/test_recovery.py"
@@ -344,21 +345,21 @@ DEFECTS: Final = (
     Defect(
         "facts go out without waiting for forwards",
         "boxoffice/selling/publishing.py",
-        "                    await self._publish_forwards(sold)\n",
-        "                    self._sides = asyncio.create_task(self._publish_forwards(sold))\n",
+        "            await asyncio.gather(*map(asyncio.shield, first))\n",
+        "            self._sides = asyncio.gather(*map(asyncio.shield, first))\n",
     ),
     Defect(
         "dead letters are not kept",
         "boxoffice/selling/pipeline.py",
-        "                self._keeper.keep(owned, answers)\n",
-        "                pass\n",
+        "                    self._keeper.keep(owned, answers)\n",
+        "                    pass\n",
         KEEPING,
     ),
     Defect(
         "a sale waits for its dead letters",
         "boxoffice/selling/pipeline.py",
-        "                self._keeper.keep(owned, answers)\n",
-        "                self._keeper.keep(owned, answers)\n"
+        "                    self._keeper.keep(owned, answers)\n",
+        "                    self._keeper.keep(owned, answers)\n"
         "            await asyncio.sleep(30 if self._keeper.owed else 0)\n",
         KEEPING,
     ),
@@ -372,7 +373,7 @@ DEFECTS: Final = (
     Defect(
         "dead letters that another owner owed are not kept",
         "boxoffice/selling/pipeline.py",
-        "                self._keeper.adopt(owned)\n",
+        "        self._keeper.adopt(owned)\n",
         "",
         KEEPING,
     ),
@@ -413,10 +414,10 @@ DEFECTS: Final = (
     Defect(
         "a batch is acknowledged before it is published",
         "boxoffice/selling/pipeline.py",
-        "            await self._publisher.publish(together)\n",
+        "            self._give_up(await self._publisher.publish(together))\n",
         "            for taken in waiting:\n                if taken.batch is not None:\n"
         "                    taken.batch.ack()\n"
-        "            await self._publisher.publish(together)\n"
+        "            self._give_up(await self._publisher.publish(together))\n"
         "            return\n",
     ),
     Defect(
@@ -850,5 +851,83 @@ DEFECTS: Final = (
         "                recovery.active_offsets[tp] = recovery.active_highwaters[tp]\n",
         "                recovery.active_offsets[tp] = recovered\n",
         "tests/unit/test_statistics_stalls.py",
+    ),
+    # Partitions without a leader
+    Defect(
+        "the others wait for a partition without a leader",
+        "boxoffice/selling/publishing.py",
+        "if any(self._producer.is_left_alone(*place) for place in places):",
+        "if not places:",
+        LEADERS,
+    ),
+    Defect(
+        "what a partition forwards is given up together with nobody who waits for it",
+        "boxoffice/selling/publishing.py",
+        "places = [(self._ledger, number), *needed[number]]",
+        "places = [(self._ledger, number)]",
+        LEADERS,
+    ),
+    Defect(
+        "a partition is taken over again before what was given up has landed",
+        "boxoffice/selling/publishing.py",
+        "        return number in self._late\n",
+        "        return False\n",
+        LEADERS,
+    ),
+    Defect(
+        "a partition that was given up never comes back",
+        "boxoffice/selling/pipeline.py",
+        "            consumer.release(TP(self._topic, number), taken[number].position)\n",
+        "",
+        LEADERS,
+    ),
+    Defect(
+        "what was decided on a partition that was given up is published with what comes after",
+        "boxoffice/selling/pipeline.py",
+        "                if self._is_owned(of_batch):\n",
+        "                if of_batch.number >= 0:\n",
+        LEADERS,
+    ),
+    Defect(
+        "who takes over asks all ledgers at once, with a leader or without",
+        "boxoffice/selling/recovery.py",
+        "            left_alone = await without_leader(consumer, [*ledgers.values(), *requests.values()])\n",
+        "            left_alone: set[TopicPartition] = set()\n",
+        LEADERS,
+    ),
+    Defect(
+        "who looks behind the bookmarks waits for a partition without a leader",
+        "boxoffice/selling/recovery.py",
+        "            for tp in await without_leader(consumer, list(tps)):\n                del tps[tp]\n",
+        "",
+        LEADERS,
+    ),
+    Defect(
+        "runs of a withdrawn partition are left on the queue",
+        "boxoffice/batching/consumer.py",
+        "            kept = [run for run in queue._queue if run.tp != tp]\n",
+        "            kept = list(queue._queue)\n",
+        BATCHES,
+    ),
+    Defect(
+        "runs of a withdrawn partition are left in the batches that were taken",
+        "boxoffice/batching/records.py",
+        "        self.runs = [run for run in self.runs if run.tp != tp]\n",
+        "",
+        BATCHES,
+    ),
+    Defect(
+        "what the fetcher had of a withdrawn partition is delivered",
+        "boxoffice/batching/consumer.py",
+        "if expected is None or tp in self._withdrawn:",
+        "if expected is None:",
+        BATCHES,
+    ),
+    Defect(
+        "a released partition is read on from where the fetcher was",
+        "boxoffice/batching/consumer.py",
+        "            await self.seek(tp, offset)\n            if epoch",
+        "            if epoch",
+        BATCHES,
     ),
 )

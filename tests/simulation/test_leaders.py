@@ -55,17 +55,17 @@ class Scene(NamedTuple):
         self.workers.append(worker)
         return worker
 
-    def ask(self, number: int, request_id: str, *, at: int | None = None) -> None:
-        """Buy from the event of a partition; ``at`` is where the command lies."""
-        self._append(number if at is None else at, purchase(request_id, EVENT_IDS[number]))
+    def ask(self, number: int, request_id: str, *, at: int | None = None, markers: int = 0) -> None:
+        """Buy from the event of a partition; ``at`` is where the command lies, and so many markers behind it."""
+        self._append(number if at is None else at, purchase(request_id, EVENT_IDS[number]), markers)
 
     def create(self) -> None:
         """Create all events."""
         for number, event_id in EVENT_IDS.items():
             self._append(number, creation(event_id, 500))
 
-    def _append(self, number: int, members: dict[str, Any]) -> None:
-        self.broker.append(REQUESTS, number, [(None, json.dumps(members).encode(), [])])
+    def _append(self, number: int, members: dict[str, Any], markers: int = 0) -> None:
+        self.broker.append(REQUESTS, number, [(None, json.dumps(members).encode(), [])], markers)
 
     def folded(self, number: int) -> Ledger:
         """What a partition's ledger holds."""
@@ -206,6 +206,17 @@ def test_who_forwards_to_a_partition_without_a_leader_waits_alone() -> None:
         await scene.sells_on({0, 2}, 100, at={0: 2})
         assert scene.workers[0].selling.waiting == {2}
         await _comes_back(scene, (REQUESTS, 0))
+
+    _play(act)
+
+
+def test_markers_are_accounted_for_beside_a_partition_without_a_leader() -> None:
+    async def act(scene: Scene) -> None:
+        scene.broker.left_alone.add((REQUESTS, 1))
+        scene.ask(0, "r-1", markers=1)
+        interval_s = load_settings().selling.tail_interval_s
+        await scene.until(lambda: not scene.unanswered(), 3 * interval_s, "the marker to be accounted for")
+        await _comes_back(scene, (REQUESTS, 1))
 
     _play(act)
 
