@@ -97,8 +97,8 @@ async def test_partitions_are_withdrawn_and_released_while_the_others_flow(batch
     await batching.send(2_000)
     bounds = {"batch_size": 50, "buffer_size": 1_000, "buffer_bytes": 1 * MIB}
     worker = batching.start(way=way, withdraw_every=2, body_takes_s=0.01, **bounds)
-    for _ in range(20):
-        await batching.send(50)
+    async with batching.load():
+        await asyncio.sleep(6)
     await batching.done()
     batching.judge()
     withdrawn = [line for line in worker.log_text().splitlines() if line.startswith("withdrawn ")]
