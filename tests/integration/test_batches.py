@@ -94,9 +94,9 @@ async def test_what_was_withheld_is_read_when_it_is_assigned_again(batching: Bat
 @pytest.mark.parametrize("way", ["awaited", "overlapped"])
 async def test_partitions_are_withdrawn_and_released_while_the_others_flow(batching: Batching, way: str) -> None:
     """With little room: what is thrown away must be counted as gone."""
-    await batching.send(2_000)
+    await batching.send(300)
     bounds = {"batch_size": 50, "buffer_size": 1_000, "buffer_bytes": 1 * MIB}
-    worker = batching.start(way=way, withdraw_every=2, body_takes_s=0.01, **bounds)
+    worker = batching.start(way=way, withdraw_every=2, body_takes_s=0.002, **bounds)
     async with batching.load():
         await asyncio.sleep(6)
     await batching.done()

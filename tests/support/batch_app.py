@@ -208,7 +208,7 @@ class BatchApp:
         queued = cast(Any, conductor.batch_queue(tp))._queue
         assert not any(run.tp == tp for run in queued)
         assert self.consumer._waiting_bytes == sum(run.size_bytes for run in queued)
-        unacked = cast("set[Batch]", set(cast(Any, self.consumer._unacked_messages)))
+        unacked = [one for one in cast(Any, self.consumer._unacked_messages) if isinstance(one, Batch)]
         assert self.consumer._taken_bytes == sum(batch.size_bytes for batch in unacked)
         say(f"withdrawn {tp.partition}")
         delay_s = (0.0, 0.02, 0.2, 1.0)[self.published % 4]
