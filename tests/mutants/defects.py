@@ -863,7 +863,7 @@ DEFECTS: Final = (
     Defect(
         "what a partition forwards is given up together with nobody who waits for it",
         "boxoffice/selling/publishing.py",
-        "places = [(self._ledger, number), *needed[number]]",
+        "places = [(self._ledger, number), *((self._requests, home) for home in homes[number])]",
         "places = [(self._ledger, number)]",
         LEADERS,
     ),
