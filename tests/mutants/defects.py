@@ -463,7 +463,7 @@ DEFECTS: Final = (
     Defect(
         "gaps between commands are not looked at",
         "boxoffice/selling/pipeline.py",
-        "if run.has_gaps:",
+        "if run.has_gaps or run.first != owned.position:",
         "if not run.records:",
     ),
     Defect(
@@ -603,8 +603,8 @@ DEFECTS: Final = (
     Defect(
         "what was passed over before is looked for again when it may be gone",
         "boxoffice/selling/pipeline.py",
-        "            first = max(run.first, owned.ledger.bookmark + 1)\n",
-        "            first = run.first\n",
+        "            first = max(owned.position, owned.ledger.bookmark + 1)\n",
+        "            first = owned.position\n",
         PASSING_OVER,
     ),
     Defect(

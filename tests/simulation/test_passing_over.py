@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from aiokafka import TopicPartition
 
+from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.settings import SellingSettings
 from tests.simulation.broker import Broker, Reader
 from tests.simulation.owner import EVENT, TOPIC, Owner, in_simulation
@@ -78,13 +79,20 @@ def test_a_command_that_expires_while_it_is_looked_for_does_not_look_like_anothe
 
 
 async def _nothing(broker: Broker, redis: RedisServer) -> None:
-    await on_sale(broker, redis)
+    owner = await on_sale(broker, redis)
+    asked: list[object] = []
+    whole = owner.selling._recovery.passable
 
-    def unexpected(*_: object) -> None:
-        raise AssertionError("a reader was opened")
+    async def passable(idle: Sequence[OwnedPartition]) -> dict[int, int]:
+        asked.append(idle)
+        return await whole(idle)
 
-    broker.reader = unexpected  # type: ignore[method-assign,assignment]
+    owner.selling._recovery.passable = passable  # type: ignore[method-assign]
     await asyncio.sleep(LONG_S)
+    assert not asked
+    broker.append(TOPIC, 0, [], markers=1)
+    await asyncio.sleep(LONG_S)
+    assert len(asked) == 1
 
 
 def test_nobody_looks_behind_a_bookmark_where_the_consumer_knows_of_nothing() -> None:
