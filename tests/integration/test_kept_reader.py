@@ -17,7 +17,8 @@ from boxoffice.settings import KafkaSettings
 from tests.support.office import Office
 from tests.support.servers import NewKafka, RedisAddress
 
-RECORDS = 300
+RECORDS = 700
+"""More than are taken at once."""
 
 
 class Opened:
