@@ -21,7 +21,7 @@ from boxoffice.settings import KafkaSettings
 from tests.support.office import PROCESSES, Office
 from tests.support.servers import NewKafka, RedisAddress
 from tests.support.workload import creations, order
-from topics import TOPICS
+from topics import TOPICS, dead_letters
 
 
 @pytest.mark.slow
@@ -91,7 +91,6 @@ async def _ask_clients_for(settings: KafkaSettings, topic: str) -> None:
         ("ledger", "retention.ms", "604800000", "facts would expire"),
         ("ledger", "retention.bytes", "1000000", "facts would be removed"),
         ("ledger", "max.message.bytes", "100000", "a record may take 131072"),
-        ("dead_letters", "max.message.bytes", "70000", "a record may take 131072"),
         ("requests", "cleanup.policy", "compact", "commands would be removed before they are decided"),
         ("requests", "message.timestamp.type", "CreateTime", "the clocks of clients would decide"),
     ],
@@ -105,6 +104,15 @@ async def test_a_topic_that_would_lose_sales_is_refused_by_name(
         await check_topics(office.settings.kafka)
     told = [finding for finding in (await examine(office.settings, 0)).findings if setting in finding.sentence]
     assert [(finding.state, finding.advice) for finding in told] == [(State.PROBLEM, "Alter it with kafka-configs.sh.")]
+
+
+async def test_dead_letters_that_take_no_large_record_stop_no_sale_and_are_told(office: Office) -> None:
+    await _alter(office, office.dead_letters, **{"max.message.bytes": "70000"})
+    assert await check_topics(office.settings.kafka) == office.settings.kafka.partitions
+    with pytest.raises(TopicsError, match="a record may take 131072"):
+        await check_topics(office.settings.kafka, dead_letters.TOPIC)
+    told = [one for one in (await examine(office.settings, 0)).findings if "max.message.bytes" in one.sentence]
+    assert [finding.state for finding in told] == [State.PROBLEM]
 
 
 async def test_a_broker_that_takes_smaller_batches_than_ours_is_told_where_topics_are_created(

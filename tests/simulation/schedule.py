@@ -197,14 +197,16 @@ class Schedule:
             "INLINE_BACKLOG": self.random.choice((1, 3, 1_000)),
             "MAX_ADDED": self.random.choice((2, 10_000)),
         }
-        self.forges = self.random.random() < 0.4
+        # Whether a forged origin was believed, the ledger says, as long as nobody else writes there.
+        self.forges = self.random.random() < 0.4 and not self.harm.ledger_damaged
         # As many forged ones ahead of all others hide them: no schedule asks for so much.
         self.origins_kept = ORIGINS_KEPT if self.forges else self.random.choice((1, 3, ORIGINS_KEPT))
         self.truth = Truth()
         self.workers: list[Worker] = []
-        self.strangers: list[tuple[Stranger, set[str]]] = []
+        self.strangers: list[tuple[Stranger, set[str], int]] = []
         self.asked: list[dict[str, Any]] = []
         self._starts = 0
+        self.leaders_taken = 0
         self.is_harmed_unseen = False
         self._is_asked_last = False
         self.group: Group
@@ -339,15 +341,16 @@ class Schedule:
         partitions = self.random.choice((1, 2, 4, 6, 12))
         expected = who_must_object(self.broker, self.settings.kafka, partitions)
         stranger = Stranger(self.loop, self.settings.kafka, partitions, self.broker)
-        self.strangers.append((stranger, expected))
+        if not self.broker.left_alone:
+            self.strangers.append((stranger, expected, self.leaders_taken))
         self.trace.add(stranger, "comes", expected=sorted(expected))
 
     def _check_strangers(self) -> None:
-        """What the ledger says is lost where others write into it, or it loses its tail."""
+        """What the ledger says is lost where others write into it, it loses its tail, or nobody leads it."""
         if self.harm.ledger_damaged or self.harm.ledger_cut:
             return
-        for stranger, expected in self.strangers:
-            if stranger.is_done and (let_in := expected & stranger.let_in_by):
+        for stranger, expected, leaders_taken in self.strangers:
+            if stranger.is_done and leaders_taken == self.leaders_taken and (let_in := expected & stranger.let_in_by):
                 raise ScheduleError(f"{stranger} was let in by {', '.join(sorted(let_in))}")
 
     def replace(self, worker: Worker) -> None:
@@ -470,8 +473,13 @@ class Schedule:
         self.broker.wake()
 
     def take_leader_away(self) -> None:
-        """Of one partition of the ledger or of the commands, for a while."""
-        place = (self.random.choice((LEDGER, LEDGER, REQUESTS)), self.random.randrange(PARTITIONS))
+        """Of one partition of the ledger or of the commands, for a while.
+
+        What is said to come from commands that nobody leads is believed, so that forged ones would change the outcome.
+        """
+        topic = LEDGER if self.forges else self.random.choice((LEDGER, LEDGER, REQUESTS))
+        place = (topic, self.random.randrange(PARTITIONS))
+        self.leaders_taken += 1
         self.broker.left_alone.add(place)
         self.network.later(self.random.choice((0.5, 5.0, 30.0, 100.0)), self._give_leader_back, place)
 

@@ -397,6 +397,13 @@ def _rejection(command: Members, reason: str, fact: Members) -> Members:
     return fact | {"type": "command_rejected", "command": command["type"]}
 
 
+def _asks_the_same(asked: Members, command: Members, answer: Members) -> bool:
+    """Whether an accepted request is repeated; a cancellation may name the buyer the one time, and not the other."""
+    if command["type"] != "cancel_purchase" or command["buyer"] not in (None, answer.get("buyer")):
+        return asked == command
+    return {**asked, "buyer": None} == {**command, "buyer": None}
+
+
 class _Answered(NamedTuple):
     """What the ledger must say of a range of offsets: the last of them is the command."""
 
@@ -454,7 +461,7 @@ class _Partition:
         event = self.events.get(command["event_id"])
         if event is not None and command["request_id"] in event.accepted:
             asked, answer = event.accepted[command["request_id"]]
-            if asked == command:
+            if _asks_the_same(asked, command, answer):
                 return answer
         if source[0] != self.number:
             answered = _Forwarded(source[1], command["event_id"], command["request_id"])
@@ -536,7 +543,8 @@ class _Sale:
         if origin is None or origin[1] >= self.ends.get(origin[0], 0):
             return None
         original = self.requests.get(origin)
-        if original is not None and original.value == record.value:
+        # What is forwarded lies there before, and is the same.
+        if original is not None and original.value == record.value and original.timestamp_ms < record.timestamp_ms:
             return origin
         return None if self.told.get(record.position) == record.position else origin
 
