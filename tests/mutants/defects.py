@@ -588,6 +588,20 @@ DEFECTS: Final = (
         "                if idle and not consumer.flow_active:\n",
     ),
     Defect(
+        "a forward is waited for whose source has no leader",
+        "boxoffice/selling/request_ends.py",
+        "left_alone = led_by_nobody(self._client, asked)",
+        "left_alone: frozenset[TopicPartition] = frozenset()",
+        ORIGINS,
+    ),
+    Defect(
+        "what was believed without a leader is not remembered",
+        "boxoffice/selling/pipeline.py",
+        "self._recovery.ends.learn(number, claimed[number] + 1)",
+        "self._recovery.ends.learn(number, 0)",
+        ORIGINS,
+    ),
+    Defect(
         "any origin is believed",
         "boxoffice/selling/deciding.py",
         'if origin is None or ends is None or origin["offset"] < ends.get(origin["partition"], 0):',

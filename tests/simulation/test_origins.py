@@ -14,6 +14,7 @@ from boxoffice.batching import Outgoing
 from boxoffice.kafka.clients import home_partition
 from boxoffice.selling.deciding import new_partition
 from boxoffice.selling.publishing import ledger_record
+from boxoffice.selling.request_ends import ASK_TIMEOUT_S
 from models.origins import ORIGINS_KEPT
 from tests.simulation.broker import Broker
 from tests.simulation.owner import TOPIC, Owner, in_simulation
@@ -184,3 +185,22 @@ async def _counted(broker: Broker, redis: RedisServer) -> None:
 
 def test_second_copies_and_origins_that_cannot_be_true_are_counted_and_told() -> None:
     in_simulation(_counted)
+
+
+async def _nobody_leads(broker: Broker, redis: RedisServer) -> None:
+    """A forward came, and then its source has lost its leader: nobody waits for that."""
+    owner = await opened(broker, redis)
+    forward(broker, ["r-1", "r-2"])
+    broker.left_alone.add((TOPIC, 1))
+    begun_s = asyncio.get_running_loop().time()
+    await owner.sell_all()
+    assert asyncio.get_running_loop().time() - begun_s < ASK_TIMEOUT_S
+    assert [answers(broker)[name]["source"]["partition"] for name in ("r-1", "r-2")] == [1, 1]
+    records = broker.partitions[LEDGER, 0].end
+    broker.append(TOPIC, 0, [command(purchase("r-2", EVENT), 1)])
+    await owner.sell_all()
+    assert broker.partitions[LEDGER, 0].end == records, "a second copy was answered"
+
+
+def test_what_comes_from_a_partition_without_a_leader_is_believed_and_not_waited_for() -> None:
+    in_simulation(_nobody_leads)
