@@ -213,7 +213,7 @@ OpenReader = Callable[[KafkaSettings, Iterable[TopicPartition]], AbstractAsyncCo
 class KeptReader:
     """A reader that stays open between its uses: to open one costs more than most of them. One use at a time.
 
-    It is opened when it is needed first, and again when a use has failed, or is about a partition that it does not
+    It is opened when it is needed first, and again when a use has failed, or is about partitions that it does not
     have yet.
     """
 
@@ -225,15 +225,15 @@ class KeptReader:
         self._using = asyncio.Lock()
 
     @asynccontextmanager
-    async def reading(self, partition: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
-        """The reader, to read one partition.
+    async def reading(self, partitions: Collection[TopicPartition]) -> AsyncIterator[AIOKafkaConsumer]:
+        """The reader, to read these partitions, or to ask about them.
 
         Raises:
             UnreachableError: no broker answered.
         """
         async with self._using:
-            if partition not in self._partitions:
-                self._partitions.add(partition)
+            if not self._partitions.issuperset(partitions):
+                self._partitions.update(partitions)
                 await self._close()
             consumer = await self._open()
             try:
@@ -242,7 +242,8 @@ class KeptReader:
                 await self._close()
                 raise
             # What was fetched beyond what was asked for would wait here, and be waited for.
-            consumer.seek(partition, 0)
+            for partition in partitions:
+                consumer.seek(partition, 0)
 
     async def aclose(self) -> None:
         """Close it, when it is not in use any more."""

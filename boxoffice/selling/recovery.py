@@ -277,7 +277,7 @@ class Recovery:
         """
         tp = TopicPartition(self._requests, number)
         delivered = {record.offset for record in records}
-        async with self._kept_reader.reading(tp) as consumer:
+        async with self._kept_reader.reading([tp]) as consumer:
             start = (await consumer.beginning_offsets([tp]))[tp]
             if start > first:
                 self._see_loss_accepted(number, first, start - 1, "gone before they were decided")
@@ -291,7 +291,7 @@ class Recovery:
 
     async def aclose(self) -> None:
         """Close what was kept open."""
-        await self.ends.close()
+        await self.ends.aclose()
         await self._kept_reader.aclose()
 
     def _see_loss_accepted(self, number: int, first: int, last: int, why: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
@@ -12,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from boxoffice.errors import UnreachableError
-from boxoffice.kafka.clients import OpenReader, led_by_nobody, topic_partitions
+from boxoffice.kafka.clients import KeptReader, OpenReader, led_by_nobody, topic_partitions
 from boxoffice.settings import KafkaSettings
 from topics import purchase_requests
 
@@ -24,17 +23,14 @@ ASK_TIMEOUT_S: Final = 5.0
 class RequestEnds:
     """The ends of all partitions of ``purchase-requests``, as far as this worker knows: they only grow.
 
-    Shared by the partitions that it owns. One client stays open for the questions: where several workers share the
-    partitions, each batch that holds others' forwards asks one.
+    Shared by the partitions that it owns. Where several workers share the partitions, each batch that holds
+    others' forwards asks one question, over a client that stays open.
     """
 
     def __init__(self, settings: KafkaSettings, partitions: int, open_reader: OpenReader) -> None:
         self.known: dict[int, int] = {}
-        self._settings = settings
-        self._open_reader = open_reader
         self._partitions = topic_partitions(purchase_requests.TOPIC.full_name(settings.topic_prefix), partitions)
-        self._clients = AsyncExitStack()
-        self._client: AIOKafkaConsumer | None = None
+        self._kept_reader = KeptReader(settings, open_reader)
 
     def learn(self, number: int, end: int) -> None:
         """Note that a partition goes on at least until ``end``."""
@@ -48,15 +44,12 @@ class RequestEnds:
             UnreachableError: no broker answered, or not for all others.
         """
         try:
-            if self._client is None:
-                opened = self._open_reader(self._settings, self._partitions)
-                self._client = await self._clients.enter_async_context(opened)
-            asked = {self._partitions[number] for number in numbers}
-            left_alone = led_by_nobody(self._client, asked)
-            async with asyncio.timeout(ASK_TIMEOUT_S):
-                await self._ask(self._client, asked - left_alone)
+            async with self._kept_reader.reading(self._partitions) as client:
+                asked = {self._partitions[number] for number in numbers}
+                left_alone = led_by_nobody(client, asked)
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self._ask(client, asked - left_alone)
         except (KafkaError, TimeoutError, OSError) as error:
-            await self.close()
             raise UnreachableError(f"Nobody says where the partitions end ({type(error).__name__}).") from None
         return {tp.partition for tp in left_alone}
 
@@ -76,8 +69,6 @@ class RequestEnds:
         for tp, end in (await client.end_offsets(list(partitions))).items() if partitions else ():
             self.learn(tp.partition, end)
 
-    async def close(self) -> None:
-        """Close the client; the next question opens another."""
-        self._client = None
-        clients, self._clients = self._clients, AsyncExitStack()
-        await clients.aclose()
+    async def aclose(self) -> None:
+        """Close what was kept open."""
+        await self._kept_reader.aclose()

@@ -46,7 +46,7 @@ async def _fill(office: Office) -> None:
 
 
 async def _read(kept: KeptReader, tp: TopicPartition, first: int, end: int) -> list[int]:
-    async with kept.reading(tp) as consumer:
+    async with kept.reading([tp]) as consumer:
         return [record.offset async for records in read_between(consumer, tp, first, end) for record in records]
 
 
@@ -62,7 +62,7 @@ async def test_a_reader_stays_open_and_is_thrown_away_when_it_has_failed(office:
             assert await _read(kept, tp, RECORDS - 1, RECORDS) == [RECORDS - 1]
         assert opened.partitions == [[0], [0, 1]]
         with pytest.raises(CommandsSkippedError):
-            async with kept.reading(first):
+            async with kept.reading([first]):
                 raise CommandsSkippedError("skipped")
         assert await _read(kept, second, 0, 2) == [0, 1]
     assert opened.partitions == [[0], [0, 1], [0, 1]]
@@ -74,7 +74,7 @@ async def test_nothing_is_left_of_what_was_fetched_beyond_what_was_asked_for(off
     tp = TopicPartition(office.requests, 0)
     async with aclosing(KeptReader(office.settings.kafka)) as kept:
         assert await _read(kept, tp, 5, 6) == [5]
-        async with kept.reading(tp) as consumer:
+        async with kept.reading([tp]) as consumer:
             fetcher: Any = consumer._fetcher
             assert not fetcher._records
 

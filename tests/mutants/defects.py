@@ -590,7 +590,7 @@ DEFECTS: Final = (
     Defect(
         "a forward is waited for whose source has no leader",
         "boxoffice/selling/request_ends.py",
-        "left_alone = led_by_nobody(self._client, asked)",
+        "left_alone = led_by_nobody(client, asked)",
         "left_alone: frozenset[TopicPartition] = frozenset()",
         ORIGINS,
     ),
