@@ -64,8 +64,9 @@ async def test_two_box_offices_sell_in_one_process(
     chosen = [
         changed(office.settings, buffer_size=size, batch_size=size) for office, size in zip(offices, sizes, strict=True)
     ]
-    found = Topics(first.settings.kafka.partitions, BatchOptions.max_batch_bytes)
-    apps = [make_app(settings, found)[0] for settings in chosen]
+    apps = [
+        make_app(settings, Topics(settings.kafka.partitions, BatchOptions.max_batch_bytes))[0] for settings in chosen
+    ]
     async with _running(apps[0]), _running(apps[1]):
         assert [cast(BatchConsumer, app.consumer).options.buffer_size for app in apps] == list(sizes)
         await first.send(_commands([f"a-{number}" for number in range(CAPACITY + 1)]))
