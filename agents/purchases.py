@@ -6,7 +6,7 @@ from typing import cast
 
 import faust
 
-from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
+from boxoffice.batching import BatchProducer, BatchStream, BatchTopic
 from boxoffice.process import worker
 from boxoffice.process.health import Details
 from boxoffice.process.hooks import Hooks, connect
@@ -25,12 +25,7 @@ from topics import purchase_requests
 def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     """The app of the purchases process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
-    options = BatchOptions(
-        settings.selling.buffer_size,
-        max_batch_bytes=topics.max_batch_bytes,
-        buffer_bytes=settings.selling.buffer_bytes,
-    )
-    app = worker.make_app(kafka, "purchases", options)
+    app = worker.make_app(kafka, "purchases", worker.batch_options(settings.selling, topics))
     commands = BatchTopic(app, topics=[purchase_requests.TOPIC.full_name(kafka.topic_prefix)])
     copies = Copies(settings.redis, RedisStore(connect_redis(settings.redis, time_each_reply=False), settings.redis))
     publisher = Publisher(kafka, cast(BatchProducer, app.producer))

@@ -6,7 +6,7 @@ from typing import cast
 
 import faust
 
-from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
+from boxoffice.batching import BatchProducer, BatchStream, BatchTopic
 from boxoffice.kafka.damage import passing_over
 from boxoffice.process import worker
 from boxoffice.process.health import Details
@@ -25,13 +25,7 @@ from topics import event_stats, purchase_results, stats_changelog
 def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     """The app of the statistics process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
-    options = BatchOptions(
-        settings.selling.buffer_size,
-        worker.GATHERED_BYTES,
-        topics.max_batch_bytes,
-        settings.selling.buffer_bytes,
-    )
-    app = worker.make_app(kafka, "stats", options)
+    app = worker.make_app(kafka, "stats", worker.batch_options(settings.selling, topics, worker.GATHERED_BYTES))
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     table = make_table(app, stats_changelog.TOPIC.full_name(kafka.topic_prefix))
     interval_ms = settings.statistics.interval_ms

@@ -24,7 +24,7 @@ from boxoffice.kafka.topics import SALE, check_partitions, check_topics, most_ba
 from boxoffice.process.health import Details, Health
 from boxoffice.process.partitions import watch_partitions
 from boxoffice.redis.presence import Presence
-from boxoffice.settings import KafkaSettings, Settings
+from boxoffice.settings import KafkaSettings, SellingSettings, Settings
 from boxoffice.tasks import end_tasks
 from topics import TopicDefinition
 
@@ -91,6 +91,11 @@ class Topics(NamedTuple):
 
     partitions: int
     max_batch_bytes: int
+
+
+def batch_options(settings: SellingSettings, topics: Topics, fetch_min_bytes: int = 1) -> BatchOptions:
+    """What a process asks of its batch path that reads as much at once as a purchases process."""
+    return BatchOptions(settings.buffer_size, fetch_min_bytes, topics.max_batch_bytes, settings.buffer_bytes)
 
 
 async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, aligned: bool = False) -> Topics:
