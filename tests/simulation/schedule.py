@@ -207,6 +207,7 @@ class Schedule:
         self.asked: list[dict[str, Any]] = []
         self._starts = 0
         self.leaders_taken = 0
+        self.forged = 0
         self.is_harmed_unseen = False
         self._is_asked_last = False
         self.group: Group
@@ -571,12 +572,13 @@ class Schedule:
 
     def forge(self) -> None:
         """Send a command that says it was forwarded, and was not; or a mirror does, whose offsets are others."""
-        members = {**self._command(), "request_id": f"f-{len(self.asked)}"}
+        members = {**self._command(), "request_id": f"f-{self.forged}"}
+        self.forged += 1
         end_of = [self.broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)]
         source = self.random.randrange(PARTITIONS)
         match self.random.randrange(4):
             case 0:
-                offset = 2**63 - 1 - self.random.choice((0, len(self.asked), 2**40))
+                offset = 2**63 - 1 - self.random.choice((0, self.forged, 2**40))
             case 1 if end_of[source]:
                 offset = self.random.randrange(end_of[source])
             case 2 if end_of[source]:
@@ -587,6 +589,8 @@ class Schedule:
                 number = self.random.randrange(100, 200)
                 members = _members("purchase", str(number), members["request_id"], buyer="b", quantity=1)
         self.produce(members, [("boxoffice-origin", b"%d:%d" % (source, offset))])
+        # Were it repeated, it might come to lie just where it says it was.
+        self.asked.remove(members)
 
     def _command(self) -> dict[str, Any]:
         choose, roll = self.random.choice, self.random.random()

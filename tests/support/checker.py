@@ -543,8 +543,7 @@ class _Sale:
         if origin is None or origin[1] >= self.ends.get(origin[0], 0):
             return None
         original = self.requests.get(origin)
-        # What is forwarded lies there before, and is the same.
-        if original is not None and original.value == record.value and original.timestamp_ms <= record.timestamp_ms:
+        if original is not None and original.value == record.value:
             return origin
         return None if self.told.get(record.position) == record.position else origin
 
