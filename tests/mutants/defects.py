@@ -510,6 +510,7 @@ DEFECTS: Final = (
         "lua/replace.lua",
         "if is_newer() then",
         "if live('seq') < 0 then",
+        SCRIPTS,
     ),
     Defect(
         "replace.lua switches in what was loaded in part",

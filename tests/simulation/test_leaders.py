@@ -212,11 +212,17 @@ def test_who_forwards_to_a_partition_without_a_leader_waits_alone() -> None:
 
 def test_markers_are_accounted_for_beside_a_partition_without_a_leader() -> None:
     async def act(scene: Scene) -> None:
+        ledger = scene.broker.partitions[LEDGER, 1]
+        before = ledger.end
+        scene.ask(1, "r-0", markers=1)
+        await scene.until(lambda: ledger.end > before, SOON_S, "a fact with a marker behind its command")
         scene.broker.left_alone.add((REQUESTS, 1))
         scene.ask(0, "r-1", markers=1)
         interval_s = load_settings().selling.tail_interval_s
-        await scene.until(lambda: not scene.unanswered(), 3 * interval_s, "the marker to be accounted for")
-        await _comes_back(scene, (REQUESTS, 1))
+        await scene.until(lambda: 0 not in scene.unanswered(), 3 * interval_s, "the marker to be accounted for")
+        scene.broker.left_alone.clear()
+        scene.broker.wake()
+        await scene.until(lambda: not scene.unanswered(), 3 * interval_s, "the other marker to be accounted for")
 
     _play(act)
 
