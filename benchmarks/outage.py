@@ -6,8 +6,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from time import monotonic
 from typing import Any, Final
@@ -36,26 +39,55 @@ _TIMEOUT_MS: Final = str(RedisSettings.model_fields["timeout_ms"].default)
 async def outage(bench: Bench) -> Outcome:
     """Rates during the outage, and while the backlog is settled, by those at other times; and how long that took.
 
-    Half of the events sell during the outage, and have a backlog then; the others sell before and after it.
+    Half of the events sell during the outage, and have a backlog then; the others sell before and after it. With many
+    events only the outage itself is compared, and the backlog is settled while nothing is sold.
     """
+    backlog = bench.size(100_000, 10_000)
     outcome = Outcome()
-    for events in EVENTS:
-        await _compare(bench, outcome, "" if events == EVENTS[0] else f"_{events}", events)
+    few, *many = EVENTS
+    found = await _rounds(bench, partial(_run, bench, few, backlog, _sell_on))
+    _add(outcome, "", found)
+    outcome.add_rounds("outage_settling_others_rate_ratio", found["meanwhile"], "ratio", "meanwhile/otherwise")
+    for events in many:
+        _add(outcome, f"_{events}", await _rounds(bench, partial(_run, bench, events, backlog, _settle)))
     return outcome
 
 
-async def _compare(bench: Bench, outcome: Outcome, suffix: str, events: int) -> None:
-    found: dict[str, list[float]] = {}
+Figures = dict[str, float]
+
+
+async def _rounds(bench: Bench, run: Callable[[], Awaitable[Figures]]) -> dict[str, list[float]]:
+    found: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(bench.rounds):
-        for name, value in (await _run(bench, events, bench.size(100_000, 10_000))).items():
-            found.setdefault(name, []).append(value)
+        for name, value in (await run()).items():
+            found[name].append(value)
+    return found
+
+
+def _add(outcome: Outcome, suffix: str, found: Mapping[str, list[float]]) -> None:
     outcome.add_rounds(f"outage_rate_ratio{suffix}", found["during"], "ratio", "during/before")
     outcome.add_rounds(f"outage_longest_gap{suffix}", found["gap_ms"], "ms")
     outcome.add_rounds(f"outage_settled_seconds{suffix}", found["settled_s"], "s")
-    outcome.add_rounds(f"outage_settling_others_rate_ratio{suffix}", found["meanwhile"], "ratio", "meanwhile/otherwise")
 
 
-async def _run(bench: Bench, events: int, backlog: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Hung:
+    """A sale in which Redis hangs, and can be let go on; ``before`` is its rate until then, in facts a second."""
+
+    sale: Sale
+    worker: Process
+    port: int
+    ids: Sequence[str]
+    backlog: int
+    before: float
+    go_on: Callable[[], None]
+
+    async def in_step(self) -> float:
+        """Wait until Redis has all events again; returns when that was."""
+        return await _until(lambda: _in_step(self.port) == len(self.ids), self.worker)
+
+
+async def _run(bench: Bench, events: int, backlog: int, then: Callable[[Hung], Awaitable[Figures]]) -> Figures:
     ids = event_ids(events)
     suffering, others = ids[: events // 2], ids[events // 2 :]
     port = free_port()
@@ -72,20 +104,33 @@ async def _run(bench: Bench, events: int, backlog: int) -> dict[str, float]:
             await give_backlog(sale, [worker], [*purchases(others, backlog), *most])
             samples, hung_s = await _watch(sale, worker, 2 * backlog - last, hang, at=backlog)
             before = facts_per_second(samples, samples[0].at_s + (hung_s - samples[0].at_s) / 5, hung_s)
-            # The worker is held while it is given more. Redis goes on once it sells at its pace again.
-            rest = purchases(suffering, last, 2 * backlog - last)
-            await give_backlog(sale, [worker], [*rest, *purchases(others, 4 * backlog, 2 * backlog)])
-            settling = asyncio.create_task(_until(lambda: _in_step(port) == len(ids), worker))
-            after, back_s = await _watch(sale, worker, 6 * backlog, go_on, at=2 * backlog)
-            settled_s = await settling
-            # The pace of a shared machine changes within seconds: what is on both sides is the measure.
-            otherwise = (before + facts_per_second(after, settled_s, after[-1].at_s)) / 2
+            settled = await then(Hung(sale, worker, port, ids, backlog, before, go_on))
     return {
         "during": facts_per_second(samples, hung_s, samples[-1].at_s) / before,
         "gap_ms": 1_000 * _longest_gap_s(samples, hung_s),
-        "settled_s": settled_s - back_s,
-        "meanwhile": facts_per_second(after, back_s, settled_s) / otherwise,
+        **settled,
     }
+
+
+async def _settle(hung: Hung) -> Figures:
+    """Redis goes on, and nothing is sold."""
+    hung.go_on()
+    back_s = monotonic()
+    return {"settled_s": await hung.in_step() - back_s}
+
+
+async def _sell_on(hung: Hung) -> Figures:
+    """The worker is held while it is given more. Redis goes on once it sells at its pace again."""
+    backlog, suffering, others = hung.backlog, hung.ids[: len(hung.ids) // 2], hung.ids[len(hung.ids) // 2 :]
+    last = backlog // WARMING_UP
+    rest = purchases(suffering, last, 2 * backlog - last)
+    await give_backlog(hung.sale, [hung.worker], [*rest, *purchases(others, 4 * backlog, 2 * backlog)])
+    settling = asyncio.create_task(hung.in_step())
+    after, back_s = await _watch(hung.sale, hung.worker, 6 * backlog, hung.go_on, at=2 * backlog)
+    settled_s = await settling
+    # The pace of a shared machine changes within seconds: what is on both sides is the measure.
+    otherwise = (hung.before + facts_per_second(after, settled_s, after[-1].at_s)) / 2
+    return {"settled_s": settled_s - back_s, "meanwhile": facts_per_second(after, back_s, settled_s) / otherwise}
 
 
 @asynccontextmanager
