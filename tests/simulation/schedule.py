@@ -859,6 +859,7 @@ class Schedule:
             harmed=harmed,
             forged=self.forges,
             origins_kept=self.origins_kept,
+            ends={number: self.broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)},
         )
         if verdict.problems:
             raise ScheduleError("\n".join(verdict.problems))

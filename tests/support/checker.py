@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Members = dict[str, Any]
 Position = tuple[int, int]
@@ -62,7 +62,7 @@ class Verdict(NamedTuple):
     summary: Members
 
 
-def check(
+def check(  # noqa: PLR0913  # what only some tests know is named
     requests: Iterable[Record],
     results: Iterable[Record],
     partitions: int,
@@ -71,6 +71,7 @@ def check(
     harmed: bool = False,
     forged: bool = False,
     origins_kept: int = ORIGINS_KEPT,
+    ends: Mapping[int, int] | None = None,
 ) -> Verdict:
     """Compare a ledger with the rules.
 
@@ -83,11 +84,13 @@ def check(
             counted and passed over, as a worker passes over them, and only the chain must close.
         forged: clients of the test say that their commands were forwarded.
         origins_kept: how many origins of a partition are remembered.
+        ends: where the partitions of the requests end; behind their last records, unless markers follow them.
     """
     problems = _Problems()
     requests = sorted(requests, key=lambda record: record.position)
     results = sorted(results, key=lambda record: record.position)
     sale = _Sale(partitions, requests, _sources_told(results), origins_kept)
+    sale.ends.update(ends or {})
     for record in requests:
         sale.take(record)
     ledger = _Ledger(sale, problems, harmed)
