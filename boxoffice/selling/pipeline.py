@@ -405,7 +405,7 @@ class Selling:
                 owned
                 for owned in idle
                 if owned.number in passable
-                and self._owned.get(owned.number) is owned
+                and self._is_owned(owned)
                 and not owned.unsettled
                 and owned.ledger.bookmark == bookmarks[owned.number]
             ]
