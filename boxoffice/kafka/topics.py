@@ -13,7 +13,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from boxoffice.batching import BatchOptions
 from boxoffice.errors import PartitionsChangedError, TopicsError
 from boxoffice.kafka.clients import admin, topic_partitions
 from boxoffice.kafka.homes import WrittenOtherwise, check_written, look_at_ledger
@@ -36,6 +35,8 @@ class ExistingTopic:
 PARTITIONS: Final = "partitions"
 BATCH_BYTES: Final = "max.message.bytes"
 """What a topic takes of one record batch; where it does not say so itself, its brokers' ``message.max.bytes``."""
+MOST_BATCH_BYTES: Final = 900_000
+"""The batch path's own default. It is not taken from there, since that loads Faust, which few commands need."""
 LEAST_BATCH_BYTES: Final = 128 * 1024
 """So much a single record may take: a dead letter, of 64 KiB and its headers, is the largest that we write."""
 
@@ -352,14 +353,13 @@ def _report(
 
 
 def _batch_bytes(config: Mapping[str, str]) -> int:
-    ours = BatchOptions.max_batch_bytes
-    return min(ours, int(config.get(BATCH_BYTES, ours)))
+    return min(MOST_BATCH_BYTES, int(config.get(BATCH_BYTES, MOST_BATCH_BYTES)))
 
 
 def _small_batches(name: str, config: Mapping[str, str]) -> Difference | None:
     """What is said of a topic that does not take record batches as large as ours."""
     found = _batch_bytes(config)
-    if found == BatchOptions.max_batch_bytes:
+    if found == MOST_BATCH_BYTES:
         return None
     stops_sale = found < LEAST_BATCH_BYTES
     harm = (
@@ -367,7 +367,7 @@ def _small_batches(name: str, config: Mapping[str, str]) -> Difference | None:
         if stops_sale
         else "processes that start now write smaller record batches, which is slower"
     )
-    sentence = f"{name} has {BATCH_BYTES}={found}, not {BatchOptions.max_batch_bytes} or more: {harm}."
+    sentence = f"{name} has {BATCH_BYTES}={found}, not {MOST_BATCH_BYTES} or more: {harm}."
     return Difference(BATCH_BYTES, sentence, stops_sale)
 
 

@@ -296,7 +296,7 @@ DEFECTS: Final = (
     Defect(
         "nobody is told that a topic takes smaller batches than ours",
         "boxoffice/kafka/topics.py",
-        "    if found == BatchOptions.max_batch_bytes:\n",
+        "    if found == MOST_BATCH_BYTES:\n",
         "    if found >= LEAST_BATCH_BYTES:\n",
         TOPICS,
     ),

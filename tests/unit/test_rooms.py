@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from boxoffice.batching import BatchOptions
+from boxoffice.kafka.topics import MOST_BATCH_BYTES
 
 PROJECT = Path(__file__).parents[2]
 PRODUCT = ("agents", "topics", "models", "lua", "boxoffice")
@@ -39,3 +44,10 @@ def test_no_file_is_too_long_to_be_read_at_a_sitting() -> None:
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
     agents = {path: count for path, count in lines.items() if path.startswith("agents/")}
     assert {path: count for path, count in agents.items() if count >= MOST_LINES_OF_AN_AGENT} == {}
+
+
+def test_who_looks_at_topics_does_not_load_faust() -> None:
+    """It takes a quarter of a second, of each command on the command line."""
+    looks = "import sys, boxoffice.kafka.topics; sys.exit('faust' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", looks], cwd=PROJECT, check=False).returncode == 0
+    assert BatchOptions.max_batch_bytes == MOST_BATCH_BYTES
