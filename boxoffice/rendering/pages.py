@@ -7,29 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-_NO_DECIMALS: Final = frozenset(
-    [
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "UYI",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ]
-)
-_THREE_DECIMALS: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
-_FOUR_DECIMALS: Final = frozenset(["CLF", "UYW"])
+from models.money import amount_text
 
 # Not strftime's, which are those of whatever locale the process has.
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -73,21 +51,9 @@ class Rendered(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def decimals(currency: str) -> int:
-    """How many decimals the currency's smallest unit stands for, by ISO 4217."""
-    if currency in _NO_DECIMALS:
-        return 0
-    if currency in _THREE_DECIMALS:
-        return 3
-    return 4 if currency in _FOUR_DECIMALS else 2
-
-
 def price_text(amount: int, currency: str) -> str:
-    """``1 234.50 EUR``: the same in every language, and no symbol that two countries share."""
-    places = decimals(currency)
-    whole, part = divmod(amount, 10**places)
-    number = f"{whole:,}".replace(",", _NO_BREAK_SPACE) + (f".{part:0{places}d}" if places else "")
-    return f"{number}{_NO_BREAK_SPACE}{currency}"
+    """``1 234.50 EUR``: the same in every language, and never broken into two lines."""
+    return amount_text(amount, currency, thousands=" ").replace(" ", _NO_BREAK_SPACE)
 
 
 def date_text(starts_at: str) -> str:
