@@ -16,6 +16,7 @@ from lua.records import record
 from models.accepted import Run, unpack
 from models.facts import EventCreated
 from models.inventory import Event
+from models.words import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _meta_differences(found: dict[str, str], expected: dict[str, str]) -> Iterat
 
 def _queue_differences(found: list[str], expected: list[str]) -> Iterator[str]:
     if len(found) != len(expected):
-        yield f"{len(found)} tickets are left, and should be {len(expected)}"
+        yield f"{number_of(len(found), 'ticket')} left, and should be {len(expected)}"
     for place, (name, expected_name) in enumerate(zip(found, expected, strict=False), 1):
         if name != expected_name:
             yield f"ticket {place} of the queue is {name}, and should be {expected_name}"

@@ -22,7 +22,7 @@ from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, Downstream, has_ru
 from boxoffice.audit.event_view import UnknownEventError, fold_event, read_number
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, EventReport, number_of, report_event
+from boxoffice.audit.report import AuditReport, EventReport, report_event
 from boxoffice.audit.statistics_check import StatisticsCheck
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.kafka.clients import admin, group_id, header, home_partition, reader, topic_partitions
@@ -42,6 +42,7 @@ from lua.keys import event_keys, event_statistics_key
 from models.commands import EVENT_ID_PATTERN
 from models.facts import read_range
 from models.inventory import Event
+from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
 

@@ -17,7 +17,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, number_of, strangers
+from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, strangers
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka.clients import admin, group_id, reader
@@ -37,6 +37,7 @@ from models.documents import (
 )
 from models.facts import UnreadableFactError, read_fact
 from models.inventory import Event
+from models.words import number_of
 from topics import dead_letters, purchase_results, ticket_documents
 
 Record = ConsumerRecord[bytes, bytes]

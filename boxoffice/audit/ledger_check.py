@@ -10,7 +10,6 @@ from typing import Final, cast
 
 from aiokafka import ConsumerRecord
 
-from boxoffice.audit.report import number_of
 from boxoffice.errors import NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.side_records import read_origin
@@ -29,6 +28,7 @@ from models.facts import (
 from models.inventory import Position, decide, is_second_copy
 from models.ledger import Ledger, Taken
 from models.statistics import Statistics
+from models.words import number_of
 from topics.purchase_results import READ_HEADER
 
 Record = ConsumerRecord[bytes, bytes]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from models.accepted import Kind, Run, unpack
 from models.inventory import Event
+from models.words import number_of
 
 
 @dataclass
@@ -79,11 +80,6 @@ class AuditReport:
     def _documents(self) -> str:
         made = [event.documents.made for event in self.events if event.documents]
         return f"{number_of(sum(made), 'document')}, " if made else ""
-
-
-def number_of(count: int, noun: str) -> str:
-    """A count in words: 1 fact, 2 facts."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def strangers(topic: str, partition: int, count: int) -> list[str]:

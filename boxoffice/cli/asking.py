@@ -8,9 +8,13 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from boxoffice.cli.tables import print_json, say
+from boxoffice.cli.terms import all_terms, of_a_purchase, terms_of
 from boxoffice.errors import BoxOfficeError, ExitStatus
+from models.words import number_of
 
 if TYPE_CHECKING:
+    from boxoffice.redis.terms import Terms
+    from boxoffice.settings import Settings
     from models.facts import Fact
 
 WAIT_S = 10.0
@@ -37,30 +41,47 @@ def publish(members: dict[str, Any], *, wanted: Collection[str], timeout_s: floa
 
     members["request_id"] = members["request_id"] or str(uuid.uuid4())
     command = command_from(members)
-    fact = asyncio.run(ask(load_settings().kafka, command, timeout_s))
+    settings = load_settings()
+    fact = asyncio.run(ask(settings.kafka, command, timeout_s))
     if as_json:
         print_json(fact)
     elif fact["type"] in wanted:
-        say(sentence(fact))
+        say(sentence(fact, asyncio.run(_terms(settings, fact))))
     if fact["type"] not in wanted:
         raise RejectedError(sentence(fact))
 
 
-def sentence(fact: Fact) -> str:
-    """A fact in words."""
-    return f"{_what(fact)} ({_which(fact)})."
+def sentence(fact: Fact, terms: Terms | None = None) -> str:
+    """A fact in words; of tickets with the event's terms, where they are known."""
+    return f"{_what(fact, terms)} ({_which(fact)})."
 
 
-def _what(fact: Fact) -> str:
-    return _WORDS[fact["type"]](fact)
+def _what(fact: Fact, terms: Terms | None) -> str:
+    what = _WORDS[fact["type"]](fact)
+    if terms is None:
+        return what
+    if fact["type"] == "purchase_confirmed":
+        return f"{what} {of_a_purchase(terms, fact['quantity'])}"
+    return f"{what} {all_terms(terms)}" if fact["type"] == "tickets_added" else what
+
+
+async def _terms(settings: Settings, fact: Fact) -> Terms | None:
+    """The terms that the answer repeats. Redis has them at hand; a whole ledger is not read for them."""
+    from boxoffice.redis.terms import terms_in_redis
+
+    if fact["type"] != "purchase_confirmed" and fact["type"] != "tickets_added":
+        return None
+    return await terms_in_redis(settings.redis, fact["event_id"])
 
 
 _WORDS: dict[str, Callable[[Any], str]] = {
     "purchase_confirmed": lambda fact: f"Sold {_names(fact)}",
     "purchase_rejected": lambda fact: f"Not sold, {fact['reason']}",
     "purchase_cancelled": lambda fact: f"Purchase {fact['purchase']} is cancelled: {_names(fact)} on sale again",
-    "event_created": lambda fact: f"Event {fact['event_id']} is on sale: {fact['capacity']} tickets",
-    "tickets_added": lambda fact: f"Event {fact['event_id']} has {fact['count']} more tickets",
+    "event_created": lambda fact: (
+        f"Event {fact['event_id']} is on sale: {number_of(fact['capacity'], 'ticket')} {all_terms(terms_of(fact))}"
+    ),
+    "tickets_added": lambda fact: f"Event {fact['event_id']} has {number_of(fact['count'], 'more ticket')}",
     "event_closed": lambda fact: f"Event {fact['event_id']} is closed",
     "command_rejected": lambda fact: f"Refused, {fact['reason']}",
     "command_forwarded": lambda fact: f"Forwarded to partition {fact['home']}",

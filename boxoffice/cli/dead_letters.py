@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boxoffice.cli.options import AsJson
+from boxoffice.cli.options import AsJson, whole_number
 from boxoffice.cli.tables import print_json, print_table, printable, say
 from boxoffice.errors import ExitStatus
 
@@ -32,7 +32,7 @@ def list_newest(
         str | None,
         typer.Option(metavar="TEXT", help="Only those with this in their reason, as it is or as it is counted."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest so many.")] = 50,
+    limit: Annotated[int, typer.Option(parser=whole_number(1), metavar="N", help="The newest so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Show the newest, and how many there are of each reason; N stands for every number in it."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxoffice.cli.asking import WAIT_S, publish
-from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS
+from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, whole_number
 from boxoffice.cli.tables import print_json, print_table, say
+from boxoffice.cli.terms import typed_price, with_price
 
 if TYPE_CHECKING:
     from boxoffice.audit import EventView
@@ -23,17 +24,25 @@ def create(  # noqa: PLR0913, PLR0917 - each is an option of the command
     name: Annotated[str, typer.Option(help="What it is called.")],
     venue: Annotated[str, typer.Option(help="Where it takes place.")],
     starts_at: Annotated[str, typer.Option(metavar="TIME", help="RFC 3339 with offset: 2027-03-01T19:30:00+01:00.")],
-    capacity: Annotated[int, typer.Option(metavar="TICKETS", help="Tickets on sale at first.")],
-    price: Annotated[int, typer.Option(metavar="AMOUNT", help="Of one ticket, in the currency's smallest unit.")],
-    currency: Annotated[str, typer.Option(help="ISO 4217.")] = "EUR",
+    capacity: Annotated[int, typer.Option(parser=whole_number(), metavar="TICKETS", help="Tickets on sale at first.")],
+    price: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="Of one ticket, as people write it: 45.00, or 45, is 45 euros.")
+    ],
+    currency: Annotated[str, typer.Option(metavar="CODE", help="Of the price, by ISO 4217.")] = "EUR",
     max_per_order: Annotated[
-        int | None, typer.Option(metavar="TICKETS", help="No purchase gets more than this; no limit unless given.")
+        int | None,
+        typer.Option(
+            parser=whole_number(), metavar="TICKETS", help="No purchase gets more than this; no limit unless given."
+        ),
     ] = None,
     request_id: RequestId = None,
     timeout_s: TimeoutS = WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Put an event on sale."""
+    """Put an event on sale. The price can never be changed: look at it in the answer.
+
+    With --json the answer is the fact, whose amounts are in the currency's smallest unit: 4500 is 45.00 EUR.
+    """
     members: dict[str, Any] = {
         "type": "create_event",
         "request_id": request_id,
@@ -43,7 +52,7 @@ def create(  # noqa: PLR0913, PLR0917 - each is an option of the command
         "starts_at": starts_at,
         "capacity": capacity,
         "max_per_order": max_per_order,
-        "price": {"amount": price, "currency": currency},
+        "price": {"amount": typed_price(price, currency), "currency": currency},
     }
     publish(members, wanted=("event_created",), timeout_s=timeout_s, as_json=as_json)
 
@@ -51,7 +60,7 @@ def create(  # noqa: PLR0913, PLR0917 - each is an option of the command
 @app.command()
 def add(
     event: EventArgument,
-    count: Annotated[int, typer.Argument(metavar="TICKETS", help="How many more.")],
+    count: Annotated[int, typer.Argument(parser=whole_number(), metavar="TICKETS", help="How many more.")],
     request_id: RequestId = None,
     timeout_s: TimeoutS = WAIT_S,
     as_json: AsJson = False,
@@ -72,7 +81,10 @@ def close(
 
 @app.command()
 def show(event: EventArgument, as_json: AsJson = False) -> None:
-    """Show an event as the ledger has it, and beside it what Redis says. Exit 3 if there is none."""
+    """Show an event as the ledger has it, and beside it what Redis says. Exit 3 if there is none.
+
+    With --json its price_amount is in the currency's smallest unit: 4500 is 45.00 EUR.
+    """
     from boxoffice.audit import view_event
     from boxoffice.settings import load_settings
 
@@ -84,8 +96,8 @@ def show(event: EventArgument, as_json: AsJson = False) -> None:
 
 
 def _print(view: EventView) -> None:
-    redis = view.redis or {}
-    rows = [(name, value, redis.get(name, "")) for name, value in view.ledger.items()]
+    ledger, redis = with_price(view.ledger), with_price(view.redis or {})
+    rows = [(name, value, redis.get(name, "")) for name, value in ledger.items()]
     print_table(("", "ledger", "Redis"), rows)
     for difference in view.differences:
         say(difference)

@@ -11,6 +11,7 @@ import typer
 from boxoffice.cli.options import AsJson
 from boxoffice.cli.tables import print_json, print_table, say
 from boxoffice.errors import ExitStatus
+from models.words import number_of
 
 if TYPE_CHECKING:
     from boxoffice.operating.requests import FallbackStatus
@@ -100,7 +101,7 @@ def _print(found: FallbackStatus) -> None:
     if found.drill_ends_in_s is not None:
         say(f"A drill is on; it ends in {found.drill_ends_in_s:.0f} s, or by 'boxoffice fallback drill off'.")
     if found.to_rebuild:
-        say(f"To be rebuilt: {len(found.to_rebuild)} events.")
+        say(f"To be rebuilt: {number_of(len(found.to_rebuild), 'event')}.")
     if not found.workers:
         say("No purchases process says that it runs.")
         return

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boxoffice.cli.options import AsJson
+from boxoffice.cli.options import AsJson, whole_number
 from boxoffice.cli.tables import note, print_json, print_table, say
+from boxoffice.cli.terms import with_price
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def _show_then(events: Sequence[str], then: str, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(view))
         return
-    print_table(("", f"after offset {view.offset}"), view.ledger.items())
+    print_table(("", f"after offset {view.offset}"), with_price(view.ledger).items())
     say(f"As of {view.at}, purchase-results {view.partition}:{view.offset}.")
 
 
 def _offset_or_time(text: str) -> int | datetime:
     if text.isascii() and text.isdecimal():
-        return int(text)
+        return whole_number()(text)
     try:
         then = datetime.fromisoformat(text)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxoffice.cli.asking import WAIT_S, publish, sentence
-from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS
+from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, whole_number
 from boxoffice.cli.tables import printable, say
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def buy(
     event: EventArgument,
-    quantity: Annotated[int, typer.Argument(metavar="TICKETS", help="How many: all of them or none.")] = 1,
+    quantity: Annotated[
+        int, typer.Argument(parser=whole_number(), metavar="TICKETS", help="How many: all of them or none.")
+    ] = 1,
     buyer: Annotated[str, typer.Option(help="Who buys: opaque, kept for ever.")] = "boxoffice-cli",
     request_id: RequestId = None,
     timeout_s: TimeoutS = WAIT_S,

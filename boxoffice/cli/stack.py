@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from boxoffice.cli.options import whole_number
 from boxoffice.cli.tables import print_table, say
 from boxoffice.errors import ExitStatus
 
 if TYPE_CHECKING:
     from boxoffice.demo import DemoReport
     from boxoffice.embedded import Worker
+
+
+_PORT = whole_number(1, 65_535)
 
 
 class Process(StrEnum):
@@ -56,8 +60,12 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
 
 
 def up(
-    kafka_port: Annotated[int | None, typer.Option(help="Port of Kafka; a free one unless given.")] = None,
-    redis_port: Annotated[int | None, typer.Option(help="Port of Redis; a free one unless given.")] = None,
+    kafka_port: Annotated[
+        int | None, typer.Option(parser=_PORT, metavar="PORT", help="Port of Kafka; a free one unless given.")
+    ] = None,
+    redis_port: Annotated[
+        int | None, typer.Option(parser=_PORT, metavar="PORT", help="Port of Redis; a free one unless given.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option(help="Where the data lies; in the user's cache unless given.")] = None,
     wipe: Annotated[bool, typer.Option("--wipe/--keep", help="Begin empty, and leave nothing behind.")] = False,
     only: Annotated[str, typer.Option(metavar="PART,...", help=f"Start only these of {', '.join(Part)}.")] = ",".join(
@@ -83,7 +91,10 @@ def up(
 
 def demo(
     seed: Annotated[
-        int | None, typer.Option(help="The same seed offers the same commands; random unless given.")
+        int | None,
+        typer.Option(
+            parser=whole_number(), metavar="N", help="The same seed offers the same commands; random unless given."
+        ),
     ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where all data lies meanwhile; a temporary one unless given.")

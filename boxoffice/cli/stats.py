@@ -162,7 +162,7 @@ def _system(report: Report) -> Iterator[str]:
 
 def _strangers(report: Report) -> Iterator[str]:
     """What nobody of ours wrote: it was passed over."""
-    from boxoffice.audit.report import number_of
+    from models.words import number_of
 
     for place in report.unreadable[:_MOST_KEYS]:
         yield f"What lies under {place} in Redis is no statistics: they are read from the topic."

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boxoffice.cli.options import AsJson
+from boxoffice.cli.options import AsJson, whole_number
 from boxoffice.cli.tables import note, print_json, print_table, say
 from boxoffice.errors import ExitStatus
+from models.words import number_of
 
 if TYPE_CHECKING:
     from boxoffice.kafka.topics import TopicReport
@@ -41,7 +42,10 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def grow(
-    to: Annotated[int, typer.Option("--to", min=1, max=10_000, metavar="PARTITIONS", help="Of the new topics.")],
+    to: Annotated[
+        int,
+        typer.Option("--to", parser=whole_number(1, 10_000), metavar="PARTITIONS", help="Of the new topics."),
+    ],
     prefix: Annotated[str, typer.Option("--prefix", help="BOXOFFICE_TOPIC_PREFIX of the new topics.")],
     start_over: Annotated[
         bool, typer.Option("--start-over", help="Delete first what an interrupted move left under that prefix.")
@@ -58,8 +62,9 @@ def grow(
         print_json(asdict(grown))
         return
     say(
-        f"Moved {grown.facts} facts of {grown.events} events and {grown.undecided} undecided commands to {to} "
-        f"partitions in {grown.seconds:.1f} s, and compared every event."
+        f"Moved {number_of(grown.facts, 'fact')} of {number_of(grown.events, 'event')} and "
+        f"{number_of(grown.undecided, 'undecided command')} to {number_of(to, 'partition')} in {grown.seconds:.1f} s, "
+        "and compared every event."
     )
     say(
         f"Now set BOXOFFICE_TOPIC_PREFIX={prefix} and BOXOFFICE_PARTITIONS={to}, start the processes, run "

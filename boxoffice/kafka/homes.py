@@ -25,6 +25,7 @@ from boxoffice.kafka.clients import (
 )
 from boxoffice.settings import KafkaSettings
 from models.facts import UnreadableFactError, read_fact
+from models.words import number_of
 from topics import purchase_results
 from topics.purchase_results import PARTITIONS_HEADER
 
@@ -43,7 +44,7 @@ class WrittenOtherwise:
     written: int | None
 
     def __str__(self) -> str:
-        number = f"{self.written} partitions" if self.written is not None else "another number of partitions"
+        number = number_of(self.written, "partition") if self.written is not None else "another number of partitions"
         way = "lowered" if (self.written or 0) > self.found else "raised"
         return (
             f"The partitions were {way}: {self.ledger} was written with {number} and has {self.found} now, so that "

@@ -17,6 +17,7 @@ from boxoffice.errors import PartitionsChangedError, TopicsError
 from boxoffice.kafka.clients import admin, topic_partitions
 from boxoffice.kafka.homes import WrittenOtherwise, check_written, look_at_ledger
 from boxoffice.settings import KafkaSettings
+from models.words import number_of
 from topics import TOPICS, TopicDefinition, purchase_requests, purchase_results
 
 _POLL_S = 0.05
@@ -189,7 +190,7 @@ async def check_count(settings: KafkaSettings, partitions: int) -> None:
         found = await client.describe_topics(names)
     counts = {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == 0}
     if any(count != partitions for count in counts.values()):
-        now = " and ".join(f"{name} has {count} partitions" for name, count in sorted(counts.items()))
+        now = " and ".join(f"{name} has {number_of(count, 'partition')}" for name, count in sorted(counts.items()))
         raise PartitionsChangedError(f"The number of partitions was changed: it was {partitions}, and now {now}.")
 
 
@@ -223,10 +224,11 @@ def _counts_differ(requests: ExistingTopic, results: ExistingTopic, settings: Ka
     if requests.partitions == results.partitions:
         return None
     return (
-        f"{purchase_requests.TOPIC.full_name(settings.topic_prefix)} has {requests.partitions} partitions and "
-        f"{purchase_results.TOPIC.full_name(settings.topic_prefix)} has {results.partitions}: they must have the same "
-        "number, and Kafka cannot take partitions away. What has sold nothing yet is made again under another "
-        "BOXOFFICE_TOPIC_PREFIX; what has sold moves with 'boxoffice topics grow'."
+        f"{purchase_requests.TOPIC.full_name(settings.topic_prefix)} has "
+        f"{number_of(requests.partitions, 'partition')} and {purchase_results.TOPIC.full_name(settings.topic_prefix)} "
+        f"has {results.partitions}: they must have the same number, and Kafka cannot take partitions away. What has "
+        "sold nothing yet is made again under another BOXOFFICE_TOPIC_PREFIX; what has sold moves with 'boxoffice "
+        "topics grow'."
     )
 
 
@@ -255,7 +257,9 @@ async def check_partitions(settings: KafkaSettings, partitions: int, topics: Col
     for report in await describe_topics(settings):
         found = report.existing.partitions if report.existing is not None else 0
         if report.definition in topics and found != partitions:
-            raise TopicsError(f"{report.name} has {found} partitions, and must have {partitions}, as the ledger.")
+            raise TopicsError(
+                f"{report.name} has {number_of(found, 'partition')}, and must have {partitions}, as the ledger."
+            )
 
 
 async def _create(
@@ -347,7 +351,7 @@ def _report(
     if (small := _small_batches(name, config)) is not None:
         differences = [*(difference for difference in differences if difference.setting != BATCH_BYTES), small]
     if existing.partitions != settings.partitions:
-        sentence = f"{name} has {existing.partitions} partitions, not {settings.partitions}."
+        sentence = f"{name} has {number_of(existing.partitions, 'partition')}, not {settings.partitions}."
         differences.append(Difference(PARTITIONS, sentence))
     return TopicReport(name, definition, existing, tuple(differences))
 

@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
-from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
@@ -23,6 +22,7 @@ from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings, masked
 from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
+from models.words import number_of
 from topics import TopicDefinition, event_stats, purchase_requests, purchase_results
 
 READ_BY: Final[Mapping[str, TopicDefinition]] = {

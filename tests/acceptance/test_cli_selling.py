@@ -30,7 +30,7 @@ async def office(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, t
 
 def _create(office: Office, event: str = "42", capacity: int = 5) -> subprocess.CompletedProcess[str]:
     return office.boxoffice(
-        "event", "create", event, *CREATE, "--capacity", str(capacity), "--price", "4500", "--max-per-order", "4"
+        "event", "create", event, *CREATE, "--capacity", str(capacity), "--price", "45.00", "--max-per-order", "4"
     )
 
 
@@ -41,13 +41,17 @@ def _buy(office: Office, *arguments: str) -> tuple[int, str, str]:
 
 async def test_tickets_are_bought_given_back_and_sold_out(office: Office) -> None:
     created = _create(office)
-    assert (created.returncode, created.stdout[:32]) == (ExitStatus.OK, "Event 42 is on sale: 5 tickets (")
+    assert (created.returncode, created.stdout[:32]) == (ExitStatus.OK, "Event 42 is on sale: 5 tickets a")
 
     status, told, _ = _buy(office, "2", "--request-id", "r-1", "--buyer", "b-77")
-    assert (status, told) == (ExitStatus.OK, "Sold 42-000001, 42-000002 (request r-1, seq 2, decided by redis).\n")
+    assert (status, told) == (
+        ExitStatus.OK,
+        "Sold 42-000001, 42-000002 at 45.00 EUR each, 90.00 EUR together, for 2027-03-01 19:30 UTC+01:00 "
+        "(request r-1, seq 2, decided by redis).\n",
+    )
 
     status, told, _ = _buy(office, "2", "--request-id", "r-1", "--buyer", "b-77")
-    assert (status, told[:41]) == (ExitStatus.OK, "Sold 42-000001, 42-000002 (request r-1, s")
+    assert (status, told[:38]) == (ExitStatus.OK, "Sold 42-000001, 42-000002 at 45.00 EUR")
 
     for arguments, reason in [
         (("5",), "over_order_limit"),
@@ -72,7 +76,9 @@ async def test_tickets_are_bought_given_back_and_sold_out(office: Office) -> Non
     assert _buy(office, "1")[1].startswith("Sold 42-000002 ")
     assert _buy(office, "1")[2].startswith("Not sold, sold_out")
 
-    assert office.boxoffice("event", "add", "42", "3").stdout.startswith("Event 42 has 3 more tickets (")
+    assert office.boxoffice("event", "add", "42", "3").stdout.startswith(
+        "Event 42 has 3 more tickets at 45.00 EUR each, "
+    )
     assert office.boxoffice("event", "close", "42").stdout.startswith("Event 42 is closed (")
     assert _buy(office, "1")[2].startswith("Not sold, event_closed")
     assert _create(office).stderr.startswith("Refused, event_exists")

@@ -21,7 +21,7 @@ from tests.support.office import boxoffice_path
 READY_DEADLINE_S = 60
 STOP_DEADLINE_S = 20
 AT_ONCE_S = 3
-CREATE = ("--name", "Night", "--venue", "Hall", "--starts-at", "2027-03-01T19:30:00Z", "--price", "4500")
+CREATE = ("--name", "Night", "--venue", "Hall", "--starts-at", "2027-03-01T19:30:00Z", "--price", "45.00")
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from boxoffice.audit.report import number_of
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import create_topics
+from models.words import number_of
 from tests.faults.brokers import OwnBroker, StoredBatch, cut_tail, flip_byte, stored_batches
 from tests.faults.shared import new_events
 from tests.support.observed import Observed, get, health

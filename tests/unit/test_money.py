@@ -63,6 +63,7 @@ def test_whatever_is_typed_is_read_whole_or_refused_in_a_sentence(text: str, cur
         whole, _, part = number.partition(".")
         assert number == (f"{whole}.{part}" if part else whole)
         assert amount == int(whole + part.ljust(decimals(currency), "0"))
+        assert set(number) <= set("0123456789.")
     assert sentence.isprintable()
 
 

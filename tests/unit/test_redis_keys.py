@@ -163,7 +163,7 @@ def test_differences_are_sentences() -> None:
     expected = EventCopy("42", {"sold": "2"}, ["42-000003", "42-000004"], {"r-1": "[]", "r-2": "{}"})
     assert differences(found, expected) == [
         "sold is '1', and should be '2'",
-        "1 tickets are left, and should be 2",
+        "1 ticket left, and should be 2",
         "ticket 1 of the queue is 42-000002, and should be 42-000003",
         "request r-1 is {}, and should be []",
         "request r-2 is missing",
