@@ -44,6 +44,16 @@ def redis_server() -> Iterator[RedisAddress]:
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
     """A prefix for this test's topics, groups and keys, which are deleted after it."""
+    yield from _own_prefix(request)
+
+
+@pytest.fixture(scope="module")
+def module_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same for the tests of a module that share a box office."""
+    yield from _own_prefix(request)
+
+
+def _own_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
     own = f"t{secrets.token_hex(4)}-"
     used = request.fixturenames
     yield own

@@ -1,0 +1,306 @@
+"""The programs in docs/clients, run as they stand against a box office that sells."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from boxoffice.kafka.clients import home_partition
+from tests.support.foreign import CannotBeHadError, Programs, built
+from tests.support.office import Office, Process, until
+from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.workload import Sent, order
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+PARTITIONS: Final = 12
+EVENTS: Final = {"python": "42", "java": "43", "node": "44", "go": "45"}
+"""Each language sells an event of its own."""
+DEADLINE_S: Final = 60
+SOLD, NOT_SOLD = 0, 3
+
+
+@dataclass(frozen=True)
+class Client:
+    """A language's programs. ``away`` sends to another partition than the event's home."""
+
+    event_id: str
+    home: Programs
+    away: Programs
+
+
+def elsewhere(event_id: str) -> str:
+    """A key of another partition."""
+    home = home_partition(event_id, PARTITIONS)
+    return next(key for key in map(str, range(100)) if home_partition(key, PARTITIONS) != home)
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Client | str]:
+    """All of them; in the place of one that cannot be built here, why."""
+    folder = tmp_path_factory.mktemp("clients")
+    found: dict[str, Client | str] = {}
+    for language, event_id in EVENTS.items():
+        try:
+            home = built(language, folder / language)
+            away = built(language, folder / f"{language}-away", elsewhere(event_id))
+        except CannotBeHadError as error:
+            found[language] = str(error)
+        else:
+            found[language] = Client(event_id, home, away)
+    return found
+
+
+@pytest.fixture(
+    params=["python", *(pytest.param(other, marks=pytest.mark.toolchain) for other in EVENTS if other != "python")]
+)
+def client(request: pytest.FixtureRequest, clients: dict[str, Client | str]) -> Client:
+    """One language's."""
+    found = clients[request.param]
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@dataclass
+class Selling:
+    """A box office with a worker, and an event for each language."""
+
+    office: Office
+    worker: Process
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client has to know; nothing of it is Python's."""
+        own = self.office.environment
+        names = ("BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS", "BOXOFFICE_TOPIC_PREFIX")
+        return {**os.environ, **{name: own[name] for name in names}}
+
+    async def buy(self, command: list[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run a program to its end: its status, and the fact that it printed."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*command, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def start(self, name: str, command: list[str], *arguments: str) -> Process:
+        """Start a program beside the test."""
+        return Process([*command, *arguments], self.environment, self.folder / f"{name}.log")
+
+    async def facts(self) -> list[dict[str, Any]]:
+        """The ledger, each decision once and in order, and what counts nothing."""
+        found = [json.loads(record.value or b"") for record in await self.office.read(self.office.ledger)]
+        return list({(fact["event_id"], fact["seq"] or str(fact["source"])): fact for fact in found}.values())
+
+
+def creation(event_id: str) -> Sent:
+    command = {
+        "type": "create_event",
+        "request_id": f"c-{event_id}",
+        "event_id": event_id,
+        "name": "Night at the Opera",
+        "venue": "Main Hall",
+        "starts_at": "2027-03-01T19:30:00Z",
+        "capacity": 1000,
+        "max_per_order": 8,
+        "price": {"amount": 4500, "currency": "EUR"},
+    }
+    return Sent(event_id.encode(), json.dumps(command).encode())
+
+
+@pytest.fixture(scope="module")
+def selling(
+    kafka: KafkaAddress,
+    redis_server: RedisAddress,
+    module_prefix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Selling]:
+    folder = tmp_path_factory.mktemp("office")
+    office = Office(kafka.bootstrap_servers, redis_server.url, module_prefix, folder, PARTITIONS)
+
+    async def open_office() -> Process:
+        await office.open()
+        worker = office.start()
+        await office.ready(worker)
+        await office.send(creation(event_id) for event_id in EVENTS.values())
+        await office.answered()
+        return worker
+
+    yield Selling(office, asyncio.run(open_office()), folder)
+    office.close()
+
+
+async def test_a_client_buys_and_is_told_what_became_of_it(client: Client, selling: Selling) -> None:
+    async def buy(*arguments: str) -> tuple[int, dict[str, Any]]:
+        return await selling.buy(client.home.buy, client.event_id, *arguments)
+
+    status, sold = await buy("2", "b-77", "r-1")
+    assert (status, sold["type"], len(sold["tickets"])) == (SOLD, "purchase_confirmed", 2)
+
+    status, again = await buy("2", "b-77", "r-1")
+    assert (status, again["seq"], again["tickets"]) == (SOLD, sold["seq"], sold["tickets"])
+
+    status, other = await buy("3", "b-77", "r-1")
+    assert (status, other["type"], other["reason"]) == (NOT_SOLD, "purchase_rejected", "request_id_reused")
+
+    status, unreadable = await buy("101", "b-77", "r-2")
+    assert (status, unreadable["type"]) == (NOT_SOLD, "command_unreadable")
+
+    assert (await selling.office.run("cancel", client.event_id, "r-1", "--request-id", "x-1")).returncode == 0
+    status, since = await buy("2", "b-77", "r-1")
+    assert (status, since["type"], since["purchase"]) == (NOT_SOLD, "purchase_cancelled", "r-1")
+
+
+async def test_a_client_is_answered_wherever_it_sends(client: Client, selling: Selling) -> None:
+    async def buy(*arguments: str) -> tuple[int, dict[str, Any]]:
+        return await selling.buy(client.away.buy, client.event_id, *arguments)
+
+    status, sold = await buy("1", "b-77", "away-1")
+    assert (status, sold["type"], len(sold["tickets"])) == (SOLD, "purchase_confirmed", 1)
+    assert sold["source"]["partition"] != home_partition(client.event_id, PARTITIONS)
+
+    status, again = await buy("1", "b-77", "away-1")
+    assert (status, again["seq"], again["tickets"]) == (SOLD, sold["seq"], sold["tickets"])
+
+    status, refused = await buy("9", "b-77", "away-2")
+    assert (status, refused["type"], refused["reason"]) == (NOT_SOLD, "purchase_rejected", "over_order_limit")
+
+    forwarded = [fact for fact in await selling.facts() if fact["type"] == "command_forwarded"]
+    asked = [fact["request_id"] for fact in forwarded if fact["event_id"] == client.event_id]
+    assert sorted(asked) == ["away-1", "away-1", "away-2"]
+
+
+async def test_clients_send_again_while_no_worker_sells(clients: dict[str, Client | str], selling: Selling) -> None:
+    """However many copies there are, each buys once, and is told so."""
+    office = selling.office
+    able = {language: client for language, client in clients.items() if isinstance(client, Client)}
+    before = len(await office.read(office.requests))
+    selling.worker.kill()
+    started = {
+        language: selling.start(f"buy-{language}", client.home.buy, client.event_id, "2", "b-77", "waiting")
+        for language, client in able.items()
+    }
+
+    async def copies() -> int:
+        return len(await office.read(office.requests)) - before
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await copies() < 2 * len(started):
+            await asyncio.sleep(0.2)
+    selling.worker = office.start()
+    for language, process in started.items():
+        assert await process.end(DEADLINE_S) == SOLD, (language, process.log_text())
+    bought = [
+        (fact["event_id"], len(fact["tickets"]))
+        for fact in await selling.facts()
+        if fact["type"] == "purchase_confirmed" and fact["request_id"] == "waiting"
+    ]
+    assert sorted(bought) == [(client.event_id, 2) for client in able.values()]
+    await office.answered()
+
+
+def cancellation(event_id: str, purchase: str) -> Sent:
+    command = {"type": "cancel_purchase", "request_id": f"x-{purchase}", "event_id": event_id, "purchase": purchase}
+    return Sent(event_id.encode(), json.dumps(command).encode())
+
+
+def kept(folder: Path) -> dict[str, tuple[int, int]]:
+    """What a follower knows: of each event the newest seq, and how many tickets are sold."""
+    files = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    return {
+        event_id: (event["seq"], event["sold"])
+        for file in files
+        for event_id, event in file["events"].items()
+        if event["seq"]
+    }
+
+
+def agrees(folder: Path, with_ledger: dict[str, tuple[int, int]]) -> bool:
+    """Whether a follower has taken all that there is."""
+    return kept(folder) == with_ledger
+
+
+async def expected(selling: Selling) -> dict[str, tuple[int, int]]:
+    """The same by the ledger."""
+    sums: dict[str, tuple[int, int]] = {}
+    for fact in await selling.facts():
+        if fact["seq"]:
+            sign = {"purchase_confirmed": 1, "purchase_cancelled": -1}.get(fact["type"], 0)
+            seq, sold = sums.get(fact["event_id"], (0, 0))
+            assert fact["seq"] > seq
+            sums[fact["event_id"]] = (fact["seq"], sold + sign * len(fact.get("tickets", ())))
+    return sums
+
+
+LATE: Final = "46"
+"""An event of which the followers have missed the beginning."""
+
+
+async def test_followers_pass_nothing_over_when_they_are_killed_or_share(
+    clients: dict[str, Client | str], selling: Selling, tmp_path: Path
+) -> None:
+    """One follows, a second joins it, the first is killed, and in the end the files hold what the ledger holds."""
+    office = selling.office
+    await office.send([creation(LATE)])
+    await office.answered()
+    ends = max(
+        record.offset + 1
+        for record in await office.read(office.ledger)
+        if record.partition == home_partition(LATE, PARTITIONS)
+    )
+    assert home_partition(LATE, PARTITIONS) not in {home_partition(other, PARTITIONS) for other in EVENTS.values()}
+    able = {language: client for language, client in clients.items() if isinstance(client, Client)}
+    folders = {language: tmp_path / language for language in able}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / f"{home_partition(LATE, PARTITIONS)}.json").write_text(json.dumps({"next": ends, "events": {}}))
+
+    def follower(number: int) -> dict[str, Process]:
+        return {
+            language: selling.start(f"follow-{language}-{number}", client.home.follow, str(folders[language]))
+            for language, client in able.items()
+        }
+
+    async def sell_and_see(name: str) -> None:
+        sent = [order(event_id, f"{name}-{number}") for number in range(20) for event_id in (*EVENTS.values(), LATE)]
+        await office.send([*sent, *(cancellation(event_id, f"{name}-3") for event_id in EVENTS.values())])
+        await office.answered()
+        there = await expected(selling)
+        there.pop(LATE)
+        for language, folder in folders.items():
+            await until(partial(agrees, folder, there), DEADLINE_S, f"{language}, {name}: {there}")
+
+    first = follower(1)
+    await sell_and_see("alone")
+    second = follower(2)
+    async with asyncio.timeout(DEADLINE_S):
+        for number in itertools.count():
+            if all(process.log_text() for process in second.values()):
+                break
+            await sell_and_see(f"together-{number}")
+    for process in first.values():
+        process.kill()
+    await sell_and_see("second")
+    for language, process in first.items():
+        assert f"{LATE}: 2 after 0. Begun in the middle?" in process.log_text(), language
+        assert all(f"{event_id}: " not in process.log_text() for event_id in EVENTS.values()), process.log_text()
+    for process in second.values():
+        process.kill()
