@@ -7,24 +7,18 @@ do not know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from models.commands import EVENT_ID_PATTERN, Buyer, EventIdText, RequestId
+from models.commands import Buyer, EventIdText, RequestId
 from models.facts import At, PurchaseCancelled, PurchaseConfirmed
+from models.tickets import Ticket, are_tickets_of
 
 SUFFIX: Final = ".pdf"
 
-# Six digits or more, and no more than a number of ours has.
-TICKET_PATTERN: Final = f"{EVENT_ID_PATTERN}-[0-9]{{6,19}}"
-_TICKET: Final = re.compile(TICKET_PATTERN)
-
-Ticket = Annotated[str, Field(pattern=f"^{TICKET_PATTERN}$", description="EVENT-NNNNNN.")]
 Location = Annotated[str, Field(min_length=1, description="The document's URL in the store, without credentials.")]
 SeqOfFact = Annotated[
     int,
@@ -90,17 +84,6 @@ def document_name(event_id: str, ticket: str, purchase: str) -> str:
 def name_stem(event_id: str, ticket: str) -> str:
     """What the names of all documents of a ticket begin with."""
     return f"{event_id}/{ticket}."
-
-
-def are_tickets_of(event_id: str, tickets: Iterable[str]) -> bool:
-    """Whether these are names that tickets of the event have, which go into those of documents."""
-    prefix = f"{event_id}-"
-    return all(ticket.startswith(prefix) and _TICKET.fullmatch(ticket) for ticket in tickets)
-
-
-def ticket_number(ticket: str) -> int:
-    """The number in a ticket's name."""
-    return int(ticket.rpartition("-")[2])
 
 
 def purchase_in(name: str) -> str:

@@ -33,6 +33,7 @@ from models.facts import (
     at_text,
 )
 from models.origins import Origins
+from models.tickets import LEAST_DIGITS
 
 
 class Position(NamedTuple):
@@ -84,7 +85,7 @@ class Event:
                 number = first
                 # A loop and zfill, since a comprehension and a format cost twice as much.
                 while number <= last:
-                    names.append(prefix + str(number).zfill(6))
+                    names.append(prefix + str(number).zfill(LEAST_DIGITS))
                     number += 1
             self._named = (runs, names)
         return names

@@ -29,15 +29,14 @@ from models.accepted import Accepted, Kind, unpack
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
-    are_tickets_of,
     document_name,
     purchase_in,
     read_announcement,
-    ticket_number,
 )
 from models.facts import UnreadableFactError, read_fact
 from models.inventory import Event
 from models.words import number_of
+from models.tickets import are_tickets_of, ticket_name, ticket_number
 from topics import dead_letters, purchase_results, ticket_documents
 
 Record = ConsumerRecord[bytes, bytes]
@@ -315,7 +314,7 @@ class Papers:
         return unpack(self.event.accepted[sale.cancelled_by])
 
     def _ticket(self, number: int) -> str:
-        return f"{self.event.prefix}{number:06d}"
+        return ticket_name(self.event.event_id, number)
 
     def _name(self, number: int, purchase: str) -> str:
         return document_name(self.event.event_id, self._ticket(number), purchase)

@@ -15,8 +15,8 @@ from faust.types import TP
 
 from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
-from models.documents import are_tickets_of
 from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact
+from models.tickets import are_tickets_of
 
 FACTS_PER_SALE: Final = 10
 """So many times as many facts as sales are held of a partition: a sold-out event has refusals, mostly."""

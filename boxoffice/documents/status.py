@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -16,10 +15,10 @@ from boxoffice.kafka.groups import committed_offsets
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import check_topics, partitions_of
 from boxoffice.settings import KafkaSettings
-from models.documents import TICKET_PATTERN, name_stem, purchase_in
+from models.documents import name_stem, purchase_in
+from models.tickets import event_of, is_ticket_name
 from topics import dead_letters, purchase_results
 
-_TICKET: Final = re.compile(TICKET_PATTERN)
 _POLL_INTERVAL_S: Final = 0.2
 
 
@@ -87,7 +86,7 @@ async def document_of(settings: KafkaSettings, store: DocumentStore, ticket: str
         StoreError: the store cannot be read.
         UnreachableError: several were found, and no broker answered.
     """
-    if not _TICKET.fullmatch(ticket):
+    if not is_ticket_name(ticket):
         raise WrongTicketError(ticket)
     deadline_s = monotonic() + wait_s
     while (pdf := await _find(settings, store, ticket)) is None:
@@ -98,7 +97,7 @@ async def document_of(settings: KafkaSettings, store: DocumentStore, ticket: str
 
 
 async def _find(settings: KafkaSettings, store: DocumentStore, ticket: str) -> bytes | None:
-    event_id = ticket.partition("-")[0]
+    event_id = event_of(ticket)
     names = [document.name for document in await store.beginning_with(name_stem(event_id, ticket))]
     if len(names) > 1:
         # It was sold again a moment ago, and the old buyer's is not removed yet.

@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import Headers, header
 from models.commands import LEAST_HEADER_BYTES, MAX_HEADER_BYTES
-from models.documents import TICKET_PATTERN
 from models.facts import Source
+from models.tickets import is_ticket_name
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
 
@@ -22,7 +22,6 @@ MAX_DEAD_LETTER_KEY_BYTES = 1024
 
 _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 _POSITION = re.compile(rb"([A-Za-z0-9._-]{1,249}):(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
-_TICKET = re.compile(TICKET_PATTERN.encode())
 _SIZE = re.compile(rb"[1-9][0-9]{0,18}")
 _MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
 
@@ -117,7 +116,7 @@ def read_marks(headers: Headers) -> tuple[Headers, Marks | None]:
     if (
         not marks.keys() <= _MARKS
         or position is None
-        or (ticket is not None and not _TICKET.fullmatch(ticket))
+        or (ticket is not None and not is_ticket_name(ticket.decode(errors="replace")))
         or (cut is not None and not _SIZE.fullmatch(cut))
     ):
         return headers, None

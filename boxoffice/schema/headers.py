@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from models.tickets import TICKET_PATTERN
 from topics import purchase_requests, purchase_results
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
@@ -55,7 +56,7 @@ _PARTITIONS: Final = {
 }
 _OF_ANNOUNCEMENT: Final = _cloud_event(
     "^boxoffice/documents$",
-    _header("TICKET-SEQ: the same in every repeat.", pattern=rf"^{_NUMBER}-[0-9]{{6,19}}-{_NUMBER}$"),
+    _header("TICKET-SEQ: the same in every repeat.", pattern=f"^{TICKET_PATTERN}-{_NUMBER}$"),
     "The announcement's `at`.",
 )
 _OF_STATISTICS: Final = _cloud_event(
@@ -80,7 +81,7 @@ _OF_COMMAND_DEAD_LETTER: Final = _of_dead_letter(
 )
 _OF_DOCUMENT_DEAD_LETTER: Final = {
     **_of_dead_letter(purchase_results.TOPIC.name, "One sentence for people: which ticket has no document, and why."),
-    TICKET_HEADER: _header("The ticket without a document.", pattern=rf"^{_NUMBER}-[0-9]{{6,19}}$"),
+    TICKET_HEADER: _header("The ticket without a document.", pattern=f"^{TICKET_PATTERN}$"),
 }
 
 

@@ -37,7 +37,6 @@ from models.commands import (
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
-    are_tickets_of,
     made,
     read_announcement,
     removed,
@@ -47,6 +46,7 @@ from models.figures import BUCKETS
 from models.inventory import Inventory
 from models.ledger import Ledger
 from models.statistics import PartitionStatistics, Statistics
+from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record
 from tests.unit.strategies import HOME, Arrival, arrivals, sell
 from tests.unit.test_ledger import decide_after
@@ -409,7 +409,7 @@ def test_a_sale_without_a_document_is_never_cut() -> None:
             "request_id": "r" * 64,
             "buyer": "😀" * 128,
             "quantity": MAX_QUANTITY,
-            "tickets": [f"{'9' * 18}-{number:019d}" for number in range(MAX_QUANTITY)],
+            "tickets": [ticket_name("9" * 18, 10**18 + number) for number in range(MAX_QUANTITY)],
         },
     )
     key, value, headers = ledger_record(Answer(largest, 7, 9, b"x" * MAX_TRACE_BYTES), 12)
