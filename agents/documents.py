@@ -8,7 +8,6 @@ from typing import Final, cast
 import faust
 
 from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
-from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.making import Making, fonts_of
 from boxoffice.documents.pages import EventPages
 from boxoffice.kafka.damage import passing_over
@@ -19,7 +18,7 @@ from boxoffice.process.worker import Topics
 from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
 from boxoffice.settings import Settings
-from topics import dead_letters, purchase_results, ticket_documents
+from topics import dead_letters, documents_places, purchase_results, ticket_documents
 
 _NICENESS: Final = 10
 """On a machine that both share, a sale comes first."""
@@ -31,9 +30,9 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     options = BatchOptions(settings.documents.queue_size, worker.GATHERED_BYTES, topics.max_batch_bytes)
     app = worker.make_app(kafka, "documents", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
-    announcer = Announcer(kafka, cast(BatchProducer, app.producer), worker.ending_on_failure)
     pages = EventPages(settings, connect_redis(settings.redis), topics.partitions)
-    making = Making(kafka, settings.documents, pages, announcer, worker.ending_on_failure)
+    producer = cast(BatchProducer, app.producer)
+    making = Making(kafka, settings.documents, pages, producer, worker.ending_on_failure)
 
     @app.agent(facts)
     async def make(stream: faust.StreamT[bytes]) -> None:
@@ -54,5 +53,7 @@ def main(settings: Settings) -> int:
     """
     faces(REGULAR_WEIGHT, fonts_of(settings.documents))
     os.nice(_NICENESS)
-    found = worker.wait_for_topics(settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC)
+    found = worker.wait_for_topics(
+        settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC, aligned=(documents_places.TOPIC,)
+    )
     return worker.run(settings, "documents", found, lambda topics: make_app(settings, topics))

@@ -51,5 +51,5 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    found = worker.wait_for_topics(settings.kafka, event_stats.TOPIC, stats_changelog.TOPIC, aligned=True)
+    found = worker.wait_for_topics(settings.kafka, aligned=(event_stats.TOPIC, stats_changelog.TOPIC))
     return worker.run(settings, "stats", found, lambda topics: make_app(settings, topics))

@@ -19,9 +19,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, strangers
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
+from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore, Stored
-from boxoffice.kafka.clients import admin, group_id, reader
-from boxoffice.kafka.groups import committed_offsets
+from boxoffice.kafka.clients import reader
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import partitions_of
 from boxoffice.settings import Settings
@@ -37,7 +37,7 @@ from models.facts import UnreadableFactError, read_fact
 from models.inventory import Event
 from models.words import number_of
 from models.tickets import are_tickets_of, ticket_name, ticket_number
-from topics import dead_letters, purchase_results, ticket_documents
+from topics import dead_letters, ticket_documents
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -112,13 +112,11 @@ class DocumentsCheck:
 
     async def _wait_until_dealt_with(self, number: int) -> None:
         """Nothing is concluded from waiting in vain: what follows judges for itself."""
-        tp = TopicPartition(purchase_results.TOPIC.full_name(self._settings.kafka.topic_prefix), number)
-        async with admin(self._settings.kafka) as client:
-            while not self._patience.is_over:
-                committed = await committed_offsets(client, group_id(self._settings.kafka, "documents"))
-                if committed.get(tp, 0) >= self._begun_at:
-                    return
-                await asyncio.sleep(POLL_INTERVAL_S)
+        while not self._patience.is_over:
+            until = await dealt_with_until(self._settings.kafka, [number])
+            if until[number] >= self._begun_at:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     # What is said
 

@@ -379,6 +379,10 @@ class BatchConsumer(driver.Consumer):
         if tp in self._behind_acked:
             self._behind_acked[tp] = offset
 
+    def committed_until(self, tp: TP) -> int | None:
+        """The offset that the group has committed of an assigned partition; None as long as it has committed none."""
+        return self._committed_offset[tp]
+
     @property
     def is_cut_off(self) -> bool:
         """Whether it has begun, and is connected to no broker now."""

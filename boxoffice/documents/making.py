@@ -9,21 +9,23 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from boxoffice import metrics
-from boxoffice.batching import Batch, BatchConsumer, Run
+from boxoffice.batching import Batch, BatchConsumer, BatchProducer, Run
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
 from boxoffice.documents.errors import DrawingError, UnknownEventError
 from boxoffice.documents.pages import EventPages
+from boxoffice.documents.places import KEEP_INTERVAL_S, Places
 from boxoffice.documents.pool import Pool
 from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
 from boxoffice.documents.store import DocumentStore
-from boxoffice.errors import UnreachableError
+from boxoffice.errors import PublishError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader
 from boxoffice.kafka.damage import tell_passed_over
 from boxoffice.kafka.groups import committed_offsets
@@ -32,6 +34,7 @@ from boxoffice.settings import DocumentsSettings, KafkaSettings
 from boxoffice.tasks import end_tasks
 from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
+from models.places import Place
 from topics import purchase_results
 
 log = structlog.get_logger(__name__)
@@ -51,13 +54,14 @@ class Making:
         kafka: KafkaSettings,
         settings: DocumentsSettings,
         pages: EventPages,
-        announcer: Announcer,
+        producer: BatchProducer,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._kafka = kafka
         self._settings = settings
         self._pages = pages
-        self._announcer = announcer
+        self._announcer = Announcer(kafka, producer, ending_on_failure)
+        self._places = Places(kafka, producer)
         self._ending_on_failure = ending_on_failure
         self._ledger = purchase_results.TOPIC.full_name(kafka.topic_prefix)
         self.store = DocumentStore(settings)
@@ -65,7 +69,7 @@ class Making:
         self.progress = Progress(settings.queue_size)
         metrics.DOCUMENTS_WAITING.set_function(lambda: self.progress.tickets)
         self._cleaner = Cleaner(settings, self.store)
-        self._cleaning: asyncio.Task[None] | None = None
+        self._in_background: list[asyncio.Task[None]] = []
         self._ledgers: dict[TP, TakenLedger] = {}
         self._taking_over = asyncio.Lock()
         self._queue = FairQueue()
@@ -82,7 +86,7 @@ class Making:
     # Taking over
 
     async def take_over(self, consumer: BatchConsumer) -> None:
-        """Go on where the group has committed, knowing which facts before that were taken.
+        """Go on where the group has committed, or at the place that was kept, knowing what was taken before that.
 
         Runs while nothing is delivered.
         """
@@ -91,8 +95,8 @@ class Making:
             tps = sorted(tp for tp in consumer.assignment() if tp.topic == self._ledger)
             self._ledgers = await self._recover(tps)
             self.progress.begin(consumer, self._ledgers)
-            if self._cleaning is None:
-                self._cleaning = asyncio.create_task(self._clean())
+            if not self._in_background:
+                self._in_background = [asyncio.create_task(self._clean()), asyncio.create_task(self._keep(consumer))]
             log.info("partitions ready", partitions=[tp.partition for tp in tps])
 
     async def let_go(self) -> None:
@@ -110,23 +114,27 @@ class Making:
                 await asyncio.sleep(_RETRY_RECOVERY_S)
 
     async def _read_ledgers(self, tps: list[TP]) -> dict[TP, TakenLedger]:
-        """Take each partition as far as it was committed."""
+        """Take each partition as far as it was committed; where the group has forgotten that, as far as its place."""
         async with admin(self._kafka) as client:
             committed = await committed_offsets(client, group_id(self._kafka, "documents"))
+        found = await self._places.read(tp.partition for tp in tps)
         partitions = [TopicPartition(*tp) for tp in tps]
         ledgers = {}
+        offsets_read = 0
         async with reader(self._kafka, partitions) as consumer:
             begins = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
             for tp, partition in zip(tps, partitions, strict=True):
-                begin = begins[partition]
-                start = _start(committed.get(partition), begin, ends[partition])
+                begin, end = begins[partition], ends[partition]
+                kept = _within(found[tp.partition].place, begin, end)
+                start = _start(committed.get(partition), kept, begin, end)
                 taken = self._ledgers.get(tp)
+                goes_on = kept is not None and kept.offset <= start
                 if taken is None or not taken.rewind(start):
-                    taken = TakenLedger(begin)
-                async for records in read_between(
-                    consumer, partition, taken.next_offset, start, tell_passed_over(tp.partition)
-                ):
+                    taken = TakenLedger.at(kept) if kept is not None and goes_on else TakenLedger(begin)
+                first = taken.next_offset
+                offsets_read += start - first
+                async for records in read_between(consumer, partition, first, start, tell_passed_over(tp.partition)):
                     for record in records:
                         self._see(taken.take(record))
                     taken.settle(taken.next_offset)
@@ -134,8 +142,11 @@ class Making:
                     _log_held(tp, taken)
                 else:
                     taken.next_offset = start
+                if not goes_on:
+                    taken.keep_anew(found[tp.partition].events)
                 metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc(taken.damaged)
                 ledgers[tp] = taken
+        log.info("ledger read up to where it goes on", offsets=offsets_read)
         return ledgers
 
     def _see(self, fact: Fact | None) -> None:
@@ -263,7 +274,28 @@ class Making:
         await self._announcer.bury(job.order.record, job.ticket, why)
         metrics.DOCUMENTS_FAILED.inc()
 
-    # Cleaning and ending
+    # Keeping the place, cleaning and ending
+
+    async def _keep(self, consumer: BatchConsumer) -> None:
+        with self._ending_on_failure():
+            while True:
+                await asyncio.sleep(KEEP_INTERVAL_S)
+                await self._keep_places(consumer)
+
+    async def _keep_places(self, consumer: BatchConsumer) -> None:
+        """Not while partitions are taken over: what was read of the places is what holds then."""
+        async with self._taking_over:
+            await self._places.keep(self._ledgers, consumer.committed_until)
+
+    async def _keep_last_places(self) -> None:
+        """So that the next start has nothing to read; where Kafka does not answer, it reads what is not kept."""
+        try:
+            async with asyncio.timeout(_FINISH_S):
+                if (consumer := self.progress.consumer) is not None:
+                    await consumer.commit_and_end_transactions()
+                    await self._keep_places(consumer)
+        except (TimeoutError, PublishError, KafkaError) as error:
+            log.warning("the place was not kept", error=str(error) or type(error).__name__)
 
     async def _clean(self) -> None:
         with self._ending_on_failure():
@@ -274,9 +306,9 @@ class Making:
         self._queue.clear()
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=_FINISH_S)
+        await end_tasks(self._in_background)
+        await self._keep_last_places()
         await self.let_go()
-        if self._cleaning is not None:
-            await end_tasks([self._cleaning])
         await self._announcer.stop()
         await self.pool.stop()
         await self._pages.aclose()
@@ -293,8 +325,13 @@ def fonts_of(settings: DocumentsSettings) -> tuple[str, ...]:
     return tuple(settings.fonts.split(",")) if settings.fonts else ()
 
 
-def _start(committed: int | None, begin: int, end: int) -> int:
-    """Where to go on; at the beginning where nothing was committed, or the ledger is another one."""
-    if committed is None or not begin <= committed <= end:
-        return begin
-    return committed
+def _start(committed: int | None, kept: Place | None, begin: int, end: int) -> int:
+    """Where to go on: where the group is, else at the place; at the beginning where the ledger is another one."""
+    if committed is not None and begin <= committed <= end:
+        return committed
+    return kept.offset if kept is not None else begin
+
+
+def _within(place: Place | None, begin: int, end: int) -> Place | None:
+    """The place, unless it is one of another ledger."""
+    return place if place is not None and begin <= place.offset <= end else None

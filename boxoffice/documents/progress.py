@@ -7,6 +7,7 @@ harmless: what is made of a fact is always the same, under a name that no other 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,7 @@ from faust.types import TP
 from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
 from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact
+from models.places import Place
 from models.tickets import are_tickets_of
 
 FACTS_PER_SALE: Final = 10
@@ -31,9 +33,25 @@ class TakenLedger:
     held: bool = False
     """It stands before a newer release's fact, at ``next_offset``, and goes no further."""
     _seqs: dict[str, int] = field(default_factory=dict)
+    _facts: int = 0
     _kept_from: int = 0
-    _recent: deque[tuple[int, str]] = field(default_factory=deque)
-    """Offset and event of each new fact from ``_kept_from`` on, so that they can be taken again."""
+    _recent: deque[tuple[int, str, int]] = field(default_factory=deque)
+    """Offset, event and seq of each new fact from ``_kept_from`` on, so that they can be taken again."""
+    _moved: dict[str, int] = field(default_factory=dict)
+    """The events of which facts have lain before ``_kept_from`` since the last place was made, and their seqs."""
+    _placed: int = -1
+    _anew: bool = False
+    _place: Place | None = None
+    """One that the group has not committed yet."""
+
+    @classmethod
+    def at(cls, place: Place) -> TakenLedger:
+        """One that goes on at a place."""
+        return cls(place.offset, _seqs=dict(place.seqs), _facts=place.facts, _placed=place.offset)
+
+    def __post_init__(self) -> None:
+        """What lies before cannot be taken again."""
+        self._kept_from = self.next_offset
 
     def take(self, record: ConsumerRecord[bytes, bytes]) -> Fact | None:
         """The record's fact, if it is new; none from the first on that a newer release wrote."""
@@ -57,7 +75,8 @@ class TakenLedger:
         if event_id is None or seq != self._seqs.get(event_id, 0) + 1:
             return None
         self._seqs[event_id] = seq
-        self._recent.append((record.offset, event_id))
+        self._facts += 1
+        self._recent.append((record.offset, event_id, seq))
         return fact
 
     def __len__(self) -> int:
@@ -68,17 +87,41 @@ class TakenLedger:
         """What lies before ``offset`` will not be taken again."""
         self._kept_from = max(offset, self._kept_from)
         while self._recent and self._recent[0][0] < offset:
-            self._recent.popleft()
+            _, event_id, seq = self._recent.popleft()
+            self._moved[event_id] = seq
 
     def rewind(self, offset: int) -> bool:
         """Go back to ``offset``, if so much is kept."""
         if offset < self._kept_from:
             return False
         while self._recent and self._recent[-1][0] >= offset:
-            _, event_id = self._recent.pop()
-            self._seqs[event_id] -= 1
+            _, event_id, seq = self._recent.pop()
+            self._seqs[event_id] = seq - 1
+            self._facts -= 1
         self.next_offset = min(offset, self.next_offset)
         return True
+
+    # The place
+
+    def place_until(self, committed: int) -> Place | None:
+        """The place to be kept, once the group has committed it; None while there is no other than before."""
+        if self._place is None and (self._moved or self._kept_from > self._placed):
+            self._place = Place(self._kept_from, self._facts - len(self._recent), self._moved, self._anew)
+            self._moved, self._anew = {}, False
+        return self._place if self._place is not None and self._place.offset <= committed else None
+
+    def kept(self, place: Place, *, anew: bool = False) -> None:
+        """The place was kept; with ``anew`` somebody else wrote there too, and all of it has to be written again."""
+        self._place, self._placed = None, place.offset
+        if anew:
+            self.keep_anew()
+
+    def keep_anew(self, there: Set[str] = frozenset()) -> None:
+        """Keep all of the next place; ``there`` are the events that have a row, whose last one may be wrong."""
+        self._place, self._placed, self._anew = None, -1, True
+        self._moved = dict.fromkeys(there, 0) | self._seqs
+        for _, event_id, seq in reversed(self._recent):
+            self._moved[event_id] = seq - 1
 
 
 @dataclass(slots=True)
@@ -161,6 +204,11 @@ class Progress:
         self._settle(order.tp, line)
         if not line.holds(0.5, self._queue_size):
             self._of_consumer.on_buffer_drop(order.tp)
+
+    @property
+    def consumer(self) -> BatchConsumer | None:
+        """Whose offsets are committed, once there is one."""
+        return self._consumer
 
     @property
     def _of_consumer(self) -> BatchConsumer:

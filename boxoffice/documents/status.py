@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Final
 
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
+from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore
 from boxoffice.kafka.asking import ledger_records
-from boxoffice.kafka.clients import admin, group_id, read_all, reader, topic_partitions
-from boxoffice.kafka.groups import committed_offsets
+from boxoffice.kafka.clients import read_all, reader, topic_partitions
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import check_topics, partitions_of
 from boxoffice.settings import KafkaSettings
@@ -55,13 +55,12 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
 
 
 async def _waiting(settings: KafkaSettings, partitions: int) -> int:
-    """Facts behind what the group has committed."""
+    """Facts behind what was dealt with."""
     ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
-    async with admin(settings) as client:
-        committed = await committed_offsets(client, group_id(settings, "documents"))
+    until = await dealt_with_until(settings, range(partitions))
     async with reader(settings, ledger) as consumer:
         begins, ends = await consumer.beginning_offsets(ledger), await consumer.end_offsets(ledger)
-    return sum(max(ends[tp] - max(committed.get(tp, 0), begins[tp]), 0) for tp in ledger)
+    return sum(max(ends[tp] - max(until[tp.partition], begins[tp]), 0) for tp in ledger)
 
 
 async def _failed(settings: KafkaSettings) -> int:

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Timer
 from typing import Any, Final, NamedTuple, cast
@@ -98,11 +98,13 @@ def batch_options(settings: SellingSettings, topics: Topics, fetch_min_bytes: in
     return BatchOptions(settings.buffer_size, fetch_min_bytes, topics.max_batch_bytes, settings.buffer_bytes)
 
 
-async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, aligned: bool = False) -> Topics:
+async def wait_for_topics(
+    settings: KafkaSettings, *also: TopicDefinition, aligned: Sequence[TopicDefinition] = ()
+) -> Topics:
     """What there is to know of the topics, as soon as a broker answers.
 
-    ``also`` are topics that this process needs beside those of a sale. Where they are ``aligned``, their records lie
-    on the ledger's partitions, and they must have as many.
+    ``also`` are topics that this process needs beside those of a sale. So are those that are ``aligned``: their
+    records lie on the ledger's partitions, and they must have as many.
 
     Raises:
         TopicsError: the topics cannot be used.
@@ -110,10 +112,10 @@ async def wait_for_topics(settings: KafkaSettings, *also: TopicDefinition, align
     waiting = False
     while True:
         try:
-            partitions = await check_topics(settings, *also)
+            partitions = await check_topics(settings, *also, *aligned)
             if aligned:
-                await check_partitions(settings, partitions, also)
-            return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also)))
+                await check_partitions(settings, partitions, aligned)
+            return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also, *aligned)))
         except UnreachableError:
             if not waiting:
                 log.warning("waiting for Kafka", servers=settings.bootstrap_servers)

@@ -14,6 +14,7 @@ from topics import (
     TOPICS,
     TopicDefinition,
     dead_letters,
+    documents_places,
     event_stats,
     purchase_requests,
     purchase_results,
@@ -69,7 +70,8 @@ def _messages() -> dict[str, list[Json]]:
             _described(STATISTICS, "statisticsHeaders", shown[STATISTICS]),
             _removal(shown["event_stats_removed"]),
         ],
-        stats_changelog.TOPIC.name: [_row()],
+        stats_changelog.TOPIC.name: [_row(stats_changelog.TOPIC)],
+        documents_places.TOPIC.name: [_row(documents_places.TOPIC)],
         dead_letters.TOPIC.name: [
             _command_dead_letter(shown["command_dead_letter"]),
             _document_dead_letter(shown["document_dead_letter"]),
@@ -115,8 +117,7 @@ def _removal(example: Json) -> Json:
     }
 
 
-def _row() -> Json:
-    topic = stats_changelog.TOPIC
+def _row(topic: TopicDefinition) -> Json:
     return {
         "name": topic.name,
         "summary": topic.holds,
