@@ -6,24 +6,22 @@ a line is about by the names ``request_id``, ``event_id``, ``partition`` and ``o
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
-from urllib.parse import unquote, urlsplit
 
 import structlog
-from pydantic import SecretStr
+
+from boxoffice.masking import MASK, SecretUrl, masked, secrets_in
+from boxoffice.showing import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from boxoffice.settings import Settings
-
-MASK = "***"
 
 _CLIENT_LOGGERS = ("aiokafka", "kafka")
 _ENGINE_LOGGERS = ("faust", "mode")
@@ -85,22 +83,26 @@ def _is_news(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or not str(record.msg).startswith(_SERVICE_MARK)
 
 
-def secrets_of(settings: Settings) -> frozenset[str]:
-    """Every text that must not be shown, as it stands in the settings and as a client decodes it."""
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Every text of the settings that must not be shown, and what is shown instead: of a URL its harmless parts."""
     from boxoffice.settings import SETTINGS
 
-    values = (setting.value(settings) for setting in SETTINGS.values())
-    found = {part for value in values for part in _secret_parts(value)}
-    return frozenset(part for part in found if len(part) >= _SHORTEST_SECRET)
+    found: dict[str, str] = {}
+    for setting in SETTINGS.values():
+        value = setting.value(settings)
+        found |= {secret: MASK for secret in secrets_in(value) if len(secret) >= _SHORTEST_SECRET}
+        if isinstance(value, SecretUrl):
+            found[value.get_secret_value()] = masked(value)
+    return {secret: shown for secret, shown in found.items() if secret != shown}
 
 
-def masker(secrets: Collection[str]) -> Callable[[str], str]:
+def masker(secrets: Mapping[str, str]) -> Callable[[str], str]:
     """Replaces the secrets in a text; the longest first, since one may contain another."""
-    ordered = sorted(secrets, key=len, reverse=True)
+    ordered = sorted(secrets.items(), key=lambda one: len(one[0]), reverse=True)
 
     def mask(text: str) -> str:
-        for secret in ordered:
-            text = text.replace(secret, MASK)
+        for secret, shown in ordered:
+            text = text.replace(secret, shown)
         return text
 
     return mask
@@ -135,12 +137,13 @@ def _rendering(settings: Settings, stream: TextIO) -> list[Processor]:
         chain.append(_secret_remover(masker(secrets)))
     terminal = stream.isatty()
     if settings.logs.format == "console" or (settings.logs.format == "auto" and terminal):
-        return [*chain, _without_process, _console(colors=terminal)]
+        return [*chain, _without_process, _printable_values, _console(colors=terminal)]
     # In the field's language an event is what tickets are sold for.
     return [*chain, structlog.processors.EventRenamer("message"), _leading_members_first, _JSON]
 
 
-_JSON = structlog.processors.JSONRenderer(json.dumps, ensure_ascii=False)
+_JSON = structlog.processors.JSONRenderer(json_text)
+_OF_LINES = frozenset({"exception", "stack"})
 _LEADING = ("timestamp", "level", "process", "message")
 
 
@@ -158,6 +161,20 @@ def _without_process(_logger: WrappedLogger, _method: str, line: EventDict) -> E
     """Whoever reads a console knows what runs there, or has its name before each line (``boxoffice up``)."""
     line.pop("process", None)
     return line
+
+
+def _printable_values(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """A line is of what strangers sent, too; stack traces stay lines."""
+    return {
+        printable(name): printable_lines(value) if name in _OF_LINES else _printable_value(value)
+        for name, value in line.items()
+    }
+
+
+def _printable_value(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return printable(value if isinstance(value, str) else repr(value))
 
 
 def _secret_remover(mask: Callable[[str], str]) -> Processor:
@@ -178,16 +195,3 @@ def _secret_remover(mask: Callable[[str], str]) -> Processor:
         return {name: cleaned(value) for name, value in line.items()}
 
     return remove
-
-
-def _secret_parts(value: object) -> set[str]:
-    """A secret setting's value; of a URL only its password, since hosts are worth reading."""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return _url_secrets(secret) if "://" in secret else {secret, unquote(secret)}
-    return _url_secrets(value) if isinstance(value, str) and "://" in value else set()
-
-
-def _url_secrets(url: str) -> set[str]:
-    password = urlsplit(url).netloc.rpartition("@")[0].partition(":")[2]
-    return {password, unquote(password)}

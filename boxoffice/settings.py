@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boxoffice import failpoints
 from boxoffice.errors import SettingsError
+from boxoffice.masking import SecretUrl
 
 ENV_PREFIX = "BOXOFFICE_"
 
@@ -40,14 +42,14 @@ def _topic_prefix(value: str) -> str:
     return value
 
 
-def _redis_url(value: SecretStr) -> SecretStr:
+def _redis_url(value: SecretUrl) -> SecretUrl:
     scheme = value.get_secret_value().partition("://")[0]
     if scheme not in _REDIS_SCHEMES:
         raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _REDIS_SCHEMES)}")
     return value
 
 
-def _replica_url(value: SecretStr) -> SecretStr:
+def _replica_url(value: SecretUrl) -> SecretUrl:
     return _redis_url(value) if value.get_secret_value() else value
 
 
@@ -69,6 +71,9 @@ def _paths(value: str) -> str:
 def _documents_url(value: str) -> str:
     if not _DOCUMENTS_URL.fullmatch(value):
         raise ValueError("must be file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER")
+    authority = urlsplit(value).netloc
+    if ":" in authority and "@" not in authority:
+        raise ValueError("must have / as %2F in a secret, and no : in a bucket's name")
     return value.rstrip("/")
 
 
@@ -147,8 +152,8 @@ class RedisSettings(_Group):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "REDIS_")
 
-    url: Annotated[SecretStr, AfterValidator(_redis_url)] = _setting(
-        SecretStr("redis://127.0.0.1:6379/0"),
+    url: Annotated[SecretUrl, AfterValidator(_redis_url)] = _setting(
+        SecretUrl("redis://127.0.0.1:6379/0"),
         "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; redis+cluster://HOST:PORT.",
     )
     timeout_ms: int = _setting(250, "A call to Redis that takes longer has failed.", unit="ms", ge=10, le=60_000)
@@ -188,8 +193,8 @@ class RedisSettings(_Group):
         le=10_000_000,
         variable="BACKLOG_LIMIT",
     )
-    replica_url: Annotated[SecretStr, AfterValidator(_replica_url)] = _setting(
-        SecretStr(""),
+    replica_url: Annotated[SecretUrl, AfterValidator(_replica_url)] = _setting(
+        SecretUrl(""),
         "Where statistics are read from: a replica of Redis, same forms as REDIS_URL; empty, Redis itself.",
     )
     key_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
@@ -381,17 +386,6 @@ def _by_variable() -> dict[str, Setting]:
 
 SETTINGS: Final[Mapping[str, Setting]] = _by_variable()
 """Every setting by its variable; Redis' key prefix has that of the topics."""
-
-
-SECRET_URL = re.compile(r"(?<=://)[^/@]*(?=@)")
-
-
-def masked(value: object) -> str:
-    """A setting's value as it may be shown: no password, neither alone nor inside a URL."""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return SECRET_URL.sub("***", secret) if "://" in secret else "***" if secret else ""
-    return "" if value is None else SECRET_URL.sub("***", str(value))
 
 
 def load_settings(**given: object) -> Settings:

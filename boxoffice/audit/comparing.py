@@ -38,6 +38,7 @@ from boxoffice.redis.store import (
     expected_copy,
 )
 from boxoffice.settings import Settings
+from boxoffice.showing import printable
 from lua.keys import event_keys, event_statistics_key
 from models.commands import EVENT_ID_PATTERN
 from models.facts import read_range
@@ -309,7 +310,7 @@ class Audit:
     async def _report_unknown(self, known: set[str], where: str, found: AsyncIterator[str]) -> None:
         async for event_id in found:
             if event_id not in known and not await self._is_event(event_id):
-                self._report.differences.append(f"Event {_printable(event_id)} is {where}, and not in the ledger.")
+                self._report.differences.append(f"Event {printable(event_id)} is {where}, and not in the ledger.")
 
     async def _is_event(self, event_id: str) -> bool:
         """Whether the ledger has such an event by now; what no event can be called need not be looked for."""
@@ -337,7 +338,3 @@ class _Found:
 
 def _seq(copy: EventCopy) -> int:
     return read_number(copy.meta.get("seq", "")) or 0
-
-
-def _printable(text: str) -> str:
-    return ascii(text)[1:-1]

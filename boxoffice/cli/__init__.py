@@ -6,6 +6,7 @@ import logging
 import sys
 
 from boxoffice.errors import BoxOfficeError, ExitStatus
+from boxoffice.showing import printable_lines
 
 _INTERRUPTED = 130
 
@@ -36,7 +37,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _told(sentence: str, status: ExitStatus) -> int:
-    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.write(f"{printable_lines(sentence)}\n")
     return status
 
 

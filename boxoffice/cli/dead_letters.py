@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxoffice.cli.options import AsJson, whole_number
-from boxoffice.cli.tables import print_json, print_table, printable, say
+from boxoffice.cli.tables import print_json, print_table, say
 from boxoffice.errors import ExitStatus
+from boxoffice.showing import told_apart
 
 if TYPE_CHECKING:
     from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed, Retried
@@ -67,7 +68,7 @@ def _counts(reasons: Counter[str]) -> list[tuple[object, ...]]:
 
 
 def _short(reason: str) -> str:
-    return printable(reason if len(reason) <= _MOST_CHARACTERS else f"{reason[: _MOST_CHARACTERS - 1]}…")
+    return told_apart(reason if len(reason) <= _MOST_CHARACTERS else f"{reason[: _MOST_CHARACTERS - 1]}…")
 
 
 def _listed_members(letter: Listed) -> dict[str, Any]:
@@ -101,13 +102,13 @@ def show(position: _PositionText, as_json: AsJson = False) -> None:
 def _print(letters: DeadLetters, letter: DeadLetter) -> None:
     members = _members(letters, letter)
     rows = [(name, members[name]) for name in ("position", "at", "of", "original", "ticket", "size_bytes", "cut")]
-    print_table(("", ""), [*rows, ("reason", printable(letter.reason)), ("key", _shown(letter.key))])
-    print_table(("header", "value"), [(printable(name), _shown(value)) for name, value in letter.headers])
-    say(printable(letter.value))
+    print_table(("", ""), [*rows, ("reason", told_apart(letter.reason)), ("key", _shown(letter.key))])
+    print_table(("header", "value"), [(told_apart(name), _shown(value)) for name, value in letter.headers])
+    say(told_apart(letter.value))
 
 
 def _shown(raw: bytes | None) -> str | None:
-    return None if raw is None else printable(raw)
+    return None if raw is None else told_apart(raw)
 
 
 def _members(letters: DeadLetters, letter: DeadLetter) -> dict[str, Any]:

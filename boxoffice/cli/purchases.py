@@ -9,7 +9,7 @@ import typer
 
 from boxoffice.cli.asking import WAIT_S, publish, sentence
 from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, whole_number
-from boxoffice.cli.tables import printable, say
+from boxoffice.cli.tables import say
 
 if TYPE_CHECKING:
     from boxoffice.kafka.asking import LedgerRecord
@@ -78,7 +78,7 @@ async def _print_results(
 
 def _line(record: LedgerRecord) -> str:
     fact = record.fact
-    return f"{fact['at']}  {record.partition}:{record.offset}  {fact['event_id'] or '-'}  {printable(sentence(fact))}"
+    return f"{fact['at']}  {record.partition}:{record.offset}  {fact['event_id'] or '-'}  {sentence(fact)}"
 
 
 COMMANDS = (buy, cancel, results)

@@ -46,7 +46,8 @@ def schema(
 
 
 def _rows(values: Settings) -> list[dict[str, Any]]:
-    from boxoffice.settings import SETTINGS, masked
+    from boxoffice.masking import masked
+    from boxoffice.settings import SETTINGS
 
     return [
         {

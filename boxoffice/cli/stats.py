@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from boxoffice.cli.options import AsJson
-from boxoffice.cli.tables import print_json, say
+from boxoffice.cli.tables import print_json
+from boxoffice.showing import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -97,7 +97,7 @@ def _screen(*, as_json: bool) -> Iterator[Callable[[Report], None]]:
 def _print_line(report: Report) -> None:
     from boxoffice.statistics.reading import members
 
-    say(json.dumps(members(report), ensure_ascii=False))
+    print_json(members(report), indent=None)
 
 
 def _print(report: Report) -> None:
@@ -121,11 +121,11 @@ def picture(report: Report) -> Group:
         table.add_column(heading.rstrip("#"), justify=justify, no_wrap=heading != "name")
     table.columns[-1].style = _CHART_STYLE
     for figures in _latest(report.events):
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in _row(figures)))
+        table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in _row(figures)))
     sold = report.totals["sold_by_second"]["sold"]
     return Group(
-        Text(_sales(report), style="bold"),
-        *map(Text, _system(report)),
+        Text(printable(_sales(report)), style="bold"),
+        *(Text(printable(line)) for line in _system(report)),
         Text(),
         Text(f"tickets a second, the last minute in which any was sold: newest {sold[-1]:,}, most {max(sold):,}"),
         *(Text(row, style=_CHART_STYLE) for row in chart(sold, _CHART_HEIGHT)),

@@ -23,7 +23,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from boxoffice.documents.errors import StoreError
-from boxoffice.settings import SECRET_URL, DocumentsSettings
+from boxoffice.masking import without_credentials
+from boxoffice.settings import DocumentsSettings
 from models.documents import SUFFIX
 
 log = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ class DocumentStore:
 
     def location(self, name: str) -> str:
         """A document's URL, without credentials."""
-        return f"{SECRET_URL.sub('', self._url).replace('://@', '://')}/{name}"
+        return f"{without_credentials(self._url)}/{name}"
 
     # Writing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
@@ -12,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boxoffice.embedded.process import dying_with_parent
+from boxoffice.showing import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Self
 
+_COLOR = re.compile(r"(\x1b\[[0-9;]*m)")
 _COLORS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 _UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
 _CHUNK_BYTES = 64 * 1024
@@ -207,9 +210,9 @@ class _Child:
             if len(rest) > _CHUNK_BYTES:  # a line without end is shown in pieces, not gathered for ever
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                self.say(line.decode(errors="replace").rstrip("\r"))
+                self.say(_shown(line.rstrip(b"\r")))
         if rest:
-            self.say(rest.decode(errors="replace"))
+            self.say(_shown(rest))
 
     @staticmethod
     def _end_stragglers(group: int) -> None:
@@ -225,6 +228,12 @@ def _prefixes(workers: Sequence[Worker], *, color: bool) -> dict[str, str]:
         return plain
     codes = {worker.name: _COLORS[number % len(_COLORS)] for number, worker in enumerate(workers)}
     return {name: f"\x1b[{codes[name]}m{prefix}\x1b[0m" for name, prefix in plain.items()}
+
+
+def _shown(line: bytes) -> str:
+    """What a worker wrote, as a terminal may be given it: of what a terminal obeys, its colours."""
+    parts = _COLOR.split(line.decode("utf-8", errors="surrogateescape"))
+    return "".join(part if number % 2 else printable(part) for number, part in enumerate(parts))
 
 
 def _write_to_standard_output(line: str) -> None:

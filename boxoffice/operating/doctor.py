@@ -17,9 +17,10 @@ from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
+from boxoffice.masking import masked
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
-from boxoffice.settings import Settings, masked
+from boxoffice.settings import Settings
 from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from models.words import number_of

@@ -9,8 +9,9 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from boxoffice.errors import UnreachableError
+from boxoffice.masking import masked
 from boxoffice.redis.connection import RedisClient, connect
-from boxoffice.settings import RedisSettings, masked
+from boxoffice.settings import RedisSettings
 
 _TIMEOUT_MS: Final = 2_000
 

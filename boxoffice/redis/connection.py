@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -22,6 +23,8 @@ FAILURES: Final = (RedisError, RedisClusterException, TimeoutError, OSError)
 """What a Redis that cannot serve makes redis-py raise."""
 
 _FOR_SENTINELS: Final = ("sentinel_username", "sentinel_password")
+_OF_TLS: Final = frozenset(name for name in signature(SSLConnection).parameters if name.startswith("ssl_"))
+_OF_CLUSTERS: Final = frozenset(signature(RedisCluster).parameters)
 _PORTS: Final = range(1, 65_536)
 
 
@@ -41,9 +44,31 @@ def connect(settings: RedisSettings, *, time_each_reply: bool = True) -> RedisCl
     scheme, _, rest = url.partition("://")
     base, _, topology = scheme.partition("+")
     try:
-        return _CONNECT[topology](urlsplit(f"{base}://{rest}"), _options(settings, time_each_reply))
-    except ValueError as error:
+        return _CONNECT[topology](_split(f"{base}://{rest}"), _options(settings, time_each_reply))
+    except _WrongUrlError as error:
         raise SettingsError(f"BOXOFFICE_REDIS_URL cannot be used: {error}.") from None
+    except ValueError:
+        # What others say of it may repeat a part of it, and that a part of a password.
+        raise SettingsError(f"BOXOFFICE_REDIS_URL cannot be used: it cannot be read; {_QUOTED}.") from None
+
+
+class _WrongUrlError(ValueError):
+    """What is wrong with a URL, in words that repeat none of it."""
+
+
+_QUOTED: Final = "in a password @ is written as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
+
+
+def _split(url: str) -> SplitResult:
+    """The URL's parts.
+
+    A password that is not quoted ends where a client thinks that the path begins, and its beginning is then taken for
+    a host, which is shown.
+    """
+    parts = urlsplit(url)
+    if "@" in parts.path or parts.fragment:
+        raise _WrongUrlError(f"an @ stands too late in it, or a #; {_QUOTED}")
+    return parts
 
 
 def _options(settings: RedisSettings, time_each_reply: bool) -> dict[str, Any]:
@@ -72,7 +97,9 @@ def _to_cluster(url: SplitResult, options: dict[str, Any]) -> RedisClient:
     hosts, first_url = _split_hosts(url)
     parsed = _parsed(first_url)
     if parsed.pop("db", 0):
-        raise ValueError("a cluster has no database but 0")
+        raise _WrongUrlError("a cluster has no database but 0")
+    if not_taken := sorted(name for name in _OF_TLS - _OF_CLUSTERS if name in parsed):
+        raise _WrongUrlError(f"the client of a cluster takes no {', '.join(not_taken)}")
     nodes = [ClusterNode(host, port) for host, port in hosts]
     return RedisCluster(startup_nodes=nodes, **options, **parsed)
 
@@ -81,7 +108,7 @@ def _to_service(url: SplitResult, options: dict[str, Any]) -> RedisClient:
     hosts, first_url = _split_hosts(url)
     service, _, number = first_url.path.strip("/").partition("/")
     if not service:
-        raise ValueError("it names no service: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE")
+        raise _WrongUrlError("it names no service: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE")
     for_sentinels, query = _split_query(first_url)
     of_server = {**options, **_parsed(first_url._replace(path=f"/{number}", query=query))}
     # A user of the service need not exist on its Sentinels.
@@ -119,9 +146,12 @@ def _checked(url: SplitResult) -> SplitResult:
     """The URL, if redis-py makes of it what it says: by itself it passes over what it does not understand."""
     number = url.path.strip("/")
     if number and not number.isdecimal():
-        raise ValueError("the database must be a number")
-    if unknown := [name for name in dict(parse_qsl(url.query)) if not name.startswith("ssl_")]:
-        raise ValueError(f"{unknown[0]} is none of the parameters ssl_...")
+        raise _WrongUrlError("the database must be a number")
+    names = set(dict(parse_qsl(url.query)))
+    if not names <= _OF_TLS:
+        raise _WrongUrlError(f"one of its parameters is none of {', '.join(sorted(_OF_TLS))}")
+    if names and url.scheme != "rediss":
+        raise _WrongUrlError("parameters ssl_... are of rediss://")
     return url
 
 
@@ -143,5 +173,5 @@ def _split_hosts(url: SplitResult) -> tuple[list[tuple[str, int]], SplitResult]:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) not in _PORTS:
-        raise ValueError("every server in it must be HOST:PORT")
+        raise _WrongUrlError("every server in it must be HOST:PORT")
     return host.strip("[]"), int(port)

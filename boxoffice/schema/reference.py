@@ -10,7 +10,8 @@ from typing import Final
 
 import boxoffice
 from boxoffice.errors import RESTARTABLE, BoxOfficeError, ExitStatus
-from boxoffice.settings import GROUPS, SETTINGS, masked
+from boxoffice.masking import masked
+from boxoffice.settings import GROUPS, SETTINGS
 
 _SETTINGS_PAGE: Final = """# Settings
 

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from boxoffice.redis.connection import connect
 from boxoffice.settings import RedisSettings
+from boxoffice.showing import told_apart
 from boxoffice.statistics.figures import Figures, Totals, from_hash, read_totals_field, to_hash
 from lua.keys import event_statistics_key, global_statistics_key
 from models.figures import UnreadableFiguresError
@@ -143,7 +144,7 @@ def _take_totals(found: InRedis, key: str, members: Mapping[bytes, bytes]) -> No
         try:
             found.totals.append(read_totals_field(field_name, value))
         except UnreadableFiguresError:
-            found.unreadable.append(f"{key} {_printable(field_name)}")
+            found.unreadable.append(f"{key} {told_apart(field_name)}")
     found.totals.sort(key=lambda totals: int(totals["partition"]))
 
 
@@ -155,11 +156,7 @@ def _take_event(found: InRedis, key: bytes, event_id: str, reply: Any) -> None:
         if figures := from_hash(event_id, _members(reply)):
             found.events.append(figures)
     except UnreadableFiguresError:
-        found.unreadable.append(_printable(key))
-
-
-def _printable(name: bytes) -> str:
-    return ascii(name.decode(errors="replace"))[1:-1]
+        found.unreadable.append(told_apart(key))
 
 
 def _is_other_type(reply: Any) -> bool:

@@ -134,6 +134,15 @@ def test_a_cluster_url_names_some_of_its_nodes() -> None:
         "redis://:secret@n1.example:many",
         "redis://:secret@n1.example:6379/first",
         "redis://:secret@n1.example:6379?unknown=1",
+        "redis://:secret@n1.example:6379?ssl_ca_certs=/etc/ca.pem",
+        "rediss://:secret@n1.example:6379?ssl_of_its_own=1",
+        "rediss://n1.example:6379?secret=1",
+        "rediss+cluster://n1.example:7000?ssl_password=secret",
+        "redis://user:secret/2@n1.example:6379",
+        "redis://user:secret?2@n1.example:6379",
+        "redis://user:123#secret@n1.example:6379",
+        "redis+sentinel://user:123/secret@n1.example:26379/shop",
+        "redis://user:secret[@n1.example:6379",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_a_sentence(url: str) -> None:

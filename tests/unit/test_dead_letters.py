@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from boxoffice.cli.tables import print_json, printable
+from boxoffice.cli.tables import print_json
 from boxoffice.kafka.dead_letters import DeadLetter, Position, WrongPositionError, read_position
 from boxoffice.kafka.side_records import Marks, dead_letter, read_marks
+from boxoffice.showing import told_apart
 from tests.unit.records import record
 
 MARKS = [
@@ -103,7 +104,7 @@ def test_a_reason_is_found_as_it_is_and_as_it_is_counted() -> None:
 
 
 def read_back(shown: str) -> bytes:
-    """The inverse of ``printable``."""
+    """The inverse of ``told_apart``."""
 
     def character(match: re.Match[str]) -> bytes:
         code = match[0]
@@ -120,14 +121,14 @@ def read_back(shown: str) -> bytes:
 @example("\u009b31m \u202e \u200b \u2028 \\x1b \U000e0001".encode())
 @example(b"\x9b \xc2\x9b \\x9b")
 def test_what_is_shown_is_printable_and_says_what_is_there(raw: bytes) -> None:
-    shown = printable(raw)
+    shown = told_apart(raw)
     assert shown.isprintable()
     assert read_back(shown) == raw
 
 
 def test_what_people_write_is_shown_as_it_is() -> None:
     for text in ('{"name":"Straßenfest"}', "Ω мир שלום 切符 🎟"):
-        assert printable(text.encode()) == printable(text) == text
+        assert told_apart(text.encode()) == told_apart(text) == text
 
 
 @given(st.dictionaries(st.text(), st.text()))
@@ -135,7 +136,7 @@ def test_what_people_write_is_shown_as_it_is() -> None:
 def test_json_is_printable_and_says_what_is_there(members: dict[str, str]) -> None:
     with pytest.MonkeyPatch.context() as patched:
         said: list[str] = []
-        patched.setattr("boxoffice.cli.tables.say", said.append)
+        patched.setattr("boxoffice.cli.tables._write", said.append)
         print_json(members)
     [told] = said
     assert json.loads(told) == members

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from boxoffice.errors import ExitStatus, SettingsError
-from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, masked, settings_from
+from boxoffice.masking import masked
+from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, settings_from
 
 UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes"}
 

@@ -30,6 +30,7 @@ from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed
 from boxoffice.kafka.side_records import dead_letter, headers_bytes, read_marks, read_origin
 from boxoffice.redis.presence import Presences, _read
 from boxoffice.settings import settings_from
+from boxoffice.showing import printable
 from boxoffice.statistics.counting import fold
 from boxoffice.statistics.documents import Announced
 from boxoffice.statistics.figures import (
@@ -191,7 +192,7 @@ def test_an_audit_judges_what_is_ours_on_the_ledger(records: list[Record]) -> No
 def test_facts_are_shown_on_a_line_each_and_all_else_is_left_out(records: list[Record]) -> None:
     shown = [found for one in records if (found := _ledger_record(one))]
     for found in shown:
-        assert _line(found).isprintable()
+        assert printable(_line(found)).isprintable()
         assert found.line.isprintable()
         assert read_fact(found.line.encode()) == found.fact
     assert [found.fact for found in shown if found.value in FACTS][: len(FACTS)] != []
