@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from importlib import import_module
 from multiprocessing import forkserver, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -18,11 +17,8 @@ from typing import NamedTuple
 from boxoffice.rendering import Rendered, TicketPage
 
 Draw = Callable[[TicketPage, tuple[str, ...]], Rendered]
+"""Draws a ticket with these fonts; a function of a module, since it goes to another process by its name."""
 
-DRAWER_VARIABLE = "BOXOFFICE_TEST_DRAWER"
-"""For tests: MODULE:FUNCTION that draws instead."""
-
-_RENDER_TICKET = "boxoffice.rendering:render_ticket"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -34,29 +30,17 @@ class Drawn(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def serve(connection: Connection, drawer: str, fonts: tuple[str, ...]) -> None:
+def serve(connection: Connection, draw: Draw, fonts: tuple[str, ...]) -> None:
     """Answer every page with what was drawn, or with a sentence that says why not."""
     _die_with_parent()
     # Ctrl-C reaches the whole terminal; the box office finishes what it has begun.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    draw = _function(drawer)
     while True:
         try:
             page = connection.recv()
         except EOFError:
             return
         connection.send(_answer(draw, page, fonts))
-
-
-def drawer() -> str:
-    """MODULE:FUNCTION that draws."""
-    return os.environ.get(DRAWER_VARIABLE, _RENDER_TICKET)
-
-
-def _function(reference: str) -> Draw:
-    module, _, name = reference.partition(":")
-    draw: Draw = getattr(import_module(module), name)
-    return draw
 
 
 def _answer(draw: Draw, page: TicketPage, fonts: tuple[str, ...]) -> Drawn | str:

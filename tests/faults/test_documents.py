@@ -24,7 +24,7 @@ from boxoffice.kafka import clients
 from boxoffice.settings import Settings
 from tests.support import paperwork
 from tests.support.drawers import SPOILT
-from tests.support.office import ROOT, NewOffice, Office, Process, until
+from tests.support.office import NewOffice, Office, Process, until
 from tests.support.paperwork import dealt_with
 from tests.support.servers import NewKafka, NewRedis, RedisAddress
 from tests.support.settings import changed
@@ -46,8 +46,9 @@ class Desk:
 
     def start(self, drawer: str = "", **environment: str) -> Process:
         """Start the documents process; ``drawer`` is one of tests/support/drawers.py."""
-        hook = {"BOXOFFICE_TEST_DRAWER": f"tests.support.drawers:{drawer}", "PYTHONPATH": str(ROOT)} if drawer else {}
-        return self.office.start("documents", **self.environment, **hook, **environment)
+        if drawer:
+            return self.office.start_documents(drawer, **self.environment, **environment)
+        return self.office.start("documents", **self.environment, **environment)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from tests.support.observed import get, health, health_and_status, idle
-from tests.support.office import POLL_S, ROOT, NewOffice, Office, Process, until
+from tests.support.office import POLL_S, NewOffice, Office, Process, until
 from tests.support.servers import NewKafka, NewRedis, RedisAddress
 from tests.support.workload import commands, creations, event_ids
 
@@ -32,13 +32,15 @@ async def test_a_redis_that_is_gone_shows_and_the_worker_stays_ready(
 
 
 def start_documents(office: Office, folder: Path, **environment: str) -> Process:
-    return office.start(
-        "documents",
-        BOXOFFICE_DOCUMENTS_URL=folder.as_uri(),
-        BOXOFFICE_DOCUMENTS_LONGEST_RETRY_MS="200",
-        BOXOFFICE_HEALTH_STUCK_AFTER_S=str(STUCK_AFTER_S),
-        **environment,
-    )
+    return office.start("documents", **of_documents(folder), **environment)
+
+
+def of_documents(folder: Path) -> dict[str, str]:
+    return {
+        "BOXOFFICE_DOCUMENTS_URL": folder.as_uri(),
+        "BOXOFFICE_DOCUMENTS_LONGEST_RETRY_MS": "200",
+        "BOXOFFICE_HEALTH_STUCK_AFTER_S": str(STUCK_AFTER_S),
+    }
 
 
 async def sell(office: Office, seed: int) -> None:
@@ -108,8 +110,8 @@ async def test_a_process_that_is_cut_off_from_kafka_says_so_and_lives(
 
 
 async def test_a_process_that_does_not_get_on_by_itself_is_not_alive(office: Office, tmp_path: Path) -> None:
-    hook = {"BOXOFFICE_TEST_DRAWER": "tests.support.drawers:stuck", "PYTHONPATH": str(ROOT)}
-    process = start_documents(office, tmp_path / "documents", BOXOFFICE_DOCUMENTS_DRAWING_TIMEOUT_MS="600000", **hook)
+    environment = of_documents(tmp_path / "documents")
+    process = office.start_documents("stuck", **environment, BOXOFFICE_DOCUMENTS_DRAWING_TIMEOUT_MS="600000")
     await office.ready(process)
     await sell(office, SEED + 4)
     await until(lambda: get(process, "/health/live")[0] == 503, 30, "the process to be found stuck")

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from boxoffice.documents.drawing import DRAWER_VARIABLE
+from boxoffice.documents.drawing import Draw
 from boxoffice.documents.errors import DrawingError
 from boxoffice.documents.pool import Pool
 from boxoffice.rendering import EventPage, TicketPage, render_ticket
+from tests.support import drawers
 from tests.support.drawers import SPOILT
 
 EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
@@ -35,12 +36,6 @@ async def pool() -> AsyncIterator[Pool]:
     await pool.stop()
 
 
-@pytest.fixture
-def drawer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """One of tests/support/drawers.py."""
-    monkeypatch.setenv(DRAWER_VARIABLE, f"tests.support.drawers:{request.param}")
-
-
 async def test_what_is_drawn_there_is_what_would_be_drawn_here(pool: Pool) -> None:
     drawn = await asyncio.gather(*(pool.draw(page(number)) for number in range(50)))
     for number, one in enumerate(drawn):
@@ -52,25 +47,23 @@ async def test_what_is_drawn_there_is_what_would_be_drawn_here(pool: Pool) -> No
 @pytest.mark.parametrize(
     ("drawer", "reason"),
     [
-        ("hanging", "it took longer than 0.5 s"),
-        ("crashing", "its process ended with status 9"),
-        ("raising", "ValueError: this one cannot be drawn"),
+        (drawers.hanging, "it took longer than 0.5 s"),
+        (drawers.crashing, "its process ended with status 9"),
+        (drawers.raising, "ValueError: this one cannot be drawn"),
     ],
-    indirect=["drawer"],
 )
-@pytest.mark.usefixtures("drawer")
-async def test_one_that_cannot_be_drawn_fails_alone(pool: Pool, reason: str) -> None:
+async def test_one_that_cannot_be_drawn_fails_alone(drawer: Draw, reason: str) -> None:
+    pool = Pool(2, timeout_s=0.5, draw=drawer)
     outcomes = await asyncio.gather(*(pool.draw(page(number)) for number in range(1, 31)), return_exceptions=True)
+    await pool.stop()
     failed = {number: outcome for number, outcome in enumerate(outcomes, 1) if isinstance(outcome, BaseException)}
     assert list(failed) == [int(SPOILT)]
     assert isinstance(failed[int(SPOILT)], DrawingError)
     assert str(failed[int(SPOILT)]) == reason
 
 
-@pytest.mark.parametrize("drawer", ["crashing"], indirect=True)
-@pytest.mark.usefixtures("drawer")
 async def test_each_of_many_that_crash_at_once_says_how() -> None:
-    pool = Pool(4, timeout_s=30)
+    pool = Pool(4, timeout_s=30, draw=drawers.crashing)
     spoilt = [pool.draw(page(int(SPOILT))) for _ in range(200)]
     outcomes = await asyncio.gather(*spoilt, return_exceptions=True)
     await pool.stop()
@@ -85,10 +78,8 @@ async def test_processes_that_were_killed_while_nothing_was_drawn_cost_nothing(p
     assert len(await asyncio.gather(*(pool.draw(page(number)) for number in range(10)))) == 10
 
 
-@pytest.mark.parametrize("drawer", ["stuck"], indirect=True)
-@pytest.mark.usefixtures("drawer")
 async def test_who_gives_up_leaves_the_pool_to_others() -> None:
-    pool = Pool(1, timeout_s=60)
+    pool = Pool(1, timeout_s=60, draw=drawers.stuck)
     drawing = asyncio.create_task(pool.draw(page()))
     await asyncio.sleep(1)
     drawing.cancel()

@@ -71,12 +71,8 @@ async def sale(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, tmp
     sold = Sale(office, tmp_path / "documents")
     await office.open()
     office.start()
-    documents = office.start(
-        "documents",
-        BOXOFFICE_DOCUMENTS_URL=sold.store.as_uri(),
-        BOXOFFICE_DOCUMENTS_ATTEMPTS="1",
-        BOXOFFICE_TEST_DRAWER="tests.support.drawers:raising",
-        PYTHONPATH=str(ROOT),
+    documents = office.start_documents(
+        "raising", BOXOFFICE_DOCUMENTS_URL=sold.store.as_uri(), BOXOFFICE_DOCUMENTS_ATTEMPTS="1"
     )
     stats = office.start("stats")
     for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""What tests let the pool draw with, instead of the real thing: BOXOFFICE_TEST_DRAWER names one of these."""
+"""What tests let the pool draw with, instead of the real thing."""
 
 from __future__ import annotations
 

@@ -144,6 +144,11 @@ class Office:
         """Start a process by its line in the Procfile."""
         return self._start(process, procfile_command(process), environment)
 
+    def start_documents(self, drawer: str, **environment: str) -> Process:
+        """Start the documents process with one of tests/support/drawers.py instead of the real thing."""
+        command = [sys.executable, "-m", "tests.support.documents_process", drawer]
+        return self._start("documents", command, {"PYTHONPATH": str(ROOT), **environment})
+
     def start_command(self, *arguments: str, **environment: str) -> Process:
         """Start a command that goes on until it is told to stop."""
         return self._start(arguments[0], [boxoffice_path(), *arguments], environment)

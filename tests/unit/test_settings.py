@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from boxoffice.errors import ExitStatus, SettingsError
 from boxoffice.masking import masked
 from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, settings_from
 
+ROOT = Path(__file__).parents[2]
 UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes"}
 
 
@@ -137,3 +139,12 @@ def test_a_misspelt_setting_is_named() -> None:
     done = _run("settings", BOXOFFICE_PARTITION="3", BOXOFFICE_TEST_KAFKA="127.0.0.1:1")
     assert done.returncode == 0
     assert done.stderr == "BOXOFFICE_PARTITION is no setting: it has no effect.\n"
+
+
+def test_no_variable_names_code_to_be_run() -> None:
+    """What a process does is decided by its release: nothing that it imports is named by its environment."""
+    product = (path for folder in ("boxoffice", "agents") for path in (ROOT / folder).rglob("*.py"))
+    asking = {path.name for path in product if "import_module(" in path.read_text(encoding="utf-8")}
+    # A process of the command line's list, an extra of embedded's, and every module of the product.
+    assert asking == {"stack.py", "extras.py", "reference.py"}
+    assert not [variable for variable in SETTINGS if "TEST" in variable]
