@@ -7,6 +7,7 @@ as long as it takes; it is said once when it fails, and once when it works again
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from random import uniform
 from time import monotonic, time
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import structlog
 from obstore.exceptions import BaseError
@@ -74,7 +75,7 @@ class DocumentStore:
     def folder(self) -> Path | None:
         """The folder that it is, if it is one."""
         url = urlsplit(self._url)
-        return Path(unquote(url.path)) if url.scheme == "file" else None
+        return Path(os.fsdecode(unquote_to_bytes(url.path))) if url.scheme == "file" else None
 
     def location(self, name: str) -> str:
         """A document's URL, without credentials."""

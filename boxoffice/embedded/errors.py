@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from boxoffice.errors import BoxOfficeError, ExitStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# On macOS OpenSSL's variable is not asked: the keychain is, and what Requests is told.
+CERTIFICATES_VARIABLE = "REQUESTS_CA_BUNDLE" if sys.platform == "darwin" else "SSL_CERT_FILE"
 
 
 class EmbeddedError(BoxOfficeError):
@@ -32,12 +36,31 @@ class EmbeddedExtraError(EmbeddedError):
 class DownloadError(EmbeddedError):
     """Kafka's jars could not be had."""
 
-    remedy = "Check the network and start again: what was downloaded is kept."
+    remedy = (
+        "Check the network and start again: what was downloaded is kept. Behind a company's proxy, name it in "
+        "`HTTPS_PROXY`, and the PEM file of its authority in `SSL_CERT_FILE`, or in `REQUESTS_CA_BUNDLE` on macOS."
+    )
+
+    def __init__(self, what: str, why: str, do: str = "check the network, or name your proxy in HTTPS_PROXY,") -> None:
+        super().__init__(
+            f"Could not download {what} for the embedded Kafka ({why}): "
+            f"{do} and start again, what is there already is kept."
+        )
+
+
+class UntrustedError(DownloadError):
+    """Where Kafka's jars are downloaded from, a certificate is not trusted."""
+
+    remedy = (
+        "If a proxy of your company opens connections, put its authority into the system's store, or name the "
+        "authority's PEM file in `SSL_CERT_FILE`, or in `REQUESTS_CA_BUNDLE` on macOS."
+    )
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(
-            f"Could not download {what} for the embedded Kafka ({why}): "
-            "check the network and start again, what is there already is kept."
+            what,
+            f"its server's certificate is not trusted: {why}",
+            f"if your company's proxy signs it, name the PEM file of the proxy's authority in {CERTIFICATES_VARIABLE},",
         )
 
 
@@ -49,6 +72,16 @@ class ServerStartError(EmbeddedError):
     def __init__(self, server: str, happened: str, log_file: Path, last_lines: str) -> None:
         said = f"\nIts last lines:\n{last_lines}" if last_lines else "\nIt logged nothing."
         super().__init__(f"The embedded {server} {happened}; its log is {log_file}.{said}")
+
+
+class FolderError(EmbeddedError):
+    """A server cannot keep its data in the folder."""
+
+    exit_status = ExitStatus.USAGE
+    remedy = "Give another folder, or make room for it."
+
+    def __init__(self, folder: Path, why: str | None) -> None:
+        super().__init__(f"Servers cannot keep their data in {folder} ({why}): give another folder.")
 
 
 class PortTakenError(EmbeddedError):

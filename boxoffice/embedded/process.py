@@ -12,11 +12,11 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from boxoffice.embedded.errors import PortTakenError, ServerStartError
+from boxoffice.embedded.errors import FolderError, PortTakenError, ServerStartError
 from boxoffice.embedded.ports import HOST, can_listen, free_port, keep_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO, Self
 
@@ -61,8 +61,23 @@ def dying_with_parent(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
 
 
+def make_folder(folder: Path) -> None:
+    """Make a server's folder, and what it lies in.
+
+    Raises:
+        FolderError: it cannot be made, or something else has its name.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(folder, error.strerror) from None
+
+
 class ServerProcess(ABC):
     """A server that this process starts on loopback, with its own folder and log file.
+
+    The server runs in its folder and is told relative paths only: whatever the folder's name holds, no list
+    separator, no configuration file and no command line can misread it.
 
     It runs in a session of its own, so Ctrl-C in the terminal does not reach it before whoever owns it
     stops it in order. Whatever happens to it, ``start`` begins again on the same port and folder.
@@ -71,8 +86,8 @@ class ServerProcess(ABC):
     name: ClassVar[str]
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.folder = folder
-        self.log_file = folder / f"{self.name.lower()}.log"
+        self.folder = folder.absolute()
+        self.log_file = self.folder / f"{self.name.lower()}.log"
         self._port = port
         self._port_fixed = port is not None
         if port is not None:
@@ -118,7 +133,7 @@ class ServerProcess(ABC):
 
     def prepare(self) -> None:
         """Whatever the first start needs beforehand; blocks, and may be repeated."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
 
     def start(self) -> None:
         """Start the process, without waiting for it to serve."""
@@ -131,6 +146,7 @@ class ServerProcess(ABC):
             self._process = subprocess.Popen(
                 dying_with_parent(self._command()),
                 cwd=self.folder,
+                env={**os.environ, **self._variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -191,6 +207,11 @@ class ServerProcess(ABC):
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        """What its environment has beside this process' own."""
+        return {}
 
     @abstractmethod
     def _command(self) -> Sequence[str]:

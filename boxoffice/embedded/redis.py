@@ -52,7 +52,7 @@ class EmbeddedRedis(ServerProcess):
         settings = {
             "bind": HOST,
             "port": str(self.port),
-            "dir": str(self.folder),
+            "dir": ".",
             "save": "",
             "appendonly": "yes" if self.durable else "no",
             "appendfsync": "everysec",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from boxoffice.embedded.errors import DownloadError, EmbeddedError, StackInUseError
+from boxoffice.embedded.errors import DownloadError, EmbeddedError, FolderError, StackInUseError
 from boxoffice.embedded.kafka import EmbeddedKafka
+from boxoffice.embedded.process import make_folder
 from boxoffice.embedded.redis import EmbeddedRedis
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class EmbeddedStack:
         self._keep = keep
         self._progress = progress
         self._given_up = False
-        self.data_folder = data_folder or _folder_for(temporary=self._temporary)
+        self.data_folder = (data_folder or _folder_for(temporary=self._temporary)).absolute()
         self._lock = FileLock(self.data_folder / "lock")
         self.kafka = EmbeddedKafka(self.data_folder / "kafka", kafka_port, progress=self._downloaded)
         self.redis = EmbeddedRedis(self.data_folder / "redis", redis_port, durable=keep)
@@ -83,11 +84,13 @@ class EmbeddedStack:
             self._release_folder(keep_logs=False)
 
     def _take_folder(self) -> None:
-        self.data_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data_folder)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise StackInUseError(self.data_folder) from None
+        except OSError as error:
+            raise FolderError(self.data_folder, error.strerror) from None
         if not self._keep:
             self._wipe()
 

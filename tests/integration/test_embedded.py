@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
     EmbeddedStack,
+    FolderError,
     PortTakenError,
     ServerStartError,
     StackInUseError,
@@ -202,6 +204,54 @@ async def test_a_kept_stack_has_its_records_and_keys_again(tmp_path: Path) -> No
         assert await published(stack.kafka_bootstrap_servers, "kept", 1) == [b"record"]
         async with Redis.from_url(stack.redis_url) as client:
             assert await client.get("kept") == b"key"
+
+
+ODD_NAME = "bü, r:o\"q'\\ #=!*$\n🎫 "
+"""What separates a list or a class path, ends a line or a value, or is escaped, in some language between us and the
+servers; and what an ASCII locale lacks."""
+
+
+@pytest.mark.parametrize("given", ["relative", "absolute"])
+async def test_a_stack_keeps_its_data_in_a_folder_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """And finds it there again, whatever the locale says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", "C")
+    folder = Path(ODD_NAME) if given == "relative" else tmp_path / ODD_NAME
+    async with EmbeddedStack(folder) as stack:
+        await create_topic(stack.kafka_bootstrap_servers, "kept")
+        async with Redis.from_url(stack.redis_url) as client:
+            await client.set("kept", "key")
+    assert _names_in(tmp_path) == [ODD_NAME]
+    async with EmbeddedStack(folder) as stack:
+        await publish(stack.kafka_bootstrap_servers, "kept", b"record")
+        async with Redis.from_url(stack.redis_url) as client:
+            assert await client.get("kept") == b"key"
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_folder_that_java_cannot_name_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Whatever is no UTF-8; Redis minds nothing."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xfcro"))
+    with pytest.raises(FolderError, match="no UTF-8"):
+        await EmbeddedKafka(folder).launch()
+    async with EmbeddedRedis(folder):
+        pass
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "no/such/place"])
+async def test_a_folder_that_cannot_be_made_is_named_in_a_sentence(tmp_path: Path, place: str) -> None:
+    """Also where something else has its name."""
+    (tmp_path / "file").touch()
+    folder = Path("/proc", place) if place.startswith("no") else tmp_path / place
+    for start in (EmbeddedStack(folder).__aenter__, EmbeddedRedis(folder).launch):
+        with pytest.raises(FolderError) as failure:
+            await start()
+        assert str(folder) in str(failure.value)
 
 
 async def test_a_stack_that_is_not_kept_leaves_nothing_behind() -> None:
