@@ -30,6 +30,7 @@ class ExitStatus(IntEnum):
     NO_ANSWER = 4, "No decision was seen in time."
     UNREACHABLE = 5, "Kafka, Redis or the document store could not be reached."
     REFUSED = 6, "The topics are not what a process needs: starting it again does not help."
+    BAD_CODE = 7, "A ticket's code is not good: forged, void, or no longer the ticket's."
     PUBLISH_FAILED = 70, "A publish failed or passed its deadline: nothing was committed."
     LEDGER_DISAGREES = 71, "Somebody else's records are in the ledger: the process begins again from the chain."
     COMMANDS_SKIPPED = 72, "A record between two offsets was not delivered: the process reads it again."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +24,7 @@ from boxoffice.errors import SettingsError
 from boxoffice.masking import SecretUrl
 
 ENV_PREFIX = "BOXOFFICE_"
+KEY_RING: Final = "door-keys.json"
 
 _SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
@@ -272,6 +274,21 @@ class DocumentsSettings(_Group):
     )
 
 
+class DoorSettings(_Group):
+    """The keys that sign the codes on tickets."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "DOOR_")
+
+    keys: Path | None = _setting(
+        None, "The file of the key ring that signs tickets; door-keys.json in the user's data folder unless given."
+    )
+
+    @property
+    def ring_path(self) -> Path:
+        """Where the key ring lies."""
+        return self.keys or user_data_path("boxoffice") / KEY_RING
+
+
 class StatisticsSettings(_Group):
     """What is counted, and how often it is published."""
 
@@ -335,6 +352,7 @@ class Settings:
     redis: RedisSettings
     selling: SellingSettings
     documents: DocumentsSettings
+    door: DoorSettings
     statistics: StatisticsSettings
     process: ProcessSettings
     logs: LogSettings
@@ -345,6 +363,7 @@ GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
     "redis": RedisSettings,
     "selling": SellingSettings,
     "documents": DocumentsSettings,
+    "door": DoorSettings,
     "statistics": StatisticsSettings,
     "process": ProcessSettings,
     "logs": LogSettings,

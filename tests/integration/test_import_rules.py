@@ -31,6 +31,7 @@ WRONG: Final = {
     "boxoffice.kafka.clients": "boxoffice.redis.connection",
     "boxoffice.documents.making": "boxoffice.selling.recovery",
     "boxoffice.statistics.counting": "boxoffice.documents.store",
+    "boxoffice.door.keys": "boxoffice.process.worker",
     # Out of the batch path, which is to be lifted out alone
     "boxoffice.batching.stages": "boxoffice.tasks",
     "boxoffice.batching.records": "models.facts",
@@ -38,6 +39,7 @@ WRONG: Final = {
     "boxoffice.embedded.ports": "boxoffice.settings",
     # Infrastructure in the rules
     "models.inventory": "redis",
+    "models.codes": "cryptography",
 }
 
 

@@ -1,0 +1,1 @@
+"""The door: keys that sign tickets' codes, and whether a code is good."""
