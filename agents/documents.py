@@ -8,15 +8,16 @@ from typing import Final, cast
 import faust
 
 from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
-from boxoffice.documents.making import Making, fonts_of
+from boxoffice.documents.making import Making
 from boxoffice.documents.pages import EventPages
+from boxoffice.documents.starting import check_before_start
+from boxoffice.door.signing import TicketCodes
 from boxoffice.kafka.damage import passing_over
 from boxoffice.process import worker
 from boxoffice.process.health import Details
 from boxoffice.process.hooks import Hooks, connect
 from boxoffice.process.worker import Topics
 from boxoffice.redis.connection import connect as connect_redis
-from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
 from boxoffice.settings import Settings
 from topics import dead_letters, documents_places, purchase_results, ticket_documents
 
@@ -32,7 +33,7 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     pages = EventPages(settings, connect_redis(settings.redis), topics.partitions)
     producer = cast(BatchProducer, app.producer)
-    making = Making(kafka, settings.documents, pages, producer, worker.ending_on_failure)
+    making = Making(kafka, settings.documents, TicketCodes(settings.door), pages, producer, worker.ending_on_failure)
 
     @app.agent(facts)
     async def make(stream: faust.StreamT[bytes]) -> None:
@@ -49,9 +50,9 @@ def main(settings: Settings) -> int:
 
     Raises:
         TopicsError: the topics cannot be used.
-        FontError: a font of the settings cannot be used.
+        FontError, KeyRingError: the fonts, or the keys of the door, cannot be used.
     """
-    faces(REGULAR_WEIGHT, fonts_of(settings.documents))
+    check_before_start(settings.documents, settings.door)
     os.nice(_NICENESS)
     found = worker.wait_for_topics(
         settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC, aligned=(documents_places.TOPIC,)

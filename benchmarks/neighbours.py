@@ -13,6 +13,8 @@ from benchmarks.latency import PERCENTILES, Beside, alone, measure, percentile
 from benchmarks.processes import DOCUMENTS
 from benchmarks.results import Outcome
 from benchmarks.sale import Sale, event_ids
+from boxoffice.door.ring_file import create_if_missing
+from boxoffice.embedded.environment import documents_variables, door_variables
 
 RATE: Final = 200
 EVENTS: Final = 10
@@ -46,5 +48,8 @@ async def _documents(bench: Bench, sale: Sale, *, works: bool) -> AsyncIterator[
         store = Path(folder) / "documents"
         if not works:
             store.touch()
-        async with bench.worker(DOCUMENTS, sale, BOXOFFICE_DOCUMENTS_URL=store.as_uri()):
+        key_ring = Path(folder) / "door-keys.json"
+        create_if_missing(key_ring)
+        variables = {**documents_variables(store), **door_variables(key_ring)}
+        async with bench.worker(DOCUMENTS, sale, **variables):
             yield

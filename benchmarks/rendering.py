@@ -10,12 +10,14 @@ from benchmarks.bench import Bench
 from benchmarks.results import Outcome
 from boxoffice.rendering import EventPage, TicketPage, prepare, render_ticket
 
+CODE: Final = "BX1:" + 11 * "0123456789"
+"""As long as a code is."""
 EVENT: Final = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
 
 
 def ticket(number: int, buyer: str = "b-77") -> TicketPage:
     """A ticket as they are sold: a UUID as its order."""
-    return TicketPage(EVENT, f"42-{number:06d}", buyer, f"550e8400-e29b-41d4-a716-{number:012d}")
+    return TicketPage(EVENT, f"42-{number:06d}", buyer, f"550e8400-e29b-41d4-a716-{number:012d}", CODE)
 
 
 def render_plain(number: int) -> bytes:

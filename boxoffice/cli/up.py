@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from boxoffice.cli.tables import say
+from boxoffice.door.ring_file import create_if_missing
 from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
@@ -22,13 +23,15 @@ from boxoffice.embedded import (
 )
 from boxoffice.embedded.environment import (
     DOCUMENTS_URL,
+    DOOR_KEYS,
     documents_variables,
+    door_variables,
     kafka_variables,
     redis_variables,
 )
 from boxoffice.errors import RESTARTABLE
 from boxoffice.kafka.topics import create_topics
-from boxoffice.settings import SETTINGS, settings_from
+from boxoffice.settings import KEY_RING, SETTINGS, settings_from
 
 # A process that crashed or was killed has committed nothing either, and goes on where it stopped.
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
@@ -52,11 +55,14 @@ class Up:
 
         Raises:
             EmbeddedError: a server could not be started.
+            KeyRingError: the keys of the door cannot be made.
         """
         async with AsyncExitStack() as owned:
             environment = await self._start_servers(owned)
             if "documents" in self.processes and DOCUMENTS_URL not in os.environ:
                 environment |= documents_variables(self._documents_folder(owned))
+            if "documents" in self.processes and DOOR_KEYS not in os.environ:
+                environment |= door_variables(self._key_ring(owned))
             if "kafka" in self.parts:
                 await create_topics(settings_from(environment).kafka)
             self._say_where(environment)
@@ -72,6 +78,14 @@ class Up:
             shutil.rmtree(folder, ignore_errors=True)
             owned.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+    def _key_ring(self, owned: AsyncExitStack) -> Path:
+        ring = self._data_folder / KEY_RING
+        if not self.keep:
+            ring.unlink(missing_ok=True)
+            owned.callback(ring.unlink, missing_ok=True)
+        create_if_missing(ring)
+        return ring
 
     async def _first_failure(self, supervisor: Supervisor) -> int:
         while True:

@@ -36,11 +36,12 @@ from boxoffice.demo.script import (
 from boxoffice.demo.watching import Watcher
 from boxoffice.documents.status import document_of
 from boxoffice.documents.store import DocumentStore
-from boxoffice.embedded.environment import documents_variables, kafka_variables, redis_variables
+from boxoffice.door.ring_file import create_if_missing
+from boxoffice.embedded.environment import documents_variables, door_variables, kafka_variables, redis_variables
 from boxoffice.errors import RESTARTABLE, BoxOfficeError
 from boxoffice.kafka.asking import ask, command_from
 from boxoffice.kafka.topics import create_topics
-from boxoffice.settings import Settings, settings_from
+from boxoffice.settings import KEY_RING, Settings, settings_from
 from topics import purchase_requests
 
 if TYPE_CHECKING:
@@ -232,11 +233,14 @@ async def run_demo(
     show.step("Starting Kafka and Redis")
     async with EmbeddedStack(folder, keep=False, progress=_telling(show)) as stack:
         # Nobody else's folder is in the way of one that has a name of its own.
-        with tempfile.TemporaryDirectory(prefix="documents-", dir=stack.data_folder) as documents:
+        with tempfile.TemporaryDirectory(prefix="tickets-", dir=stack.data_folder) as own:
+            key_ring = Path(own) / KEY_RING
+            create_if_missing(key_ring)
             environment = {
                 **kafka_variables(stack.kafka_bootstrap_servers),
                 **redis_variables(stack.redis_url),
-                **documents_variables(Path(documents)),
+                **documents_variables(Path(own) / "documents"),
+                **door_variables(key_ring),
                 **_OWN_SETTINGS,
             }
             return await _run_on_stack(environment, seed, show, workers)

@@ -25,6 +25,7 @@ from boxoffice.documents.pool import Pool
 from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
 from boxoffice.documents.store import DocumentStore
+from boxoffice.door.signing import TicketCodes
 from boxoffice.errors import PublishError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader
 from boxoffice.kafka.damage import tell_passed_over
@@ -32,6 +33,7 @@ from boxoffice.kafka.groups import committed_offsets
 from boxoffice.rendering import TicketPage
 from boxoffice.settings import DocumentsSettings, KafkaSettings
 from boxoffice.tasks import end_tasks
+from models.codes import CodeError
 from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from models.places import Place
@@ -53,12 +55,14 @@ class Making:
         self,
         kafka: KafkaSettings,
         settings: DocumentsSettings,
+        codes: TicketCodes,
         pages: EventPages,
         producer: BatchProducer,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._kafka = kafka
         self._settings = settings
+        self._codes = codes
         self._pages = pages
         self._announcer = Announcer(kafka, producer, ending_on_failure)
         self._places = Places(kafka, producer)
@@ -213,7 +217,7 @@ class Making:
     async def _make(self, job: Job, sale: PurchaseConfirmed) -> None:
         try:
             drawn = await self._draw(job, sale)
-        except (DrawingError, UnknownEventError) as error:
+        except (CodeError, DrawingError, UnknownEventError) as error:
             await self._bury(job, str(error))
             return
         name = document_name(job.event_id, job.ticket, sale["request_id"])
@@ -228,6 +232,7 @@ class Making:
             ticket=job.ticket,
             buyer=sale["buyer"],
             order=sale["request_id"],
+            code=self._codes.code(sale, job.ticket),
         )
         drawing = AsyncRetrying(
             stop=stop_after_attempt(self._settings.attempts),

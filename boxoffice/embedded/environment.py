@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
+DOOR_KEYS: Final = "BOXOFFICE_DOOR_KEYS"
 
 
 def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
@@ -24,3 +25,8 @@ def redis_variables(url: str) -> dict[str, str]:
 def documents_variables(folder: Path) -> dict[str, str]:
     """The setting with which a process keeps its documents in a folder."""
     return {DOCUMENTS_URL: folder.absolute().as_uri()}
+
+
+def door_variables(key_ring: Path) -> dict[str, str]:
+    """The setting with which a process signs tickets by a key ring."""
+    return {DOOR_KEYS: str(key_ring.absolute())}

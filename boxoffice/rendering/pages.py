@@ -42,6 +42,8 @@ class TicketPage:
     buyer: str
     order: str
     """The request id of the purchase."""
+    code: str
+    """What the QR code says."""
 
 
 class Rendered(NamedTuple):

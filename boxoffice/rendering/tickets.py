@@ -49,9 +49,9 @@ class Layout:
     """What draws a ticket's labels; none where its own texts are in the template already, which is for it alone."""
     warnings: tuple[str, ...]
 
-    def render(self, ticket: str, buyer: str, order: str) -> Rendered:
+    def render(self, ticket: str, buyer: str, order: str, code: str) -> Rendered:
         """The PDF of one ticket; its texts must be plain, unless they are drawn already."""
-        operators = [_qr_operators(ticket)]
+        operators = [_qr_operators(code)]
         if self.labels:
             number_label, buyer_label, order_label = self.labels
             operators += [number_label, *self.bold.operators(ticket, TICKET)]
@@ -76,7 +76,7 @@ def render_ticket(page: TicketPage, fonts: tuple[str, ...] = ()) -> Rendered:
     """
     plain = _PLAIN_TICKET.fullmatch(page.ticket) and _PLAIN.fullmatch(page.buyer) and _PLAIN.fullmatch(page.order)
     layout = prepare(page.event, fonts) if plain else _lay_out(page.event, fonts, _details(page))
-    return layout.render(page.ticket, page.buyer, page.order)
+    return layout.render(page.ticket, page.buyer, page.order, page.code)
 
 
 @lru_cache(maxsize=_LAYOUTS_KEPT)
@@ -122,7 +122,7 @@ def _add_form(canvas: Canvas) -> None:
     canvas.doForm(_FORM)
 
 
-def _qr_operators(ticket: str) -> str:
-    code = qr_code(ticket)
-    scale = QR_SIDE / code.modules
-    return f"q 0 g {scale:.4f} 0 0 {scale:.4f} {number(QR_X)} {number(QR_Y)} cm\n{code.path}\nf Q"
+def _qr_operators(code: str) -> str:
+    drawn = qr_code(code)
+    scale = QR_SIDE / drawn.modules
+    return f"q 0 g {scale:.4f} 0 0 {scale:.4f} {number(QR_X)} {number(QR_Y)} cm\n{drawn.path}\nf Q"

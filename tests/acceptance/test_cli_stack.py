@@ -128,6 +128,7 @@ def test_up_sells_where_it_says_heals_and_takes_everything_along(start: Callable
         "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{kafka_port}",
         "BOXOFFICE_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "BOXOFFICE_DOCUMENTS_URL": (tmp_path / "stack" / "documents").as_uri(),
+        "BOXOFFICE_DOOR_KEYS": str(tmp_path / "stack" / "door-keys.json"),
     }
     assert up.boxoffice("event", "create", "42", *CREATE, "--capacity", "9").returncode == ExitStatus.OK
     assert up.boxoffice("buy", "42", "2").stdout.startswith("Sold 42-000001, 42-000002 ")

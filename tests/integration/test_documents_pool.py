@@ -20,7 +20,7 @@ EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+
 
 
 def page(number: int = 1) -> TicketPage:
-    return TicketPage(EVENT, f"42-{number:06d}", "b-77", f"r-{number}")
+    return TicketPage(EVENT, f"42-{number:06d}", "b-77", f"r-{number}", f"BX1:{number}")
 
 
 def drawing_processes() -> list[psutil.Process]:

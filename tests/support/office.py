@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import NewPartitions
 
+from boxoffice.door.ring_file import create_if_missing
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import create_topics, describe_topics, partitions_of
 from boxoffice.selling.deciding import OwnedPartition
@@ -97,6 +98,8 @@ class Office:
             kafka_session_timeout_ms=6_000,
             kafka_heartbeat_interval_ms=1_000,
         )
+        self.key_ring = folder / "door-keys.json"
+        create_if_missing(self.key_ring)
         self.requests = purchase_requests.TOPIC.full_name(prefix)
         self.ledger = purchase_results.TOPIC.full_name(prefix)
         self.dead_letters = dead_letters.TOPIC.full_name(prefix)
@@ -114,6 +117,7 @@ class Office:
             "BOXOFFICE_KAFKA_HEARTBEAT_INTERVAL_MS": str(settings.kafka.heartbeat_interval_ms),
             "BOXOFFICE_REDIS_URL": settings.redis.url.get_secret_value(),
             "BOXOFFICE_REDIS_CHECK_INTERVAL_S": "1",
+            "BOXOFFICE_DOOR_KEYS": str(self.key_ring),
             "BOXOFFICE_TOPIC_PREFIX": settings.kafka.topic_prefix,
             "BOXOFFICE_PARTITIONS": str(settings.kafka.partitions),
         }
