@@ -10,6 +10,7 @@ from boxoffice import __version__
 from boxoffice.cli import (
     dead_letters,
     documents,
+    door,
     events,
     fallback,
     operations,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="event")
 app.add_typer(documents.app, name="documents")
+app.add_typer(door.app, name="door")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fallback.app, name="fallback")
 for _module in (purchases, documents, operations, fallback, stats, stack, reference):

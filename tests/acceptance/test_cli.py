@@ -202,6 +202,7 @@ def test_help_is_there_at_once() -> None:
         "topics",
         "event",
         "dead-letters",
+        "door",
     ):
         assert f" {command} " in done.stdout
 
