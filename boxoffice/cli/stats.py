@@ -26,11 +26,18 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _MOST_ROWS = 40
 """Events shown one by one: those that sold last."""
 
-_HEADINGS = ("event", "name", "sold#", "left#", "rejected#", "revenue#", "last sale", "tickets/s")
+_HEADINGS = ("event", "name", "sold#", "left#", "rejected#", "revenue#", "last sale, UTC", "tickets/s")
+_LEAVE_FIRST = ("tickets/s", "rejected#", "last sale, UTC", "left#")
+"""Columns that a narrow terminal does without, in this order."""
+_LEAST_NAME_WIDTH = 12
+_GAP_WIDTH = 2
 _CHART_HEIGHT = 4
 _ROW_CHART_WIDTH = 12
 _CHART_STYLE = "green"
 _MB = 1_000_000
+_WIDE = 200
+"""Columns where nobody looks."""
+_UNCOUNTED = "PDFs not counted"
 _MOST_KEYS = 10
 """Places shown that hold what they should not."""
 
@@ -46,6 +53,7 @@ def stats(
 
     Processes are those that say in Redis that they run. PDFs are counted by what ticket-documents announces of
     the last 30 days, less those of cancelled tickets; what lies in the store, 'boxoffice documents status' shows.
+    With --json amounts are in the currency's smallest unit: 4500 is 45.00 EUR.
     """
     from boxoffice.cli.signals import until_told_to_stop
 
@@ -88,10 +96,12 @@ def _screen(*, as_json: bool) -> Iterator[Callable[[Report], None]]:
     elif not sys.stdout.isatty():
         yield _print
     else:
+        from rich.console import Console
         from rich.live import Live
 
-        with Live(auto_refresh=False) as live:
-            yield lambda report: live.update(picture(report), refresh=True)
+        console = Console()
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda report: live.update(picture(report, console.width), refresh=True)
 
 
 def _print_line(report: Report) -> None:
@@ -103,49 +113,70 @@ def _print_line(report: Report) -> None:
 def _print(report: Report) -> None:
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=200)
-    console.print(picture(report))
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    console.print(picture(report, console.width))
 
 
-def picture(report: Report) -> Group:
-    """The report for a terminal."""
+def picture(report: Report, width: int = _WIDE) -> Group:
+    """The report for a terminal of this width."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in _HEADINGS:
+    rows = [dict(zip(_HEADINGS, _row(figures), strict=True)) for figures in _latest(report.events)]
+    headings = _fitting(rows, width)
+    for heading in headings:
         # Where there is no room, names are cut.
         justify: Literal["left", "right"] = "right" if heading.endswith("#") else "left"
-        table.add_column(heading.rstrip("#"), justify=justify, no_wrap=heading != "name")
-    table.columns[-1].style = _CHART_STYLE
-    for figures in _latest(report.events):
-        table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in _row(figures)))
+        style = _CHART_STYLE if heading == _HEADINGS[-1] else ""
+        table.add_column(heading.rstrip("#"), justify=justify, style=style, no_wrap=heading != "name")
+    for row in rows:
+        table.add_row(*(Text(printable(row[heading]), no_wrap=True, overflow="ellipsis") for heading in headings))
     sold = report.totals["sold_by_second"]["sold"]
     return Group(
         Text(printable(_sales(report)), style="bold"),
         *(Text(printable(line)) for line in _system(report)),
         Text(),
         Text(f"tickets a second, the last minute in which any was sold: newest {sold[-1]:,}, most {max(sold):,}"),
-        *(Text(row, style=_CHART_STYLE) for row in chart(sold, _CHART_HEIGHT)),
+        *(Text(row, style=_CHART_STYLE) for row in chart(sold[-width:], _CHART_HEIGHT)),
         *([Text(f"The {_MOST_ROWS} events that sold last:")] if len(report.events) > _MOST_ROWS else []),
         table,
     )
 
 
+def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+    """The columns that a terminal has room for; of names only the beginning needs to be seen."""
+    widths = {name: max(len(name.rstrip("#")), *(len(row[name]) for row in rows)) if rows else 0 for name in _HEADINGS}
+    widths["name"] = min(widths["name"], _LEAST_NAME_WIDTH)
+    shown = [*_HEADINGS]
+    for name in _LEAVE_FIRST:
+        if sum(widths[one] + _GAP_WIDTH for one in shown) > width:
+            shown.remove(name)
+    return shown
+
+
 def _sales(report: Report) -> str:
+    from models.money import amount_text
+    from models.words import number_of
+
     totals = report.totals
-    revenue = ", ".join(money(amount, currency) for currency, amount in totals["revenue"].items())
+    revenue = ", ".join(amount_text(amount, currency) for currency, amount in totals["revenue"].items())
+    closed = sum(figures["remaining"] for figures in report.events if figures["closed"])
+    of_closed = f", {closed:,} of them of closed events" if closed else ""
     return (
-        f"{totals['events']:,} events   {totals['sold']:,} of {totals['issued']:,} tickets sold   "
-        f"{totals['remaining']:,} left   {revenue}"
+        f"{number_of(totals['events'], 'event')}   "
+        f"{totals['sold']:,} of {number_of(totals['issued'], 'ticket')} sold   "
+        f"{totals['remaining']:,} left{of_closed}   {revenue}"
     ).rstrip()
 
 
 def _system(report: Report) -> Iterator[str]:
+    from models.words import number_of
+
     documents = report.documents
-    pdfs = f"{documents.tickets:,} PDFs, {documents.size_bytes / _MB:,.1f} MB" if documents else "PDFs not counted"
+    pdfs = f"{number_of(documents.tickets, 'PDF')}, {documents.size_bytes / _MB:,.1f} MB" if documents else _UNCOUNTED
     if report.redis_connected:
         yield f"{_processes(report)}   {pdfs}"
     else:
@@ -161,14 +192,23 @@ def _system(report: Report) -> Iterator[str]:
 
 
 def _strangers(report: Report) -> Iterator[str]:
-    """What nobody of ours wrote: it was passed over."""
+    """What nobody of ours wrote: it was passed over; and what is not there."""
+    from models.money import is_currency
     from models.words import number_of
 
+    instead = "left out, since the topic cannot be read" if report.left_out else "read from the topic"
     for place in report.unreadable[:_MOST_KEYS]:
-        yield f"What lies under {place} in Redis is no statistics: they are read from the topic."
+        yield f"What lies under {place} in Redis is no statistics: they are {instead}."
+    for what in report.lacking:
+        yield f"Redis lacks the figures of {what}: they are {instead}."
+    if report.unsure:
+        yield "Whether Redis has the figures of all partitions is not known, since Kafka cannot be asked."
     more = sum(max(len(found) - _MOST_KEYS, 0) for found in (report.unreadable, report.processes.unreadable))
     if more:
         yield f"So it is with {more:,} more."
+    for currency in report.totals["revenue"]:
+        if not is_currency(currency):
+            yield f"Tickets are sold in {currency}, which ISO 4217 does not have: it is shown with 2 decimals."
     for topic, count in report.strange.items():
         yield f"{topic} holds {number_of(count, 'record')} that nobody of ours wrote: passed over."
 
@@ -190,15 +230,18 @@ def _complaint(state: ProcessState) -> str:
 
 
 def _row(figures: dict[str, Any]) -> tuple[str, ...]:
+    from models.money import amount_text
+
     revenue = figures["revenue"]
     return (
         figures["event_id"],
         figures["name"],
         f"{figures['sold']:,}",
-        f"{figures['remaining']:,}",
+        # What is left of a closed event nobody can buy.
+        "closed" if figures["closed"] else f"{figures['remaining']:,}",
         f"{sum(figures['rejected'].values()):,}",
-        money(revenue["amount"], revenue["currency"]),
-        (figures["last_sale_at"] or "")[5:16].replace("T", " "),
+        amount_text(revenue["amount"], revenue["currency"]),
+        (figures["last_sale_at"] or "")[:16].replace("T", " "),
         *chart(figures["sold_by_second"]["sold"][-_ROW_CHART_WIDTH:]),
     )
 
@@ -217,11 +260,6 @@ def chart(counts: Sequence[int], height: int = 1) -> list[str]:
     return [
         "".join(_BARS[min(max(of - parts * below, 0), parts)] for of in heights) for below in reversed(range(height))
     ]
-
-
-def money(amount: int, currency: str) -> str:
-    """An amount as it is kept: in the currency's smallest unit, of which nobody here knows how many make one."""
-    return f"{amount:,} {currency}"
 
 
 COMMANDS = (stats,)

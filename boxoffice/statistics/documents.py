@@ -56,6 +56,11 @@ class DocumentCounter:
         self._next: dict[TopicPartition, int] = {}
         self._announced = Announced()
 
+    @property
+    def partitions(self) -> int | None:
+        """How many partitions all topics have, as soon as a broker has said so."""
+        return len(self._next) or None
+
     async def count(self) -> Announced:
         """What is announced up to now.
 

@@ -36,6 +36,7 @@ _COUNTS: Final = ("issued", "sold", "remaining", "cancelled", "purchases", "canc
 _BY_NAME: Final = ("rejected", "refused", "decided_by")
 _OF_NO_EVENT: Final = ("forwarded", "unreadable", "unknown_event")
 _WINDOWS: Final = {"sold_by_second": SECOND_MS, "sold_by_minute": MINUTE_MS}
+_SOLD_IN: Final = "sold in"
 _TEXTS: Final = frozenset({"event_id", "name", "at", "first_sale_at", "last_sale_at"})
 
 
@@ -189,7 +190,11 @@ class Sums:
         for (name, *of), count in sorted(self._sum.items()):
             if not of:
                 found[name] = count
-            elif count or name == "revenue":
+            elif name == _SOLD_IN:
+                # Of a currency in which nothing was paid too, but not of one in which nothing is sold any more.
+                if count:
+                    found["revenue"][of[0]] = self._sum["revenue", of[0]]
+            elif count and name != "revenue":
                 found[name][of[0]] = count
         return found
 
@@ -198,7 +203,9 @@ def _counts(figures: Figures) -> Counter[tuple[str, ...]]:
     counts: Counter[tuple[str, ...]] = Counter({(name,): figures[name] for name in _COUNTS})
     for name in _BY_NAME:
         counts.update({(name, key): count for key, count in figures[name].items()})
-    counts["revenue", figures["revenue"]["currency"]] = figures["revenue"]["amount"]
+    currency = figures["revenue"]["currency"]
+    counts["revenue", currency] = figures["revenue"]["amount"]
+    counts[_SOLD_IN, currency] = 1
     return counts
 
 
@@ -230,8 +237,16 @@ def totals_of_all(partitions: Sequence[Totals], events: Sequence[Figures]) -> To
     total: Totals = {name: sum(of[name] for of in parts) for name in ("events", *_COUNTS)}
     total |= {name: sum(of[name] for of in partitions) for name in _OF_NO_EVENT}
     for name in (*_BY_NAME, "revenue"):
-        total[name] = dict(sum((Counter(of[name]) for of in parts), Counter()))
+        total[name] = _added(of[name] for of in parts)
     return {**total, **_windows(parts)}
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by name, added up. Counters' own ``+`` would leave out what is 0, such as the revenue of free events."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
 
 
 def _windows(figures: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from boxoffice.statistics.figures import Figures, Totals, totals_of_all
 from boxoffice.statistics.published import Published, read_topic
 from boxoffice.statistics.redis_figures import InRedis, RedisFigures
 from boxoffice.tasks import end_tasks
+from models.words import number_of
 from topics import event_stats, ticket_documents
 
 
@@ -28,8 +29,10 @@ from topics import event_stats, ticket_documents
 class Report:
     """Statistics as they were read at one time; ``documents`` are None where nothing counts them.
 
-    ``unreadable`` are the places in Redis that hold no statistics, ``strange`` counts by topic the records that
-    nobody of ours wrote, as far as records were read.
+    ``unreadable`` are the places in Redis that hold no statistics, ``lacking`` what else should be there and is not,
+    in words; ``left_out`` says that the topic, which has it all, cannot be read either, and ``unsure`` that nobody
+    could be asked how much there is. ``strange`` counts by topic the records that nobody of ours wrote, as far as
+    records were read.
     """
 
     totals: Totals
@@ -39,6 +42,14 @@ class Report:
     documents: Announced | None
     unreadable: Sequence[str] = ()
     strange: Mapping[str, int] = field(default_factory=dict)
+    lacking: Sequence[str] = ()
+    left_out: bool = False
+    unsure: bool = False
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether these are the figures of all events; None if nobody knows."""
+        return False if self.left_out else None if self.unsure else True
 
     @property
     def using_fallback(self) -> bool | None:
@@ -93,10 +104,14 @@ class Reader:
             self._counting = asyncio.create_task(self._count())
         in_redis, processes = await self._read_redis() or (None, Presences())
         found = in_redis or InRedis()
-        published = await self._read_topic(found)
-        events = _merged(found.events, published.figures)
-        if (await asyncio.wait([self._counting], timeout=patience_s))[0]:
+        if asked := bool((await asyncio.wait([self._counting], timeout=patience_s))[0]):
             self._documents = self._counting.result()
+        partitions = self._counter.partitions
+        lacking = _lacking(found, partitions) if found.totals else []
+        published = await self._read_topic(found, lacking)
+        left_out = published is None
+        published = published or Published()
+        events = _merged(found.events, published.figures)
         return Report(
             totals_of_all(found.totals, events),
             _in_order(events),
@@ -105,6 +120,9 @@ class Reader:
             self._documents,
             found.unreadable,
             _strange(published, self._documents),
+            lacking,
+            left_out,
+            asked and partitions is None and bool(found.totals),
         )
 
     async def _read_redis(self) -> tuple[InRedis, Presences] | None:
@@ -114,22 +132,35 @@ class Reader:
         except FAILURES:
             return None
 
-    async def _read_topic(self, found: InRedis) -> Published:
-        """What the topic has, where Redis has nothing, or holds something else in the place of it."""
-        if found.totals and not found.unreadable:
+    async def _read_topic(self, found: InRedis, lacking: Sequence[str]) -> Published | None:
+        """What the topic has, where Redis has nothing, or not all, or something else; None if it cannot be read."""
+        if found.totals and not found.unreadable and not lacking:
             return Published()
         try:
             return await read_topic(self._settings.kafka)
         except BoxOfficeError:
             if not found.totals and not found.events:
                 raise
-            return Published()
+            return None
 
     async def _count(self) -> Announced | None:
         try:
             return await self._counter.count()
         except (BoxOfficeError, KafkaError, OSError):
             return None
+
+
+def _lacking(found: InRedis, partitions: int | None) -> list[str]:
+    """What should be beside the totals of partitions that Redis has, as after it was emptied, in words."""
+    told = {of["partition"] for of in found.totals}
+    missing = [number for number in range(partitions or 0) if number not in told]
+    counted = sum(figures["partition"] in told for figures in found.events)
+    events = sum(of["events"] for of in found.totals) - counted
+    return [
+        *([f"{number_of(len(missing), 'partition')} ({', '.join(map(str, missing))})"] if missing else []),
+        # Those that cannot be read are told by themselves.
+        *([number_of(events, "event")] if events > 0 and not found.unreadable else []),
+    ]
 
 
 def _merged(events: Sequence[Figures], published: Mapping[str, Figures]) -> list[Figures]:
@@ -185,6 +216,7 @@ def members(report: Report) -> dict[str, Any]:
             "processes": [_process_members(state) for state in report.processes.states],
             "unreadableKeys": [*report.processes.unreadable, *report.unreadable],
             "strangeRecords": report.strange,
+            "complete": report.complete,
         },
         "pdf": _document_members(report.documents),
     }

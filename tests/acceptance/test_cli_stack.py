@@ -201,7 +201,7 @@ def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., 
     assert int(counted["documents announced"]) - int(counted["documents removed"]) == 1000
     *_, summary, path = told.splitlines()
     assert summary.startswith("Audit: all agree. ")
-    assert "1000 tickets sold, 1000 documents" in summary
+    assert "1,000 tickets sold, 1,000 documents" in summary
     assert Path(path).is_absolute()
     assert Path(path).read_bytes().startswith(b"%PDF-")
 

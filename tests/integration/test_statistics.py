@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 
+from boxoffice.cli.stats import picture
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import create_topics
@@ -19,14 +23,15 @@ from boxoffice.redis.connection import connect
 from boxoffice.redis.presence import Presence
 from boxoffice.settings import Settings
 from boxoffice.statistics.documents import DocumentCounter
-from boxoffice.statistics.figures import Sums, event_figures, partition_totals, stats_record
+from boxoffice.statistics.figures import Sums, event_figures, partition_totals, stats_record, to_hash
 from boxoffice.statistics.published import read_topic
+from boxoffice.statistics.reading import Reader, Report
 from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_statistics_key, global_statistics_key, process_key
 from models.commands import Command
 from models.documents import DocumentAnnouncement, write_announcement
 from models.ledger import Ledger
-from models.statistics import EventStatistics, Statistics
+from models.statistics import EventStatistics, PartitionStatistics, Statistics
 from tests.integration.test_presence import state
 from tests.support.office import Office, boxoffice_path, until
 from tests.support.servers import KafkaAddress, NewRedis, RedisAddress
@@ -71,6 +76,9 @@ async def write_to_redis(settings: Settings, folded: Statistics) -> None:
         sums.put(event_id, of_event)
     redis = RedisFigures(settings.redis)
     await redis.write(partition_totals(sums, folded.row), dict(figures))
+    for number in range(settings.kafka.partitions):
+        if number != HOME:
+            await redis.write(partition_totals(Sums(), PartitionStatistics(number)), {})
     await redis.aclose()
 
 
@@ -174,8 +182,109 @@ async def test_events_are_shown_with_a_chart_of_their_sales(office: Office) -> N
     assert "2 events   6 of 13 tickets sold   7 left" in told
     assert [line[-5:] for line in told.splitlines()[4:8]] == [" █   ", "▆█   ", "██  ▃", "██  █"]
     [row] = [line for line in told.splitlines() if line.split()[:1] == ["42"]]
-    assert row.split()[1:10] == ["Night", "at", "the", "Opera", "5", "5", "1", "22,500", "EUR"]
+    assert row.split()[1:10] == ["Night", "at", "the", "Opera", "5", "5", "1", "225.00", "EUR"]
+    assert row.split()[10:12] == ["2026-11-22", "10:00"]
     assert row.split()[-1] == "▆█"
+
+
+async def test_a_closed_event_does_not_look_as_if_it_were_on_sale(office: Office) -> None:
+    folded = statistics()
+    folded.events["7"].closed = True
+    await write_to_redis(office.settings, folded)
+    told = stats(office).stdout
+    assert "2 events   6 of 13 tickets sold   7 left, 2 of them of closed events   270.00 EUR" in told
+    [row] = [line for line in told.splitlines() if line.split()[:1] == ["7"]]
+    assert row.split()[5:7] == ["1", "closed"]
+
+
+# What is lost or spoilt in Redis
+
+
+async def read_now(settings: Settings) -> tuple[Report, str]:
+    """What a reader finds, and how it is shown."""
+    async with aclosing(Reader(settings)) as reader:
+        report = await reader.read()
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(picture(report))
+    return report, console.export_text()
+
+
+async def in_redis(office: Office, *words: str | bytes | int) -> None:
+    client = connect(office.settings.redis)
+    await client.execute_command(*words)
+    await client.aclose()
+
+
+async def test_a_part_of_the_figures_is_not_shown_as_the_whole(office: Office) -> None:
+    """As after FLUSHALL, when only some partitions are written again; and where one event's hash is gone."""
+    folded, prefix = statistics(), office.settings.kafka.topic_prefix
+    await publish(office, *folded.events.values())
+    await write_to_redis(office.settings, folded)
+    without_kafka = changed(office.settings, kafka_bootstrap_servers="127.0.0.1:1")
+    for words, lacking in [
+        (("DEL", event_statistics_key(prefix, "7")), ["1 event"]),
+        (("DEL", event_statistics_key(prefix, "42")), ["2 events"]),
+        (("HDEL", global_statistics_key(prefix), HOME), ["1 partition (3)"]),
+        (("HDEL", global_statistics_key(prefix), 0, 1), ["3 partitions (0, 1, 3)"]),
+    ]:
+        await in_redis(office, *words)
+        report, told = await read_now(office.settings)
+        assert (report.lacking, report.left_out, report.complete) == (lacking, False, True)
+        assert f"Redis lacks the figures of {lacking[0]}: they are read from the topic." in told
+        assert (report.totals["sold"], report.totals["events"], len(report.events)) == (6, 2, 2)
+        assert report.totals["revenue"] == {"EUR": 27_000}
+    report, told = await read_now(without_kafka)
+    assert (report.totals["sold"], report.complete) == (0, None)
+    assert "Whether Redis has the figures of all partitions is not known, since Kafka cannot be asked." in told
+
+
+async def test_what_can_be_read_nowhere_is_left_out_and_said(office: Office) -> None:
+    folded, prefix = statistics(), office.settings.kafka.topic_prefix
+    await write_to_redis(office.settings, folded)
+    await in_redis(office, "HSET", event_statistics_key(prefix, "7"), "sold", "{")
+    report, told = await read_now(changed(office.settings, kafka_bootstrap_servers="127.0.0.1:1"))
+    assert report.complete is False
+    assert [figures["event_id"] for figures in report.events] == ["42"]
+    assert f"What lies under {prefix}event:{{7}}:stats in Redis is no statistics: they are left out, since the " in told
+
+
+GARBAGE = (b"", b"{", b"[]", b"null", b"-1", b"1.5", b'"1"', b"\xff", b"1e999", b"9" * 5000, b"\x1b[31m")
+
+
+async def test_no_malformed_field_takes_the_statistics_away(office: Office) -> None:
+    folded, prefix = statistics(), office.settings.kafka.topic_prefix
+    await publish(office, *folded.events.values())
+    of_event = to_hash(event_figures(folded.events["42"], HOME))
+    texts = {"name", "first_sale_at", "last_sale_at"}
+    for place, name in enumerate(of_event):
+        await write_to_redis(office.settings, folded)
+        value = GARBAGE[place % len(GARBAGE)]
+        await in_redis(office, "HSET", event_statistics_key(prefix, "42"), name, value)
+        report, told = await read_now(office.settings)
+        assert [figures["event_id"] for figures in report.events] == ["7", "42"], name
+        assert report.totals["sold"] == 6
+        assert "\x1b" not in told
+        if name not in texts:
+            assert report.unreadable == [f"{prefix}event:{{42}}:stats"], name
+    for value in GARBAGE:
+        await write_to_redis(office.settings, folded)
+        await in_redis(office, "HSET", global_statistics_key(prefix), HOME, value)
+        report, told = await read_now(office.settings)
+        assert (report.totals["sold"], report.unreadable) == (6, [f"{prefix}global:stats 3"])
+        assert (
+            f"What lies under {prefix}global:stats 3 in Redis is no statistics: they are read from the topic." in told
+        )
+
+
+async def test_free_events_have_the_same_revenue_by_redis_and_by_the_topic(office: Office) -> None:
+    folded = statistics()
+    folded.events["42"].price = 0
+    folded.events["7"].price, folded.events["7"].currency = 0, "USD"
+    await publish(office, *folded.events.values())
+    await write_to_redis(office.settings, folded)
+    by_redis, _ = await read_now(office.settings)
+    by_topic, _ = await read_now(changed(office.settings, redis_url=SecretStr(NOWHERE)))
+    assert by_redis.totals["revenue"] == by_topic.totals["revenue"] == {"EUR": 0, "USD": 0}
 
 
 async def announce(office: Office, *announcements: DocumentAnnouncement) -> None:
@@ -190,7 +299,7 @@ async def test_documents_are_counted_by_their_announcements(office: Office) -> N
     await write_to_redis(office.settings, statistics())
     await announce(office, sold(2, "42-000001", 10_000), sold(3, "42-000002", 20_000), cancelled(4, "42-000001", 2))
     assert members(stats(office, "--json"))["pdf"] == {"totalTickets": 1, "totalSizeMB": 0.02}
-    assert "1 PDFs, 0.0 MB" in stats(office).stdout
+    assert "1 PDF, 0.0 MB" in stats(office).stdout
 
 
 async def test_what_was_counted_is_not_read_again(office: Office) -> None:
@@ -221,6 +330,7 @@ async def test_the_system_is_what_its_processes_say(office: Office) -> None:
         "processes": [],
         "unreadableKeys": [],
         "strangeRecords": {},
+        "complete": True,
     }
     said = [
         state("documents", uptime_s=30.5, memory_bytes=2_000_000, waits_for=["document store"]),

@@ -1,0 +1,52 @@
+"""Figures added up: the same however they were read, and after events are taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxoffice.statistics.figures import Sums, event_figures, partition_totals, totals_of_all, totals_of_events
+from models.statistics import EventStatistics, PartitionStatistics
+
+PARTITIONS = 3
+events = st.builds(
+    EventStatistics,
+    event_id=st.integers(1, 9).map(str),
+    name=st.just("Night"),
+    currency=st.sampled_from(["EUR", "USD", "JPY"]),
+    price=st.integers(0, 2),
+    issued=st.just(9),
+    seq=st.just(1),
+    sold=st.integers(0, 9),
+    rejected=st.dictionaries(st.sampled_from(["sold_out", "event_closed"]), st.integers(1, 3)),
+)
+
+
+def _partition(event: EventStatistics) -> int:
+    return int(event.event_id) % PARTITIONS
+
+
+@given(st.lists(events, max_size=12), st.sets(st.integers(1, 9).map(str)))
+def test_redis_and_the_topic_add_up_to_the_same(put: list[EventStatistics], taken_back: set[str]) -> None:
+    sums = [Sums() for _ in range(PARTITIONS)]
+    there: dict[str, Mapping[str, Any]] = {}
+    for event in put:
+        there[event.event_id] = figures = event_figures(event, _partition(event))
+        sums[_partition(event)].put(event.event_id, figures)
+    for event_id in taken_back:
+        there.pop(event_id, None)
+        sums[int(event_id) % PARTITIONS].put(event_id, None)
+    listed = [dict(figures) for figures in there.values()]
+    by_redis = totals_of_all(
+        [partition_totals(of, PartitionStatistics(number)) for number, of in enumerate(sums)], listed
+    )
+    by_topic = totals_of_all([], listed)
+    windows = {"sold_by_second", "sold_by_minute"}
+    assert {name: by_redis[name] for name in by_redis if name not in windows} == {
+        name: by_topic[name] for name in by_topic if name not in windows
+    }
+    assert set(by_redis["revenue"]) == {figures["revenue"]["currency"] for figures in listed}
+    assert totals_of_events(listed)["revenue"] == by_redis["revenue"]
