@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from models.complaints import in_words
+
 MAX_COMMAND_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 LEAST_HEADER_BYTES: Final = 16
@@ -216,4 +218,4 @@ def _complaint(detail: ErrorDetails) -> str:
     if detail["loc"][:1] == ("event_id",) and detail["type"] != "missing":
         return "event_id: must be a decimal number of 1 to 18 digits without leading zeros"
     where = ".".join(str(part) for part in detail["loc"])
-    return f"{where}: {detail['msg']}" if where else detail["msg"]
+    return f"{where}: {in_words(detail)}" if where else in_words(detail)

@@ -28,6 +28,7 @@ from models.commands import (
     RequestId,
     StartsAt,
 )
+from models.complaints import in_words
 
 RULES_VERSION: Final = 1
 """The version of the rules that events are created under."""
@@ -306,7 +307,7 @@ def read_fact(value: bytes | None) -> Fact:
         _raise_if_newer(value or b"")
         detail = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in detail["loc"])
-        raise UnreadableFactError(f"{where}: {detail['msg']}".lstrip(": ")) from None
+        raise UnreadableFactError(f"{where}: {in_words(detail)}".lstrip(": ")) from None
     if fact["type"] == "event_created" and (what := _unknown_of_event(fact)) is not None:
         raise NewerFactError(what, fact["event_id"], fact["seq"])
     return fact

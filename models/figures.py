@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from models.commands import Currency, EventIdText, Name
+from models.complaints import in_words
 from models.facts import At, Decider, Offset, PartitionNumber, Reason, at_ms
 
 BUCKETS: Final = 60
@@ -144,4 +145,4 @@ def _complaint(error: ValidationError) -> str:
     """What is wrong first; it may name members that strangers have chosen."""
     detail = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(ascii(part)[1:-1] if isinstance(part, str) else str(part) for part in detail["loc"])
-    return f"{where}: {detail['msg']}" if where else detail["msg"]
+    return f"{where}: {in_words(detail)}" if where else in_words(detail)

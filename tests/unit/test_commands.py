@@ -19,6 +19,7 @@ from models.commands import (
     UnreadableCommandError,
     read_command,
 )
+from models.complaints import in_words
 from tests.unit.strategies import members
 
 Members = dict[str, Any]
@@ -70,6 +71,43 @@ def test_every_type_of_command_is_read_with_all_its_members(type_: str) -> None:
     command = read(EXAMPLES[type_])
     assert type(command) is BY_TYPE[type_]
     assert command.model_dump(exclude_none=True) == EXAMPLES[type_]
+
+
+@pytest.mark.parametrize(
+    ("type_", "member", "value", "reason"),
+    [
+        ("create_event", "price", {"amount": 1, "currency": "eur"}, "price.currency: must be three capital letters,"),
+        ("create_event", "starts_at", "tomorrow", "starts_at: "),
+        ("create_event", "name", "\x1b[31m", "name: must have no control characters,"),
+        ("create_event", "venue", "\x00", "venue: must have no control characters,"),
+        ("purchase", "request_id", "r 1", "request_id: must be 1 to 64 of the characters A-Z a-z 0-9 . _ : -"),
+        ("purchase", "buyer", "\n", "buyer: must have no control characters,"),
+        ("purchase", "event_id", "042", "event_id: must be a decimal number"),
+        ("cancel_purchase", "purchase", "", "purchase: must be 1 to 64 of the characters"),
+    ],
+)
+def test_no_reason_shows_a_regular_expression(type_: str, member: str, value: Any, reason: str) -> None:
+    why = why_unreadable(json.dumps(EXAMPLES[type_] | {member: value}).encode())
+    assert why.startswith(reason)
+    assert not any(sign in why for sign in ("pattern", "^", "[0-9]", "[A-Z]"))
+
+
+def test_every_member_with_a_form_of_its_own_has_it_in_words() -> None:
+    patterned = {name for model in BY_TYPE.values() for name in _with_pattern(model.model_json_schema())}
+    assert patterned
+    for name in patterned:
+        detail: Any = {"type": "string_pattern_mismatch", "loc": (name,), "msg": "pattern"}
+        assert in_words(detail).startswith("must "), name
+
+
+def _with_pattern(schema: Any) -> set[str]:
+    """The members, of all objects in a schema, whose texts must have a form."""
+    if isinstance(schema, list):
+        return {name for one in schema for name in _with_pattern(one)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {name for name, of in schema.get("properties", {}).items() if "pattern" in json.dumps(of)}
+    return own | {name for one in schema.values() for name in _with_pattern(one)}
 
 
 def test_the_type_may_be_left_out_for_a_purchase() -> None:
@@ -306,7 +344,7 @@ def test_every_other_start_is_unreadable(starts_at: Any) -> None:
 def test_times_on_which_versions_of_python_differ_are_refused_by_the_pattern(starts_at: str) -> None:
     """Two workers must agree on what is readable: from_isoformat alone would not see to that."""
     why = why_unreadable(json.dumps(EXAMPLES["create_event"] | {"starts_at": starts_at}).encode())
-    assert "pattern" in why
+    assert "RFC 3339" in why
 
 
 # Bytes
