@@ -10,7 +10,7 @@ import typer
 from boxoffice.cli.asking import WAIT_S, publish
 from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, whole_number
 from boxoffice.cli.tables import print_json, print_table, say
-from boxoffice.cli.terms import typed_price, with_price
+from boxoffice.cli.terms import typed_price, unknown_currency, with_price
 
 if TYPE_CHECKING:
     from boxoffice.audit import EventView
@@ -101,3 +101,5 @@ def _print(view: EventView) -> None:
     print_table(("", "ledger", "Redis"), rows)
     for difference in view.differences:
         say(difference)
+    if (about := unknown_currency(view.ledger)) is not None:
+        say(about)

@@ -208,7 +208,7 @@ def _strangers(report: Report) -> Iterator[str]:
         yield f"So it is with {more:,} more."
     for currency in report.totals["revenue"]:
         if not is_currency(currency):
-            yield f"Tickets are sold in {currency}, which ISO 4217 does not have: it is shown with 2 decimals."
+            yield f"ISO 4217 has no currency {currency}: its amounts are shown with 2 decimals."
     for topic, count in report.strange.items():
         yield f"{topic} holds {number_of(count, 'record')} that nobody of ours wrote: passed over."
 

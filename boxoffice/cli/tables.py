@@ -39,6 +39,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title
     from rich.table import Table
     from rich.text import Text
 
+    from boxoffice.cli.narrow import fitting
+
     shown_title = None if title is None else Text(printable(title), style="table.title")
     table = Table(title=shown_title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in headings:
@@ -47,4 +49,4 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], title
     for row in rows:
         table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
-    console.print(table)
+    console.print(fitting(table, console))

@@ -70,3 +70,13 @@ def with_price(members: Mapping[str, Any]) -> dict[str, Any]:
     shown = {"price" if name == "price_amount" else name: value for name, value in members.items()}
     shown.pop("price_currency", None)
     return shown | {"price": price}
+
+
+def unknown_currency(members: Mapping[str, Any]) -> str | None:
+    """A sentence about an event whose price is in no currency; clients may send any three letters."""
+    from models.money import is_currency
+
+    currency = members.get("price_currency", "")
+    if is_currency(currency):
+        return None
+    return f"ISO 4217 has no currency {currency}: its amounts are shown with 2 decimals."
