@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import iso4217
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from models.commands import MAX_PRICE_AMOUNT
 from models.money import CURRENCIES, WrongAmountError, amount_text, decimals, is_currency, parse_amount
 
+ROOT = Path(__file__).parents[2]
 currencies = st.sampled_from(sorted(CURRENCIES))
 amounts = st.integers(0, MAX_PRICE_AMOUNT)
 
@@ -17,6 +20,13 @@ amounts = st.integers(0, MAX_PRICE_AMOUNT)
 def test_the_currencies_are_those_that_iso_4217_lists_with_a_smallest_unit() -> None:
     published = {one.code: one.exponent for one in iso4217.Currency if one.exponent is not None}
     assert published == CURRENCIES
+
+
+def test_the_documents_name_the_currencies_with_other_decimals_than_two() -> None:
+    money = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8").split("### Money")[1].split("### ")[0]
+    for count, said in ((0, "none"), (3, "3"), (4, "4")):
+        named = ", ".join(sorted(code for code, places in CURRENCIES.items() if places == count))
+        assert f"| {said} | {named} |" in money
 
 
 @pytest.mark.parametrize(
