@@ -32,6 +32,8 @@ PARTITIONS: Final = "tests/integration/test_partitions.py"
 KEEPING: Final = "tests/simulation/test_keeping.py"
 GROWING: Final = "tests/integration/test_growing.py"
 TOPICS: Final = "tests/integration/test_topics.py"
+MONEY: Final = "tests/unit/test_money.py"
+SUMS: Final = "tests/unit/test_statistics_sums.py"
 
 
 class Defect(NamedTuple):
@@ -944,5 +946,41 @@ DEFECTS: Final = (
         "            await self.seek(tp, offset)\n            if epoch",
         "            if epoch",
         BATCHES,
+    ),
+    # Money and figures
+    Defect(
+        "an amount without decimals is taken for cents",
+        "models/money.py",
+        'digits = (whole + part.ljust(places, "0")).lstrip("0")',
+        'digits = (whole + part).lstrip("0")',
+        MONEY,
+    ),
+    Defect(
+        "decimals that a currency does not have are passed over",
+        "models/money.py",
+        "    if len(part) > places:\n",
+        "    if len(part) > 9:\n",
+        MONEY,
+    ),
+    Defect(
+        "every currency is shown with two decimals",
+        "models/money.py",
+        "return CURRENCIES.get(currency, _UNKNOWN_DECIMALS)",
+        "return _UNKNOWN_DECIMALS",
+        MONEY,
+    ),
+    Defect(
+        "free events have no revenue by Redis",
+        "boxoffice/statistics/figures.py",
+        "        total.update(one)\n",
+        "        total += Counter(one)\n",
+        SUMS,
+    ),
+    Defect(
+        "the figures of some partitions are shown as those of all",
+        "boxoffice/statistics/reading.py",
+        "range(partitions or 0) if number not in told",
+        "range(0) if number not in told",
+        SUMS,
     ),
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from boxoffice.statistics.figures import Sums, event_figures, partition_totals, totals_of_all, totals_of_events
+from boxoffice.statistics.reading import _lacking
+from boxoffice.statistics.redis_figures import InRedis
 from models.statistics import EventStatistics, PartitionStatistics
 
 PARTITIONS = 3
@@ -50,3 +53,35 @@ def test_redis_and_the_topic_add_up_to_the_same(put: list[EventStatistics], take
     }
     assert set(by_redis["revenue"]) == {figures["revenue"]["currency"] for figures in listed}
     assert totals_of_events(listed)["revenue"] == by_redis["revenue"]
+
+
+def _in_redis(numbers: set[int], events: list[EventStatistics]) -> InRedis:
+    """What Redis has of two events, when these partitions and events are there."""
+    found = InRedis()
+    for number in sorted(numbers):
+        sums = Sums()
+        for event in TWO:
+            if _partition(event) == number:
+                sums.put(event.event_id, event_figures(event, number))
+        found.totals.append(partition_totals(sums, PartitionStatistics(number)))
+    found.events = [event_figures(event, _partition(event)) for event in events]
+    return found
+
+
+TWO = [EventStatistics(event_id, "Night", "EUR", 1, 9, seq=1) for event_id in ("1", "2")]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "events", "lacking"),
+    [
+        ({0, 1, 2}, TWO, []),
+        ({0, 1}, TWO[:1], ["1 partition (2)"]),
+        ({0}, [], ["2 partitions (1, 2)"]),
+        ({0, 1, 2}, TWO[:1], ["1 event"]),
+        ({1}, [], ["2 partitions (0, 2)", "1 event"]),
+        # Events without their partition's totals make up for none that are missing.
+        ({0, 1}, TWO[1:], ["1 partition (2)", "1 event"]),
+    ],
+)
+def test_what_redis_has_lost_is_noticed(numbers: set[int], events: list[EventStatistics], lacking: list[str]) -> None:
+    assert _lacking(_in_redis(numbers, events), PARTITIONS) == lacking
