@@ -94,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(report(Path(folder)))
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    console.print(picture(found))
+    console.print(picture(found, WIDTH))
     # The picture must not fetch fonts from anywhere.
     Path(sys.argv[1]).write_text(_FONT_FACES.sub("", console.export_svg(title="boxoffice stats --watch")))
 
