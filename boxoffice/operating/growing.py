@@ -47,6 +47,7 @@ from models.facts import DecisionFact, Source, UnreadableFactError, at_ms, read_
 from models.inventory import Event, Inventory
 from models.ledger import Ledger, Taken
 from models.origins import Answered, Origins
+from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import PRIVATE_HEADER_PREFIX, TRACE_HEADER
 from topics.purchase_results import READ_HEADER
@@ -298,8 +299,8 @@ class Growing:
         found = [one for number in range(requests) async for one in self._undecided(number)]
         if found and written is None:
             raise NotGrownError(
-                f"{len(found)} commands are not decided, and nobody can tell with how many partitions the ledger was "
-                "written, so that they cannot be moved."
+                f"{number_of(len(found), 'undecided command')} cannot be moved: nobody can tell with how many "
+                "partitions the ledger was written."
             )
         outgoing: defaultdict[int, list[_Outgoing]] = defaultdict(list)
         for one in _without_second_copies(found, self._olds, written or 1):

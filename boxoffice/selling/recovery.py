@@ -31,6 +31,7 @@ from boxoffice.settings import KafkaSettings
 from models.commands import UnreadableCommandError, read_command
 from models.facts import Fact, at_text, read_range
 from models.ledger import Taken
+from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import ORIGIN_HEADER
 from topics.purchase_results import READ_HEADER
@@ -82,7 +83,8 @@ class Recovery:
             return []
         if max(owned) >= self.partitions:
             raise PartitionsChangedError(
-                f"Partition {max(owned)} was assigned to this worker, which began with {self.partitions} partitions."
+                f"Partition {max(owned)} was assigned to this worker, "
+                f"which began with {number_of(self.partitions, 'partition')}."
             )
         ledgers = {number: TopicPartition(self._ledger, number) for number in owned}
         requests = {number: TopicPartition(self._requests, number) for number in owned}
@@ -167,7 +169,8 @@ class Recovery:
             if home != owned.number:
                 raise PartitionsChangedError(
                     f"Event {event_id} lies on partition {owned.number} of {self._ledger}, and its home with "
-                    f"{self.partitions} partitions is {home}: the ledger was written with another number of partitions."
+                    f"{number_of(self.partitions, 'partition')} is {home}: the ledger was written with "
+                    "another number of partitions."
                 )
 
     async def _reason_against(
