@@ -6,7 +6,10 @@ import asyncio
 import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +18,9 @@ from typing import Any, Final
 
 import pytest
 
+from boxoffice.embedded.jars import class_path
 from boxoffice.kafka.clients import home_partition
-from tests.support.foreign import CannotBeHadError, Programs, built
+from tests.support.foreign import CLIENTS, CannotBeHadError, Programs, built
 from tests.support.office import Office, Process, until
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.workload import Sent, order
@@ -28,6 +32,9 @@ EVENTS: Final = {"python": "42", "java": "43", "node": "44", "go": "45"}
 """Each language sells an event of its own."""
 DEADLINE_S: Final = 60
 SOLD, NOT_SOLD = 0, 3
+GUIDE: Final = CLIENTS.with_suffix(".md").read_text(encoding="utf-8")
+_BLOCK: Final = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+BASH: Final = shutil.which("bash") or "/bin/bash"
 
 
 @dataclass(frozen=True)
@@ -167,6 +174,33 @@ async def test_a_client_buys_and_is_told_what_became_of_it(client: Client, selli
     assert (await selling.office.run("cancel", client.event_id, "r-1", "--request-id", "x-1")).returncode == 0
     status, since = await buy("2", "b-77", "r-1")
     assert (status, since["type"], since["purchase"]) == (NOT_SOLD, "purchase_cancelled", "r-1")
+
+
+async def test_the_guides_command_buys(
+    client: Client, selling: Selling, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """As it stands, but for packages that are installed already, and in a copy of the folder."""
+    language = request.node.callspec.params["client"]
+    [block] = [found for found in _BLOCK.findall(GUIDE) if f"cd docs/clients/{language}\n" in found]
+    lines = [line for line in block.splitlines() if not line.startswith(("cd ", "pip ", "npm "))]
+    folder = shutil.copytree(client.home.folder, tmp_path / language)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [BASH, "-ec", "\n".join(lines)],
+        cwd=folder,
+        env={
+            **selling.environment,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "JARS": os.pathsep.join(map(str, class_path())),
+            "GOTOOLCHAIN": "local",
+        },
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == SOLD, done.stderr
+    assert json.loads(done.stdout)["type"] == "purchase_confirmed"
 
 
 async def test_a_client_is_answered_wherever_it_sends(client: Client, selling: Selling) -> None:

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBase
 
 from boxoffice.kafka.clients import home_partition
+from boxoffice.kafka.record_batches import TolerantRecords
 from tests.support.office import ROOT, Office, Record, until
 from tests.support.paperwork import dealt_with, settings_for
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.workload import Sent
 from tests.unit.test_schema import assert_fits
-from topics import event_stats, ticket_documents
+from topics import TOPICS, event_stats, purchase_requests, ticket_documents
 
 GUIDE = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 FACTS, DOCUMENTS, STATISTICS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -195,6 +198,30 @@ async def assert_the_newest_statistics_are_known(sale: Sale) -> None:
     """2 and 6 sold, 2 given back, 3 sold."""
     consumer = Consumer(sale, event_stats.TOPIC.name, STATISTICS, before="figures = {}\n")
     await consumer.lines(lambda lines: lines[-1:] == ["42 9 10 40500 EUR"])
+
+
+def _codecs(fetched: bytes) -> Iterator[int]:
+    """What each record batch of a fetch is packed with; a cut one ends it."""
+    begins = 0
+    while begins + DefaultRecordBase.HEADER_STRUCT.size <= len(fetched):
+        _, length, _, _, _, attributes, *_ = DefaultRecordBase.HEADER_STRUCT.unpack_from(fetched, begins)
+        yield attributes & DefaultRecordBase.CODEC_MASK
+        begins += DefaultRecordBase.AFTER_LEN_OFFSET + length
+
+
+async def test_what_is_published_needs_no_codec(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
+    codecs: dict[str, set[int]] = {}
+    for topic in (name for name in (one.name for one in TOPICS) if name != purchase_requests.TOPIC.name):
+        seen = codecs.setdefault(topic, set())
+
+        class Seen(TolerantRecords):
+            def __init__(self, fetched: bytes, seen: set[int] = seen) -> None:
+                seen.update(_codecs(fetched))
+                super().__init__(fetched)
+
+        monkeypatch.setattr(fetcher, "MemoryRecords", Seen)
+        await sale.office.read(sale.topic(topic))
+    assert codecs == {topic: {DefaultRecordBase.CODEC_NONE} for topic in codecs}
 
 
 async def test_the_guides_consumers_work_as_they_are_written(sale: Sale) -> None:

@@ -41,8 +41,9 @@ class CannotBeHadError(Exception):
 
 @dataclass(frozen=True)
 class Programs:
-    """How the two programs of a language are run."""
+    """How the two programs of a language are run, and where they were built."""
 
+    folder: Path
     buy: list[str]
     follow: list[str]
 
@@ -63,7 +64,7 @@ def built(language: str, folder: Path, other_key: str = "") -> Programs:
 
 
 def _python(folder: Path) -> Programs:
-    return Programs([sys.executable, str(folder / "buy.py")], [sys.executable, str(folder / "follow.py")])
+    return Programs(folder, [sys.executable, str(folder / "buy.py")], [sys.executable, str(folder / "follow.py")])
 
 
 def _java(folder: Path) -> Programs:
@@ -72,17 +73,17 @@ def _java(folder: Path) -> Programs:
     sources = [file.name for file in folder.glob("*.java")]
     _run(folder, "javac", "-Xlint:all", "-Werror", "-cp", jars, *sources)
     java = [_tool("java"), *_JAVA_OPTIONS, "-cp", f"{folder}{os.pathsep}{jars}"]
-    return Programs([*java, "Buy"], [*java, "Follow"])
+    return Programs(folder, [*java, "Buy"], [*java, "Follow"])
 
 
 def _node(folder: Path) -> Programs:
     _run(folder, "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts")
-    return Programs([_tool("node"), str(folder / "buy.js")], [_tool("node"), str(folder / "follow.js")])
+    return Programs(folder, [_tool("node"), str(folder / "buy.js")], [_tool("node"), str(folder / "follow.js")])
 
 
 def _go(folder: Path) -> Programs:
     _run(folder, "go", "build", "-buildvcs=false", "-o", "bin/", "./...")
-    return Programs([str(folder / "bin" / "buy")], [str(folder / "bin" / "follow")])
+    return Programs(folder, [str(folder / "bin" / "buy")], [str(folder / "bin" / "follow")])
 
 
 _BUILT: Final[dict[str, Callable[[Path], Programs]]] = {
