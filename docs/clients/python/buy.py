@@ -61,10 +61,11 @@ def results_from_now() -> Consumer:
     """A reader of all partitions, from the ends that they have now, before anything is sent."""
     consumer = Consumer({"bootstrap.servers": SERVERS, "group.id": "buy", "enable.auto.commit": False})
     partitions = [
-        TopicPartition(RESULTS, number) for number in consumer.list_topics(RESULTS).topics[RESULTS].partitions
+        TopicPartition(RESULTS, number)
+        for number in consumer.list_topics(RESULTS, TIMEOUT_S).topics[RESULTS].partitions
     ]
     for partition in partitions:
-        _, partition.offset = consumer.get_watermark_offsets(partition)
+        _, partition.offset = consumer.get_watermark_offsets(partition, TIMEOUT_S)
     consumer.assign(partitions)
     return consumer
 
