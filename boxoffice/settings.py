@@ -79,12 +79,21 @@ def _documents_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _setting(default: Any, meaning: str, *, unit: str = "", variable: str = "", **bounds: Any) -> Any:
-    """A field; ``variable``, without ``BOXOFFICE_``, is its own name where the group's prefix does not make it."""
+def _setting(
+    default: Any, meaning: str, *, unit: str = "", variable: str = "", default_text: str = "", **bounds: Any
+) -> Any:
+    """A field; ``variable``, without ``BOXOFFICE_``, is its own name where the group's prefix does not make it.
+
+    ``default_text`` says in words what a default is that differs from user to user.
+    """
     alias = ENV_PREFIX + variable if variable else None
-    return Field(
-        default=default, description=meaning, validation_alias=alias, json_schema_extra={"unit": unit}, **bounds
-    )
+    extra: dict[str, Any] = {"unit": unit, "default_text": default_text}
+    return Field(default=default, description=meaning, validation_alias=alias, json_schema_extra=extra, **bounds)
+
+
+def _documents_folder() -> str:
+    """Where documents lie unless somebody says otherwise: no clean-up of anybody's looks there."""
+    return (user_data_path("boxoffice").absolute() / "documents").as_uri()
 
 
 class _Group(BaseSettings):
@@ -239,9 +248,10 @@ class DocumentsSettings(_Group):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "DOCUMENTS_")
 
     url: Annotated[str, AfterValidator(_documents_url)] = _setting(
-        "file:///tmp/boxoffice-documents",
+        _documents_folder(),
         "Where the PDF tickets are stored: file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
         "az://CONTAINER/FOLDER; credentials as the store's own tools find them.",
+        default_text="`documents` in the user's data folder, on Linux `~/.local/share/boxoffice`",
     )
     fonts: Annotated[str, AfterValidator(_paths)] = _setting(
         "", "TrueType files, between commas, to take characters from that Fira Sans does not have."
@@ -268,7 +278,9 @@ class DocumentsSettings(_Group):
     cache_size: int = _setting(
         10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
     )
-    max_age_days: float = _setting(0, "Documents older than so many days are removed; 0 keeps them.", ge=0, le=36_500)
+    kept_after_event_days: float = _setting(
+        0, "Documents are removed so long after their event began; 0 keeps them.", unit="days", ge=0, le=36_500
+    )
     cleaning_interval_s: float = _setting(
         3_600, "How often old documents, and what crashes left half written, are removed.", unit="s", ge=1, le=604_800
     )
@@ -381,8 +393,16 @@ class Setting(NamedTuple):
     @property
     def unit(self) -> str:
         """The unit of its value; empty where it has none."""
+        return self._extra("unit")
+
+    @property
+    def default_text(self) -> str:
+        """What its default is, in words, where that differs from user to user."""
+        return self._extra("default_text")
+
+    def _extra(self, name: str) -> str:
         extra = self.field.json_schema_extra
-        return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        return str(extra.get(name, "")) if isinstance(extra, dict) else ""
 
     def value(self, settings: Settings) -> object:
         """What it is in ``settings``."""

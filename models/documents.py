@@ -19,6 +19,8 @@ from models.tickets import Ticket, are_tickets_of
 
 SUFFIX: Final = ".pdf"
 
+_CAPITALS: Final = "="
+
 Location = Annotated[str, Field(min_length=1, description="The document's URL in the store, without credentials.")]
 SeqOfFact = Annotated[
     int,
@@ -76,8 +78,16 @@ def document_name(event_id: str, ticket: str, purchase: str) -> str:
     """The name in the store of the document that a purchase has of a ticket.
 
     A ticket that is sold again gets another one: nobody who comes late, or does a thing twice, can put
-    the old buyer's document in the place of the new one's.
+    the old buyer's document in the place of the new one's. Also where the store takes ``R-1`` and ``r-1`` for
+    the same: which letters are capitals stands behind a sign that no purchase has.
     """
+    capitals = sum(1 << at for at, letter in enumerate(purchase) if letter.isupper())
+    told = f"{_CAPITALS}{capitals:x}" if capitals else ""
+    return f"{name_stem(event_id, ticket)}{purchase}{told}{SUFFIX}"
+
+
+def former_name(event_id: str, ticket: str, purchase: str) -> str:
+    """The name of the same document in earlier releases, where it may still lie."""
     return f"{name_stem(event_id, ticket)}{purchase}{SUFFIX}"
 
 
@@ -87,8 +97,8 @@ def name_stem(event_id: str, ticket: str) -> str:
 
 
 def purchase_in(name: str) -> str:
-    """The purchase that a document's name ends in."""
-    return name.rpartition("/")[2].partition(".")[2].removesuffix(SUFFIX)
+    """The purchase in a document's name, a former one too."""
+    return name.rpartition("/")[2].partition(".")[2].removesuffix(SUFFIX).partition(_CAPITALS)[0]
 
 
 def made(fact: PurchaseConfirmed, ticket: str, location: str, size_bytes: int, sha256: str) -> DocumentMade:

@@ -27,6 +27,14 @@ pytest_plugins = ("tests.support.ci_skips",)
 _ADMIN_TIMEOUT_S = 15.0
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test starts keeps nothing among the data of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaAddress]:
     """The broker that all tests share: topics carry the test's prefix."""

@@ -10,15 +10,15 @@ import asyncio
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from math import inf
-from time import time
-from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.reading import PartitionAudit, Tape
 from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, strangers
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
+from boxoffice.documents.cleaning import is_over
 from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka.clients import reader
@@ -30,6 +30,7 @@ from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
     document_name,
+    former_name,
     purchase_in,
     read_announcement,
 )
@@ -40,8 +41,6 @@ from models.tickets import are_tickets_of, ticket_name, ticket_number
 from topics import dead_letters, ticket_documents
 
 Record = ConsumerRecord[bytes, bytes]
-
-_DAY_S: Final = 24 * 60 * 60
 
 
 class DocumentsCheck:
@@ -58,7 +57,7 @@ class DocumentsCheck:
         self._report = report
         self._store = DocumentStore(settings.documents)
         self._papers: dict[str, Papers] = {}
-        self._max_age_s = settings.documents.max_age_days * _DAY_S or inf
+        self._kept_days = settings.documents.kept_after_event_days
 
     async def look(self, audit: PartitionAudit, event_ids: Sequence[str]) -> None:
         """Note the moment: what these events of a partition have done until now is to be judged."""
@@ -86,7 +85,7 @@ class DocumentsCheck:
             await self._list(papers)
             # Whatever was seen of a ticket follows from what the ledger holds by now.
             await self._audit.read_ledger()
-            report.documents = papers.judge(self._store, kept_from_ms, (time() - self._max_age_s) * 1000)
+            report.documents = papers.judge(self._store, kept_from_ms, may_be_gone=self._may_be_gone(papers.event))
             report.differences += papers.problems.sentences
             self._note(report)
 
@@ -101,6 +100,10 @@ class DocumentsCheck:
                 yield folder
                 break
 
+    def _may_be_gone(self, event: Event) -> bool:
+        """Whether the clean-up may have removed the event's documents."""
+        return self._kept_days > 0 and is_over(event.created["starts_at"], self._kept_days, datetime.now(UTC))
+
     def _note(self, report: EventReport) -> None:
         counts = report.documents
         if counts and counts.failed:
@@ -108,7 +111,7 @@ class DocumentsCheck:
             self._report.notes.append(f"Event {report.event_id}: {failed} could not be drawn: see dead-letters.")
         if counts and counts.expired:
             gone = number_of(counts.expired, "document")
-            self._report.notes.append(f"Event {report.event_id}: {gone} gone by age.")
+            self._report.notes.append(f"Event {report.event_id}: {gone} gone, as the event is over.")
 
     async def _wait_until_dealt_with(self, number: int) -> None:
         """Nothing is concluded from waiting in vain: what follows judges for itself."""
@@ -241,15 +244,15 @@ class Papers:
         """The ticket in a document's name; None where nobody makes such a name."""
         digits = document.name.rpartition("/")[2].partition(".")[0].rpartition("-")[2]
         number = int(digits) if digits.isdecimal() else 0
-        return number if document.name == self._name(number, purchase) else None
+        former = former_name(self.event.event_id, self._ticket(number), purchase)
+        return number if document.name in (self._name(number, purchase), former) else None
 
     # Judging
 
-    def judge(self, store: DocumentStore, kept_from_ms: float, cleaned_before_ms: float) -> DocumentCounts:
+    def judge(self, store: DocumentStore, kept_from_ms: float, *, may_be_gone: bool) -> DocumentCounts:
         """Judge every ticket, once the ledger was read so far that whatever was taken follows from it.
 
-        Announcements of before ``kept_from_ms`` have expired, documents of before ``cleaned_before_ms`` may
-        have been cleaned up.
+        Announcements of before ``kept_from_ms`` have expired; documents ``may_be_gone`` where the event is over.
         """
         counts = DocumentCounts()
         for purchase, accepted in self._purchases():
@@ -258,7 +261,7 @@ class Papers:
             elif accepted.seq <= self._judged_seq:
                 for number in _numbers(accepted):
                     self._judge_announcement(number, accepted, kept_from_ms)
-                    self._judge_document(number, purchase, accepted, counts, store, cleaned_before_ms)
+                    self._judge_document(number, purchase, accepted, counts, store, may_be_gone)
         return counts
 
     def _purchases(self) -> Iterator[tuple[str, Accepted]]:
@@ -279,13 +282,13 @@ class Papers:
         sale: Accepted,
         counts: DocumentCounts,
         store: DocumentStore,
-        cleaned_before_ms: float,
+        may_be_gone: bool,
     ) -> None:
         said, said_bytes = _at(self._said, number), _at(self._said_bytes, number)
         stored_bytes = _at(self._stored_bytes, number)
         if said == sale.seq and not said_bytes:
             counts.failed += 1
-        elif not stored_bytes and sale.at_ms < cleaned_before_ms:
+        elif not stored_bytes and may_be_gone:
             counts.expired += 1
         elif not stored_bytes:
             where = f"{self._ticket(number)} (at {store.location(self._name(number, purchase))})"

@@ -61,7 +61,7 @@ def _documents() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show how many are made, wait and failed, and their size."""
+    """Show how many are made, wait and failed, their size, and the store that they lie in."""
     from boxoffice.documents.status import documents_status
     from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
@@ -72,7 +72,7 @@ def status(as_json: AsJson = False) -> None:
         print_json(asdict(found))
         return
     rows = [
-        ("made", found.made, "documents in the store"),
+        ("made", found.made, f"documents in {found.store}"),
         ("size", found.size_bytes, "bytes"),
         ("waiting", found.waiting, "facts not dealt with"),
         ("failed", found.failed, "tickets on dead-letters"),

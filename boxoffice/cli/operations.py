@@ -73,7 +73,7 @@ def audit(
 
     Statistics and documents are compared if their process ever ran here; if
     not, a line says so. Documents of tickets on dead-letters are not missed,
-    nor those older than BOXOFFICE_DOCUMENTS_MAX_AGE_DAYS. Sales may go on.
+    nor those that BOXOFFICE_DOCUMENTS_KEPT_AFTER_EVENT_DAYS lets go. Sales may go on.
     """
     from boxoffice.audit import Audit
     from boxoffice.settings import load_settings

@@ -66,7 +66,9 @@ def up(
     redis_port: Annotated[
         int | None, typer.Option(parser=_PORT, metavar="PORT", help="Port of Redis; a free one unless given.")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where the data lies; in the user's cache unless given.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the data lies; in the user's data folder unless given.")
+    ] = None,
     wipe: Annotated[bool, typer.Option("--wipe/--keep", help="Begin empty, and leave nothing behind.")] = False,
     only: Annotated[str, typer.Option(metavar="PART,...", help=f"Start only these of {', '.join(Part)}.")] = ",".join(
         Part

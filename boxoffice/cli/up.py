@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +60,8 @@ class Up:
             KeyRingError: the keys of the door cannot be made.
         """
         async with AsyncExitStack() as owned:
+            if self.folder is None and not self.keep:
+                owned.callback(shutil.rmtree, self._data_folder, ignore_errors=True)
             environment = await self._start_servers(owned)
             if "documents" in self.processes and DOCUMENTS_URL not in os.environ:
                 environment |= documents_variables(self._documents_folder(owned))
@@ -124,9 +128,12 @@ class Up:
             shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    @property
+    @cached_property
     def _data_folder(self) -> Path:
-        return self.folder or default_data_folder()
+        """Where data lies; what is to be wiped is never the user's own that was kept before."""
+        if self.folder is not None or self.keep:
+            return self.folder or default_data_folder()
+        return Path(tempfile.mkdtemp(prefix="boxoffice-"))
 
     def _say_where(self, environment: Mapping[str, str]) -> None:
         fate = "kept" if self.keep else "wiped at the end"

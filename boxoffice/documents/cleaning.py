@@ -1,27 +1,32 @@
-"""The scheduled clean-up: old documents, and what a crash left half written."""
+"""The scheduled clean-up: documents of events that are long over, and what a crash left half written."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from boxoffice import metrics
 from boxoffice.documents.errors import StoreError
-from boxoffice.documents.store import STALE_AFTER_S, DocumentStore, Stored
+from boxoffice.documents.store import STALE_AFTER_S, DocumentStore
+from boxoffice.rendering import EventPage
 from boxoffice.settings import DocumentsSettings
 
 log = structlog.get_logger(__name__)
+
+FindEvent = Callable[[str], Awaitable[EventPage | None]]
+"""What is known of an event by its id; None where that cannot be found out now."""
 
 
 class Cleaner:
     """Cleans up at the start, once more when what the last crash left is stale, and then from time to time."""
 
-    def __init__(self, settings: DocumentsSettings, store: DocumentStore) -> None:
+    def __init__(self, settings: DocumentsSettings, store: DocumentStore, event: FindEvent) -> None:
         self._store = store
-        self._max_age = timedelta(days=settings.max_age_days)
+        self._event = event
+        self._kept_days = settings.kept_after_event_days
         self._interval_s = settings.cleaning_interval_s
 
     async def clean_repeatedly(self) -> None:
@@ -47,29 +52,39 @@ class Cleaner:
         half_written = await self._store.discard_half_written()
         if half_written:
             log.info("removed what was half written", files=len(half_written), names=half_written[:20])
-        if self._max_age:
-            await self._remove_old()
+        if self._kept_days:
+            await self._remove_what_is_over()
         metrics.CLEANUPS.inc()
 
-    async def _remove_old(self) -> None:
-        before = datetime.now(UTC) - self._max_age
-        documents, sizes_bytes = Counter[str](), Counter[str]()
-        async for some in self._store.documents():
-            old = [document for document in some if document.modified < before]
-            await self._store.discard([document.name for document in old])
-            metrics.DOCUMENTS_REMOVED.labels("age").inc(len(old))
-            for document in old:
-                documents[_event_of(document)] += 1
-                sizes_bytes[_event_of(document)] += document.size_bytes
-        for event_id, count in documents.items():
+    async def _remove_what_is_over(self) -> None:
+        now = datetime.now(UTC)
+        for event_id in await self._store.folders():
+            # Whoever finds nothing cannot know that it is over: its documents are kept.
+            event = await self._event(event_id)
+            if event is not None and is_over(event.starts_at, self._kept_days, now):
+                await self._remove(event)
+
+    async def _remove(self, event: EventPage) -> None:
+        documents = size_bytes = 0
+        async for some in self._store.documents(event.event_id):
+            await self._store.discard([document.name for document in some])
+            metrics.DOCUMENTS_REMOVED.labels("age").inc(len(some))
+            documents += len(some)
+            size_bytes += sum(document.size_bytes for document in some)
+        if documents:
             log.info(
-                "removed old documents",
-                event_id=event_id,
-                documents=count,
-                size_bytes=sizes_bytes[event_id],
-                before=before.isoformat(timespec="seconds"),
+                "removed the documents of an event that is over",
+                event_id=event.event_id,
+                starts_at=event.starts_at,
+                documents=documents,
+                size_bytes=size_bytes,
             )
 
 
-def _event_of(document: Stored) -> str:
-    return document.name.partition("/")[0]
+def is_over(starts_at: str, kept_days: float, now: datetime) -> bool:
+    """Whether an event began so many days ago; one whose time nobody can read is never over."""
+    try:
+        begun = datetime.fromisoformat(starts_at)
+        return begun + timedelta(days=kept_days) < now
+    except (ValueError, TypeError, OverflowError):
+        return False

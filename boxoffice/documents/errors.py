@@ -27,17 +27,26 @@ class StoreError(BoxOfficeError):
     remedy = "See that the store of `BOXOFFICE_DOCUMENTS_URL` is there and may be read."
 
 
+class NoStoreError(StoreError):
+    """There is no document store where one was looked for."""
+
+    remedy = "Set `BOXOFFICE_DOCUMENTS_URL` as it is where documents are made, on the same machine if it is a folder."
+
+    def __init__(self, location: str) -> None:
+        super().__init__(
+            f"There is no document store {location}: no documents process has made one there, or "
+            "BOXOFFICE_DOCUMENTS_URL names another place here than where documents are made."
+        )
+
+
 class NoDocumentError(BoxOfficeError):
-    """There is no document of a ticket."""
+    """There is no document of a ticket; the sentence says what the ledger says of the ticket."""
 
     exit_status = ExitStatus.REJECTED
-    remedy = "Wait for it with `--wait`, or see how far the documents are with `boxoffice documents status`."
+    remedy = "If it is not drawn yet, wait for it with `--wait`; if it was drawn, look into the store."
 
-    def __init__(self, ticket: str) -> None:
-        super().__init__(
-            f"There is no document of ticket {ticket}: it is not sold, not drawn yet, or was removed; "
-            "see how far they are with 'boxoffice documents status'."
-        )
+    def __init__(self, ticket: str, why: str) -> None:
+        super().__init__(f"There is no document of ticket {ticket}: {why}.")
 
 
 class WrongTicketError(BoxOfficeError):

@@ -18,7 +18,7 @@ from boxoffice.batching import Batch, BatchConsumer, BatchProducer, Run
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
-from boxoffice.documents.errors import DrawingError, UnknownEventError
+from boxoffice.documents.errors import DrawingError, StoreError, UnknownEventError
 from boxoffice.documents.pages import EventPages
 from boxoffice.documents.places import KEEP_INTERVAL_S, Places
 from boxoffice.documents.pool import Pool
@@ -34,7 +34,7 @@ from boxoffice.rendering import TicketPage
 from boxoffice.settings import DocumentsSettings, KafkaSettings
 from boxoffice.tasks import end_tasks
 from models.codes import CodeError
-from models.documents import DocumentAnnouncement, document_name, made, removed
+from models.documents import DocumentAnnouncement, document_name, former_name, made, removed
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from models.places import Place
 from topics import purchase_results
@@ -72,7 +72,7 @@ class Making:
         self.pool = Pool(settings.processes, settings.drawing_timeout_ms / 1000, fonts_of(settings))
         self.progress = Progress(settings.queue_size)
         metrics.DOCUMENTS_WAITING.set_function(lambda: self.progress.tickets)
-        self._cleaner = Cleaner(settings, self.store)
+        self._cleaner = Cleaner(settings, self.store, pages.at_hand)
         self._in_background: list[asyncio.Task[None]] = []
         self._ledgers: dict[TP, TakenLedger] = {}
         self._taking_over = asyncio.Lock()
@@ -96,12 +96,20 @@ class Making:
         """
         async with self._taking_over:
             await self.let_go()
+            await self._make_store()
             tps = sorted(tp for tp in consumer.assignment() if tp.topic == self._ledger)
             self._ledgers = await self._recover(tps)
             self.progress.begin(consumer, self._ledgers)
             if not self._in_background:
                 self._in_background = [asyncio.create_task(self._clean()), asyncio.create_task(self._keep(consumer))]
             log.info("partitions ready", partitions=[tp.partition for tp in tps])
+
+    async def _make_store(self) -> None:
+        """Whoever reads finds a store as soon as anything was dealt with; one that fails is waited for later."""
+        try:
+            await self.store.make()
+        except StoreError as error:
+            log.warning("the document store is not ready", error=str(error))
 
     async def let_go(self) -> None:
         """Drop everything: whoever has the partitions next begins after what was committed."""
@@ -265,8 +273,10 @@ class Making:
         return drawn
 
     async def _remove(self, job: Job, cancellation: PurchaseCancelled) -> None:
-        name = document_name(job.event_id, job.ticket, cancellation["purchase"])
-        await self.store.remove(name)
+        of = (job.event_id, job.ticket, cancellation["purchase"])
+        name = document_name(*of)
+        for one in dict.fromkeys((name, former_name(*of))):
+            await self.store.remove(one)
         await self._announce(job, removed(cancellation, job.ticket, self.store.location(name)))
         metrics.DOCUMENTS_REMOVED.labels("cancelled").inc()
 

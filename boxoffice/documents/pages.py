@@ -58,6 +58,10 @@ class EventPages:
                 page = self._kept(event_id) or await self._look(event_id)
         return page
 
+    async def at_hand(self, event_id: str) -> EventPage | None:
+        """What is known of the event without asking the ledger; None where that is nothing."""
+        return self._pages.get(event_id) or await self._from_redis(event_id)
+
     async def aclose(self) -> None:
         """Close the connections to Redis."""
         await self._redis.aclose()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from boxoffice.documents.errors import NoDocumentError, WrongTicketError
+from boxoffice.documents.errors import NoDocumentError, NoStoreError, WrongTicketError
 from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore
-from boxoffice.kafka.asking import ledger_records
+from boxoffice.errors import UnreachableError
+from boxoffice.kafka.asking import LedgerRecord, ledger_records
 from boxoffice.kafka.clients import read_all, reader, topic_partitions
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import check_topics, partitions_of
@@ -26,10 +27,11 @@ _POLL_INTERVAL_S: Final = 0.2
 class DocumentsStatus:
     """How far the documents are.
 
-    ``made`` lie in the store, ``size_bytes`` is their size; ``waiting`` are facts that are not dealt with,
+    ``made`` lie in the ``store``, ``size_bytes`` is their size; ``waiting`` are facts that are not dealt with,
     ``failed`` tickets that could not be drawn and are on ``dead-letters``.
     """
 
+    store: str
     made: int
     size_bytes: int
     waiting: int
@@ -44,18 +46,28 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
         StoreError: the store cannot be read.
         TopicsError: the topics cannot be used.
     """
-    partitions = await check_topics(settings)
-    waiting = await _waiting(settings, partitions)
-    failed = await _failed(settings)
+    waiting = await facts_waiting(settings)
+    failed = len(await _given_up(settings))
     made = size_bytes = 0
-    async for some in store.documents():
-        made += len(some)
-        size_bytes += sum(document.size_bytes for document in some)
-    return DocumentsStatus(made, size_bytes, waiting, failed)
+    try:
+        async for some in store.documents():
+            made += len(some)
+            size_bytes += sum(document.size_bytes for document in some)
+    except NoStoreError:
+        # Where no documents process has begun, there need be none.
+        if any((await dealt_with_until(settings, range(await check_topics(settings)))).values()):
+            raise
+    return DocumentsStatus(store.place, made, size_bytes, waiting, failed)
 
 
-async def _waiting(settings: KafkaSettings, partitions: int) -> int:
-    """Facts behind what was dealt with."""
+async def facts_waiting(settings: KafkaSettings) -> int:
+    """How many facts lie behind what was dealt with.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: the topics cannot be used.
+    """
+    partitions = await check_topics(settings)
     ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
     until = await dealt_with_until(settings, range(partitions))
     async with reader(settings, ledger) as consumer:
@@ -63,8 +75,8 @@ async def _waiting(settings: KafkaSettings, partitions: int) -> int:
     return sum(max(ends[tp] - max(until[tp.partition], begins[tp]), 0) for tp in ledger)
 
 
-async def _failed(settings: KafkaSettings) -> int:
-    """Tickets among the dead letters; one that was given up again after a crash counts once."""
+async def _given_up(settings: KafkaSettings) -> set[tuple[int, int, str]]:
+    """Tickets among the dead letters, each with its sale; one that was given up again after a crash counts once."""
     letters = await partitions_of(settings, dead_letters.TOPIC)
     failed: set[tuple[int, int, str]] = set()
     async with reader(settings, letters) as consumer:
@@ -73,7 +85,7 @@ async def _failed(settings: KafkaSettings) -> int:
                 _, marks = read_marks(record.headers)
                 if marks is not None and marks.ticket is not None:
                     failed.add((marks.partition, marks.offset, marks.ticket))
-    return len(failed)
+    return failed
 
 
 async def document_of(settings: KafkaSettings, store: DocumentStore, ticket: str, wait_s: float = 0.0) -> bytes:
@@ -81,41 +93,65 @@ async def document_of(settings: KafkaSettings, store: DocumentStore, ticket: str
 
     Raises:
         WrongTicketError: no ticket has such a name.
-        NoDocumentError: it has none.
+        NoDocumentError: it has none; the ledger says why.
         StoreError: the store cannot be read.
-        UnreachableError: several were found, and no broker answered.
+        UnreachableError: the ledger has to be asked, and no broker answered.
     """
     if not is_ticket_name(ticket):
         raise WrongTicketError(ticket)
     deadline_s = monotonic() + wait_s
     while (pdf := await _find(settings, store, ticket)) is None:
         if monotonic() >= deadline_s:
-            raise NoDocumentError(ticket)
+            raise NoDocumentError(ticket, await _why_none(settings, store, ticket))
         await asyncio.sleep(_POLL_INTERVAL_S)
     return pdf
 
 
 async def _find(settings: KafkaSettings, store: DocumentStore, ticket: str) -> bytes | None:
-    event_id = event_of(ticket)
-    names = [document.name for document in await store.beginning_with(name_stem(event_id, ticket))]
+    try:
+        found = await store.beginning_with(name_stem(event_of(ticket), ticket))
+    except NoStoreError:
+        # Perhaps nothing was ever to be drawn: the ledger knows.
+        return None
+    names = [document.name for document in found]
     if len(names) > 1:
         # It was sold again a moment ago, and the old buyer's is not removed yet.
-        holder = await _holder(settings, event_id, ticket)
+        last = await _last_fact(settings, ticket)
+        holder = last.fact["request_id"] if last is not None and last.fact["type"] == "purchase_confirmed" else None
         names = [name for name in names if purchase_in(name) == holder]
     return await store.read(names[0]) if names else None
 
 
-async def _holder(settings: KafkaSettings, event_id: str, ticket: str) -> str | None:
-    """The purchase that has the ticket by the ledger; None if it is on sale."""
-    holder: str | None = None
+async def _last_fact(settings: KafkaSettings, ticket: str) -> LedgerRecord | None:
+    """The last sale or cancellation of a ticket on the ledger."""
+    last: LedgerRecord | None = None
     seq = 0
-    async for found in ledger_records(settings, event_id=event_id, from_beginning=True, follow=False):
+    async for found in ledger_records(settings, event_id=event_of(ticket), from_beginning=True, follow=False):
         fact = found.fact
         if fact["seq"] != seq + 1:
             continue
         seq += 1
-        if fact["type"] == "purchase_confirmed" and ticket in fact["tickets"]:
-            holder = fact["request_id"]
-        elif fact["type"] == "purchase_cancelled" and ticket in fact["tickets"]:
-            holder = None
-    return holder
+        if fact["type"] in ("purchase_confirmed", "purchase_cancelled") and ticket in fact["tickets"]:
+            last = found
+    return last
+
+
+async def _why_none(settings: KafkaSettings, store: DocumentStore, ticket: str) -> str:
+    """Why there is no document of a ticket in the store, as far as the ledger says it."""
+    try:
+        last = await _last_fact(settings, ticket)
+        if last is None:
+            return "it is not sold"
+        if last.fact["type"] == "purchase_cancelled":
+            return f"it was given back with purchase {last.fact['purchase']}, and is not sold again"
+        until = (await dealt_with_until(settings, [last.partition]))[last.partition]
+        if until <= last.offset:
+            return "it is sold, and not drawn yet; see how far they are with 'boxoffice documents status'"
+        if (last.partition, last.offset, ticket) in await _given_up(settings):
+            return "it is sold, and could not be drawn; 'boxoffice dead-letters list' says why"
+    except UnreachableError as error:
+        raise UnreachableError(f"There is no document of ticket {ticket} in {store.place}. {error}") from None
+    return (
+        f"it is sold and was drawn, but none lies in {store.place}. It was removed from there, or "
+        "BOXOFFICE_DOCUMENTS_URL names another store here than where documents are made"
+    )

@@ -1,7 +1,8 @@
 """The object store that documents lie in: a folder, or a bucket, by URL.
 
 What is put there is there whole or not at all. A store that fails keeps whoever writes to it waiting, for
-as long as it takes; it is said once when it fails, and once when it works again.
+as long as it takes; it is said once when it fails, and once when it works again. A folder is made by who writes
+to it alone, for its own user's eyes: to a reader one that is missing says that it looks in the wrong place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,17 +18,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import uniform
 from time import monotonic, time
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from boxoffice.documents.errors import StoreError
+from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.masking import without_credentials
 from boxoffice.settings import DocumentsSettings
 from models.documents import SUFFIX
+
+if TYPE_CHECKING:
+    from obstore import Attributes
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +66,7 @@ class DocumentStore:
         self._first_delay_s = self._delay_s = settings.first_retry_ms / 1000
         self._longest_delay_s = settings.longest_retry_ms / 1000
         self._opened: ObjectStore | None = None
+        self._is_made = False
         self._asking_again = asyncio.Lock()
         self._failing: set[str] = set()
         self._failing_since_s = 0.0
@@ -77,6 +83,11 @@ class DocumentStore:
         url = urlsplit(self._url)
         return Path(os.fsdecode(unquote_to_bytes(url.path))) if url.scheme == "file" else None
 
+    @property
+    def place(self) -> str:
+        """Its own URL, without credentials."""
+        return self.location("").rstrip("/")
+
     def location(self, name: str) -> str:
         """A document's URL, without credentials."""
         return f"{without_credentials(self._url)}/{name}"
@@ -91,12 +102,27 @@ class DocumentStore:
         """Remove a document, if it is there; returns when it is gone, however long that takes."""
         await self._for_ever(name, lambda: self._remove(name))
 
+    async def make(self) -> None:
+        """Make a folder that is not there yet; whoever reads looks for it as soon as anything was dealt with.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        try:
+            await self._in_time(self._made())
+        except _FAILURES as error:
+            raise self._error(error) from None
+
     async def _put(self, name: str, pdf: bytes) -> None:
-        await (await self._store()).put_async(name, pdf)
+        store = await self._made()
+        # Files have no attributes.
+        await store.put_async(name, pdf, attributes=None if self.folder is not None else _attributes(name))
 
     async def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            await (await self._store()).delete_async(name)
+        store = await self._made()
+        if self.folder is None or await asyncio.to_thread(_is_there, self.folder / name):
+            with suppress(FileNotFoundError):
+                await store.delete_async(name)
 
     async def _for_ever(self, name: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -144,6 +170,16 @@ class DocumentStore:
             log.warning("the document store works again", seconds=seconds)
 
     # Reading
+
+    async def reach(self) -> None:
+        """See that it is there and answers.
+
+        Raises:
+            StoreError: it is not, or the store failed.
+        """
+        async with self._reading() as store:
+            async for _ in store.list(chunk_size=1):
+                return
 
     async def read(self, name: str) -> bytes | None:
         """A document; None if there is none of that name.
@@ -225,8 +261,8 @@ class DocumentStore:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[ObjectStore]:
         try:
-            yield await self._in_time(self._store())
-        except FileNotFoundError:
+            yield await self._in_time(self._found())
+        except (FileNotFoundError, StoreError):
             raise
         except _FAILURES as error:
             raise self._error(error) from None
@@ -237,17 +273,58 @@ class DocumentStore:
             "is it there, and is BOXOFFICE_DOCUMENTS_URL right?"
         )
 
-    async def _store(self) -> ObjectStore:
-        """The store, opened when it is first needed: a folder may be missing or in the way."""
+    async def _made(self) -> ObjectStore:
+        """The store, opened when it is first needed: a folder may be in the way, or belong to somebody else."""
+        if self.folder is not None and not self._is_made:
+            await asyncio.to_thread(_make, self.folder)
+            self._is_made = True
+        return await self._found()
+
+    async def _found(self) -> ObjectStore:
         if self._opened is None:
+            if self.folder is not None and not await asyncio.to_thread(self.folder.exists):
+                raise NoStoreError(self.place)
             self._opened = await asyncio.to_thread(_open, self._url, self.folder)
         return self._opened
 
 
 def _open(url: str, folder: Path | None) -> ObjectStore:
     if folder is not None:
-        return LocalStore(folder, mkdir=True)
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is no folder")
+        return LocalStore(folder)
     return from_url(url, retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIMEOUT})
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that no other user can read; one that is there stays as it is, unless it is a stranger's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat().st_uid
+    if is_stranger(owner):
+        raise PermissionError(f"{folder} belongs to user {owner}, who can read and replace what lies there")
+
+
+def is_stranger(user: int) -> bool:
+    """Whether a user is another one than who asks; whoever administers the machine can do all things anyway."""
+    return sys.platform != "win32" and user not in (os.geteuid(), 0)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file of exactly this name is there: where ``R`` and ``r`` are the same, the other one is none."""
+    if not path.exists():
+        return False
+    folds_case = path.with_name(path.name.swapcase()).exists()
+    return not folds_case or path in path.parent.iterdir()
+
+
+def _attributes(name: str) -> Attributes:
+    """What a browser is told of a document: show it, call it as the ticket, and leave it nowhere on the way."""
+    ticket = name.rpartition("/")[2].partition(".")[0]
+    return {
+        "Content-Type": "application/pdf",
+        "Content-Disposition": f'inline; filename="{ticket}{SUFFIX}"',
+        "Cache-Control": "private, no-store",
+    }
 
 
 def _discard_half_written(folder: Path) -> list[str]:

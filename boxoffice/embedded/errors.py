@@ -105,6 +105,15 @@ class NoFreePortError(EmbeddedError):
         super().__init__(f"Found no free port on 127.0.0.1 in {tries} tries: end some programs, or give a port.")
 
 
+class StrangersFolderError(EmbeddedError):
+    """A data folder belongs to another user, who can read and replace what lies there."""
+
+    remedy = "Give a folder of your own."
+
+    def __init__(self, folder: Path, user: int) -> None:
+        super().__init__(f"The folder {folder} belongs to user {user}: give a data folder of your own.")
+
+
 class StackInUseError(EmbeddedError):
     """Two stacks would share one data folder."""
 

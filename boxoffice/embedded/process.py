@@ -12,7 +12,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from boxoffice.embedded.errors import FolderError, PortTakenError, ServerStartError
+from boxoffice.embedded.errors import PortTakenError, ServerStartError
+from boxoffice.embedded.folders import make_private
 from boxoffice.embedded.ports import HOST, can_listen, free_port, keep_port
 
 if TYPE_CHECKING:
@@ -59,18 +60,6 @@ def dying_with_parent(command: Sequence[str]) -> list[str]:
     if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
         return list(command)
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
-
-
-def make_folder(folder: Path) -> None:
-    """Make a server's folder, and what it lies in.
-
-    Raises:
-        FolderError: it cannot be made, or something else has its name.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FolderError(folder, error.strerror) from None
 
 
 class ServerProcess(ABC):
@@ -133,7 +122,7 @@ class ServerProcess(ABC):
 
     def prepare(self) -> None:
         """Whatever the first start needs beforehand; blocks, and may be repeated."""
-        make_folder(self.folder)
+        make_private(self.folder)
 
     def start(self) -> None:
         """Start the process, without waiting for it to serve."""

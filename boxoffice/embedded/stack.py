@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
+from platformdirs import user_data_path
 
 from boxoffice.embedded.errors import DownloadError, EmbeddedError, FolderError, StackInUseError
+from boxoffice.embedded.folders import make_private
 from boxoffice.embedded.kafka import EmbeddedKafka
-from boxoffice.embedded.process import make_folder
 from boxoffice.embedded.redis import EmbeddedRedis
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 def default_data_folder() -> Path:
     """Where a stack keeps its data unless a folder is given."""
-    return user_cache_path("boxoffice") / "stack"
+    return user_data_path("boxoffice") / "stack"
 
 
 class EmbeddedStack:
     """Starts both servers, and stops them when the block ends.
 
-    With ``keep`` the data outlives the stack, in the user's cache unless a folder is given. Without it the
+    With ``keep`` the data outlives the stack, in the user's data folder unless one is given. Without it the
     stack begins empty and leaves nothing behind, in a temporary folder unless one is given; only when it
     cannot start do its logs stay. ``progress`` is told of the first download, in this thread.
     """
@@ -84,7 +84,7 @@ class EmbeddedStack:
             self._release_folder(keep_logs=False)
 
     def _take_folder(self) -> None:
-        make_folder(self.data_folder)
+        make_private(self.data_folder)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

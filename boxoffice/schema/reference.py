@@ -49,7 +49,7 @@ def settings_page() -> str:
         for variable, setting in SETTINGS.items():
             if setting.group == group:
                 default = masked(setting.field.default)
-                shown = f"`{default}`" if default else ""
+                shown = setting.default_text or (f"`{default}`" if default else "")
                 page.append(f"| `{variable}` | {shown} | {setting.unit} | {setting.field.description} |\n")
     return "".join(page)
 

@@ -19,7 +19,7 @@ from tests.unit.records import creation, purchase
 SEED = 20261125
 
 
-async def _sell(office: Office, *commands: Mapping[str, object]) -> None:
+async def sell(office: Office, *commands: Mapping[str, object]) -> None:
     selling = office.start(BOXOFFICE_HEALTH_PORT="0")
     await office.ready(selling)
     await office.send([Sent(str(one["event_id"]).encode(), json.dumps(one).encode()) for one in commands])
@@ -33,7 +33,7 @@ async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, m
     monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")
     [event_id] = event_ids(SEED, 1)
     cancel = {"type": "cancel_purchase", "request_id": "x-1", "event_id": event_id, "purchase": "r-1"}
-    await _sell(
+    await sell(
         office, creation(event_id, 3), purchase("r-1", event_id), cancel, *(purchase(f"r-{n}", event_id) for n in "234")
     )
     process = office.start("documents")
@@ -57,7 +57,8 @@ async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, m
 
     status = await office.run("documents", "status", "--json")
     size_bytes = sum(path.stat().st_size for path in folder.glob("*/*.pdf"))
-    assert json.loads(status.stdout) == {"made": 3, "size_bytes": size_bytes, "waiting": 0, "failed": 0}
+    expected = {"store": folder.as_uri(), "made": 3, "size_bytes": size_bytes, "waiting": 0, "failed": 0}
+    assert json.loads(status.stdout) == expected
     table = await office.run("documents", "status")
     assert str(size_bytes) in table.stdout
     assert await process.stop() == 0

@@ -36,7 +36,9 @@ class Tour:
         self._own_places = {
             "19092": str(free_port()),
             "16379": str(free_port()),
-            "/tmp/boxoffice": str(folder / "stack"),  # noqa: S108 - where the README has its data
+            # Where the README has its data.
+            "~/boxoffice-data": str(folder / "stack"),
+            "$HOME/boxoffice-data": str(folder / "stack"),
         }
         self._folder = folder
         self._exports = "\n".join(line for line in FIRST.splitlines() if line.startswith("export"))

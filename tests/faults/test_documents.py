@@ -19,6 +19,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pypdf import PdfReader
 
+from boxoffice.documents.status import facts_waiting
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka import clients
 from boxoffice.settings import Settings
@@ -27,7 +28,6 @@ from tests.support.drawers import SPOILT
 from tests.support.office import NewOffice, Office, Process, until
 from tests.support.paperwork import dealt_with
 from tests.support.servers import NewKafka, NewRedis, RedisAddress
-from tests.support.settings import changed
 from tests.support.workload import Sent, commands, creations, event_ids
 from tests.unit.records import creation, purchase
 
@@ -267,8 +267,7 @@ async def test_a_store_that_cannot_be_written_holds_the_documents_up_and_loses_n
 
 async def documents_status_of_kafka(desk: Desk) -> int:
     """Facts that wait, whatever the store is like."""
-    elsewhere = desk.folder.with_name("elsewhere")
-    return (await paperwork.status(changed(desk.settings, documents_url=elsewhere.as_uri()))).waiting
+    return await facts_waiting(desk.settings.kafka)
 
 
 async def test_sigkill_twice_in_the_middle_leaves_no_half_file_and_loses_none(desk: Desk) -> None:

@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from boxoffice.documents.places import read_places
+from boxoffice.documents.status import facts_waiting
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka.clients import group_id
 from boxoffice.kafka.clients import producer as producer_of
 from tests.faults.test_documents import Desk, sent, workload
-from tests.support import paperwork
 from tests.support.office import POLL_S, Office, Process, until
 from tests.support.paperwork import dealt_with
 from tests.support.workload import event_ids
@@ -98,7 +98,7 @@ async def test_nothing_is_drawn_twice_when_the_group_s_offsets_are_gone(desk: De
     before = await sold(desk, SEED + 2)
     made = {path: path.stat().st_mtime_ns for path in desk.folder.glob("*/*.pdf")}
     await forget_group(desk)
-    assert (await paperwork.status(desk.settings)).waiting == 0
+    assert await facts_waiting(desk.settings.kafka) == 0
     process = desk.start()
     assert await offsets_read(process) == 0
     [event_id] = event_ids(SEED + 9, 1)

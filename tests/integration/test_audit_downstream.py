@@ -9,13 +9,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from boxoffice.audit import documents_check
 from boxoffice.documents.announcing import announcement_record
+from boxoffice.documents.errors import NoStoreError
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka import clients
@@ -47,11 +50,11 @@ class Downstream(Sale):
 
     def __init__(self, office: Office) -> None:
         super().__init__(office)
-        self._store = DocumentStore(office.settings.documents)
+        self.store = DocumentStore(office.settings.documents)
 
     def path(self, ticket: str, purchase_id: str) -> Path:
         """Where a document lies."""
-        folder = self._store.folder
+        folder = self.store.folder
         assert folder is not None
         return folder / document_name(ticket.partition("-")[0], ticket, purchase_id)
 
@@ -96,14 +99,14 @@ class Downstream(Sale):
         if fact["type"] == "purchase_confirmed":
             for ticket in fact["tickets"]:
                 name, pdf = document_name(fact["event_id"], ticket, fact["request_id"]), b"%PDF of " + ticket.encode()
-                await self._store.put(name, pdf)
+                await self.store.put(name, pdf)
                 digest = sha256(pdf).hexdigest()
-                announcements.append(made(fact, ticket, self._store.location(name), len(pdf), digest))
+                announcements.append(made(fact, ticket, self.store.location(name), len(pdf), digest))
         elif fact["type"] == "purchase_cancelled":
             for ticket in fact["tickets"]:
                 name = document_name(fact["event_id"], ticket, fact["purchase"])
-                await self._store.remove(name)
-                announcements.append(removed(fact, ticket, self._store.location(name)))
+                await self.store.remove(name)
+                announcements.append(removed(fact, ticket, self.store.location(name)))
         return announcements
 
     async def bury(self, ticket: str) -> None:
@@ -191,6 +194,8 @@ async def test_what_never_ran_is_not_compared_and_that_is_said(sold: Downstream)
 async def test_a_process_that_has_run_and_made_nothing_is_missed(sold: Downstream) -> None:
     process = sold.office.start("documents", BOXOFFICE_HEALTH_PORT="0", BOXOFFICE_DOCUMENTS_URL="file:///dev/null/no")
     await sold.office.ready(process)
+    # Its store is broken; the one that the audit looks at is there, and empty.
+    await sold.store.make()
     report = await sold.audit(OTHER)
     process.kill()
     unannounced, missing = sorted(report.all_differences)
@@ -225,14 +230,52 @@ async def test_a_command_that_says_that_it_is_such_a_dead_letter_excuses_nothing
     assert (await paperwork.status(sold.office.settings)).failed == 0
 
 
-async def test_documents_that_have_the_age_to_be_cleaned_up_are_not_missed(served: Downstream) -> None:
+async def test_documents_of_an_event_that_is_over_are_not_missed(
+    served: Downstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served.path(FIRST, "r-0").unlink()
+    served.office.settings = changed(served.office.settings, documents_kept_after_event_days=30)
+    begins = datetime.fromisoformat(str(creation(EVENT)["starts_at"]))
+    # Until it is over for so long, a ticket that is gone is missed, whenever it was sold.
+    at(monkeypatch, begins + timedelta(days=29))
     assert not (await served.audit()).agrees
-    await asyncio.sleep(0.1)
-    served.office.settings = changed(served.office.settings, documents_max_age_days=1e-6)
+    at(monkeypatch, begins + timedelta(days=31))
     report = await served.audit()
     assert report.all_differences == []
-    assert f"Event {EVENT}: 1 document gone by age." in report.notes
+    assert f"Event {EVENT}: 1 document gone, as the event is over." in report.notes
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Let the audit of documents take this for now."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Clock:
+            return cls.fromtimestamp(moment.timestamp(), tz)
+
+    monkeypatch.setattr(documents_check, "datetime", Clock)
+
+
+async def test_documents_under_their_former_names_are_theirs(sold: Downstream) -> None:
+    """As an earlier release stored them: with capitals and nothing that says so."""
+    await sold.send(0, purchase("R-9", EVENT, 1))
+    await sold.decide()
+    await sold.copy_to_redis()
+    await sold.count()
+    await sold.make()
+    path = next(sold.path(FIRST, "R-9").parent.glob("*.R-9=1.pdf"))
+    path.rename(path.with_name(path.name.replace("=1", "")))
+    assert (await sold.audit()).all_differences == []
+
+
+async def test_a_store_in_the_wrong_place_is_not_taken_for_one_without_documents(
+    served: Downstream, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    served.office.settings = changed(served.office.settings, documents_url=elsewhere.as_uri())
+    with pytest.raises(NoStoreError, match=f"no document store {elsewhere.as_uri()}: "):
+        await served.audit()
+    assert not elsewhere.exists()
 
 
 async def test_announcements_that_have_expired_are_not_missed(served: Downstream) -> None:

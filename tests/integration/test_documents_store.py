@@ -7,23 +7,28 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from obstore import sign_async
+from obstore.store import S3Store
 from structlog.testing import capture_logs
 
 from boxoffice.documents.cleaning import Cleaner
-from boxoffice.documents.errors import StoreError
+from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.documents.store import DocumentStore
+from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings, load_settings
-from models.documents import read_announcement
+from models.documents import document_name, read_announcement
 from tests.support.office import Office
 from tests.support.paperwork import dealt_with
 from tests.support.settings import changed
@@ -105,6 +110,7 @@ async def names(store: DocumentStore) -> list[str]:
 
 
 async def test_what_was_put_is_read_listed_and_removed(store: DocumentStore) -> None:
+    await store.make()
     assert await names(store) == []
     await store.put("42/42-000001.r:1.pdf", b"one")
     await store.put("42/42-000001.r:1.pdf", b"two")
@@ -127,18 +133,36 @@ async def test_a_ticket_s_documents_are_found_among_thousands_of_names(store: Do
     assert await store.beginning_with("7/7-000001.") == []
 
 
-async def test_old_documents_are_removed_and_it_is_said_how_many(store: DocumentStore, settings: Settings) -> None:
-    for number in range(5):
-        await store.put(f"42/42-00000{number}.r-1.pdf", b"12345")
-    await Cleaner(settings.documents, store).clean()
-    await Cleaner(changed(settings, documents_max_age_days=1).documents, store).clean()
-    assert len(await names(store)) == 5
-    # A bucket's clock counts in seconds.
-    await asyncio.sleep(1.1)
+def event_in(days: float, event_id: str = "42") -> EventPage:
+    """An event that begins in so many days."""
+    starts_at = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    return EventPage(event_id, "Night at the Opera", "Main Hall", starts_at, 4500, "EUR")
+
+
+async def nothing_known(_: str) -> EventPage | None:
+    return None
+
+
+async def test_documents_are_removed_so_long_after_their_event_and_it_is_said_how_many(
+    store: DocumentStore, settings: Settings
+) -> None:
+    """Whenever they were made: a ticket that was bought months before the show is there at the show."""
+    events = {"42": event_in(-30.5, "42"), "43": event_in(-29.5, "43"), "44": event_in(300, "44")}
+    for event_id in (*events, "45"):
+        for number in range(5):
+            await store.put(f"{event_id}/{event_id}-00000{number}.r-1.pdf", b"12345")
+
+    async def found(event_id: str) -> EventPage | None:
+        return events.get(event_id)
+
+    await Cleaner(settings.documents, store, found).clean()
+    assert len(await names(store)) == 20
     with capture_logs() as logs:
-        await Cleaner(changed(settings, documents_max_age_days=1 / 86_400).documents, store).clean()
-    assert await names(store) == []
-    [said] = [line for line in logs if line["event"] == "removed old documents"]
+        await Cleaner(changed(settings, documents_kept_after_event_days=30).documents, store, found).clean()
+    # Of 45 nobody knows whether it is over.
+    assert {name.partition("/")[0] for name in await names(store)} == {"43", "44", "45"}
+    assert len(await names(store)) == 15
+    [said] = [line for line in logs if line["event"] == "removed the documents of an event that is over"]
     assert (said["event_id"], said["documents"], said["size_bytes"]) == ("42", 5, 25)
 
 
@@ -153,7 +177,7 @@ async def test_what_a_crash_left_half_written_is_removed_once_it_is_stale(tmp_pa
         path.write_bytes(b"%PDF-")
     for path in (stale, whole, foreign):
         os.utime(path, (0, 0))
-    await Cleaner(settings.documents, DocumentStore(settings.documents)).clean()
+    await Cleaner(settings.documents, DocumentStore(settings.documents), nothing_known).clean()
     assert sorted(folder.iterdir()) == sorted([fresh, whole, foreign])
 
 
@@ -232,3 +256,93 @@ async def test_the_process_keeps_its_documents_in_a_bucket(
     assert announced["type"] == "document_made"
     assert announced["location"] == f"s3://{bucket}/tickets/{event_id}/{event_id}-000001.r-0.pdf"
     assert announced["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+async def test_a_browser_shows_a_document_from_a_bucket_and_keeps_none(s3_server: str, bucket: str) -> None:
+    store = DocumentStore(load_settings(documents_url=f"s3://{bucket}/tickets", **QUICK).documents)
+    await store.put("42/42-000001.R-1=1.pdf", b"%PDF-")
+    # As a web site lets its visitors have it.
+    url = await sign_async(S3Store(bucket), "GET", "tickets/42/42-000001.R-1=1.pdf", timedelta(minutes=1))
+    client = HTTPConnection(s3_server.removeprefix("http://"), timeout=10)
+    client.request("GET", url.removeprefix(s3_server))
+    answer = client.getresponse()
+    assert (answer.status, answer.read()) == (HTTPStatus.OK, b"%PDF-")
+    assert answer.getheader("Content-Type") == "application/pdf"
+    assert answer.getheader("Content-Disposition") == 'inline; filename="42-000001.pdf"'
+    assert answer.getheader("Cache-Control") == "private, no-store"
+    client.close()
+
+
+async def test_a_reader_makes_no_store_and_says_where_it_looked(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    store = DocumentStore(load_settings(documents_url=folder.as_uri()).documents)
+    reads: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.read("42/42-000001.r-1.pdf"),
+        lambda: store.beginning_with("42/42-000001."),
+        lambda: names(store),
+        store.folders,
+        store.reach,
+    ]
+    for read in reads:
+        with pytest.raises(NoStoreError, match=f"^There is no document store {folder.as_uri()}: .*DOCUMENTS_URL"):
+            await read()
+    assert not folder.exists()
+    # As soon as there is one, it is found.
+    await DocumentStore(load_settings(documents_url=folder.as_uri()).documents).put("42/42-000001.r-1.pdf", b"pdf")
+    assert await store.read("42/42-000001.r-1.pdf") == b"pdf"
+
+
+async def test_only_its_own_user_can_get_into_a_folder_that_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "documents"
+    umask = os.umask(0)
+    try:
+        await DocumentStore(load_settings(documents_url=folder.as_uri()).documents).put("42/42-000001.r-1.pdf", b"pdf")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    # What somebody has set otherwise stays: it may be meant.
+    folder.chmod(0o750)
+    await DocumentStore(load_settings(documents_url=folder.as_uri()).documents).make()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+async def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    os.chown(folder, 4711, -1)
+    store = DocumentStore(load_settings(documents_url=folder.as_uri(), **QUICK).documents)
+    with pytest.raises(StoreError, match="belongs to user 4711"):
+        await store.make()
+    # Not either once it was read, and until it is given back.
+    assert await names(store) == []
+    putting = asyncio.create_task(store.put("42/42-000001.r-1.pdf", b"pdf"))
+    async with asyncio.timeout(5):
+        while not store.failing:
+            await asyncio.sleep(0.01)
+    assert list(folder.iterdir()) == []
+    os.chown(folder, os.geteuid(), -1)
+    await asyncio.wait_for(putting, timeout=5)
+    assert await names(store) == ["42/42-000001.r-1.pdf"]
+
+
+async def test_two_purchases_that_differ_in_case_alone_have_a_document_each(store: DocumentStore) -> None:
+    for purchase_id in ("r-1", "R-1"):
+        await store.put(document_name("42", "42-000001", purchase_id), purchase_id.encode())
+    assert len({name.casefold() for name in await names(store)}) == 2
+    for purchase_id in ("r-1", "R-1"):
+        assert await store.read(document_name("42", "42-000001", purchase_id)) == purchase_id.encode()
+
+
+async def test_where_case_does_not_count_nothing_but_the_very_name_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that folds case, as far as looking goes: what is asked for under another case is there too."""
+    store = DocumentStore(load_settings(documents_url=tmp_path.as_uri(), **QUICK).documents)
+    await store.put("42/42-000001.r-1.pdf", b"pdf")
+    there = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: there(path) or there(path.with_name(path.name.lower())))
+    await store.remove("42/42-000001.R-1.pdf")
+    assert await names(store) == ["42/42-000001.r-1.pdf"]
+    await store.remove("42/42-000001.r-1.pdf")
+    assert await names(store) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from boxoffice.documents.status import DocumentsStatus, documents_status
+from boxoffice.documents.status import DocumentsStatus, documents_status, facts_waiting
 from boxoffice.documents.store import DocumentStore
 from boxoffice.kafka import clients
 from boxoffice.settings import Settings
@@ -52,7 +52,7 @@ async def status(settings: Settings) -> DocumentsStatus:
 async def dealt_with(settings: Settings, timeout_s: float = 60, process: Process | None = None) -> None:
     """Wait until every fact of the ledger is dealt with, and said to be."""
     deadline_s = monotonic() + timeout_s
-    while waiting := (await status(settings)).waiting:
+    while waiting := await facts_waiting(settings.kafka):
         assert monotonic() < deadline_s, f"{waiting} facts are not dealt with after {timeout_s} s"
         assert process is None or process.ended() is None, process.log_text()[-2_000:]
         await asyncio.sleep(POLL_S)

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import pytest
 from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
 
 from boxoffice.batching import BatchConsumer, Record
 from boxoffice.documents.announcing import announcement_record
@@ -17,6 +19,7 @@ from boxoffice.documents.queue import TURN, FairQueue, Job, Order
 from models.documents import (
     UnreadableAnnouncementError,
     document_name,
+    former_name,
     made,
     name_stem,
     purchase_in,
@@ -79,6 +82,31 @@ def test_a_name_leads_nowhere_else_whatever_the_purchase_is_called() -> None:
     for purchase in ("..", ".", "...", "a..b"):
         name = document_name("42", "42-000001", purchase)
         assert name.split("/") == ["42", f"42-000001.{purchase}.pdf"]
+
+
+REQUEST_IDS = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
+
+
+@given(REQUEST_IDS, st.randoms(use_true_random=False))
+def test_purchases_that_differ_in_case_alone_have_names_that_do_not(purchase: str, chance: random.Random) -> None:
+    other = "".join(chance.choice((letter.lower(), letter.upper())) for letter in purchase)
+    names = {document_name("42", "42-000001", one) for one in {purchase, other}}
+    assert len({name.casefold() for name in names}) == len({purchase, other})
+    assert [purchase_in(document_name("42", "42-000001", one)) for one in (purchase, other)] == [purchase, other]
+
+
+@given(REQUEST_IDS, REQUEST_IDS)
+def test_no_two_purchases_share_a_name_also_where_case_does_not_count(one: str, other: str) -> None:
+    names = [document_name("42", "42-000001", purchase).casefold() for purchase in (one, other)]
+    assert (names[0] == names[1]) == (one == other)
+
+
+@given(REQUEST_IDS)
+def test_what_has_no_capitals_is_called_as_ever_and_former_names_are_read(purchase: str) -> None:
+    former = former_name("42", "42-000001", purchase)
+    assert former == f"42/42-000001.{purchase}.pdf"
+    assert purchase_in(former) == purchase
+    assert (document_name("42", "42-000001", purchase) == former) == (purchase == purchase.lower())
 
 
 def test_announcements_are_read_as_they_were_written_and_say_nothing_of_when_or_by_whom() -> None:

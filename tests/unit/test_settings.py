@@ -14,7 +14,7 @@ from boxoffice.masking import masked
 from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, settings_from
 
 ROOT = Path(__file__).parents[2]
-UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes"}
+UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes", "_days": "days"}
 
 
 @pytest.fixture(autouse=True)
