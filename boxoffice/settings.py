@@ -7,9 +7,11 @@ which ``boxoffice settings`` and ``docs/settings.md`` are made.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -21,10 +23,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from boxoffice import failpoints
 from boxoffice.errors import SettingsError
-from boxoffice.masking import SecretUrl
+from boxoffice.masking import SecretUrl, masked
+from boxoffice.showing import printable
 
 ENV_PREFIX = "BOXOFFICE_"
 KEY_RING: Final = "door-keys.json"
+TEST_PREFIX: Final = "BOXOFFICE_TEST_"
+"""Variables of the tests, which are no settings."""
+_MOST_SHOWN: Final = 200
+"""Characters of a value that cannot be used."""
 
 _SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
@@ -97,7 +104,13 @@ def _documents_folder() -> str:
 
 
 class _Group(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        # As Compose passes on what nobody has set.
+        env_ignore_empty=True,
+    )
 
 
 class KafkaSettings(_Group):
@@ -165,7 +178,8 @@ class RedisSettings(_Group):
 
     url: Annotated[SecretUrl, AfterValidator(_redis_url)] = _setting(
         SecretUrl("redis://127.0.0.1:6379/0"),
-        "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; redis+cluster://HOST:PORT.",
+        "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; "
+        "redis+cluster://HOST:PORT,HOST:PORT: of a cluster or of Sentinels name several, any of which may be down.",
     )
     timeout_ms: int = _setting(250, "A call to Redis that takes longer has failed.", unit="ms", ge=10, le=60_000)
     pool_size: int = _setting(16, "Connections to Redis of one process.", ge=2, le=1_000)
@@ -425,13 +439,16 @@ def _by_variable() -> dict[str, Setting]:
 
 SETTINGS: Final[Mapping[str, Setting]] = _by_variable()
 """Every setting by its variable; Redis' key prefix has that of the topics."""
+_NAMES: Final = [variable.removeprefix(ENV_PREFIX) for variable in SETTINGS]
 
 
 def load_settings(**given: object) -> Settings:
     """The settings from the environment, and before it those ``given`` by their variables' names without the prefix.
 
+    An empty variable means that nobody has set it; what is ``given`` is taken as it is.
+
     Raises:
-        SettingsError: a value is not usable; the message names the variable and never the value.
+        SettingsError: a value is not usable; the message names the variable, and shows a value that is no secret.
     """
     return settings_from({ENV_PREFIX + name.upper(): value for name, value in given.items()})
 
@@ -440,7 +457,7 @@ def settings_from(variables: Mapping[str, object]) -> Settings:
     """The settings of a process that has these variables too.
 
     Raises:
-        SettingsError: a value is not usable; the message names the variable and never the value.
+        SettingsError: a value is not usable; the message names the variable, and shows a value that is no secret.
     """
     given: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     for setting in _settings():
@@ -462,4 +479,19 @@ def _sentence(model: type[BaseSettings], error: ValidationError) -> str:
     name = "_".join(str(part) for part in first["loc"]).upper()
     variable = name if name.startswith(ENV_PREFIX) else f"{model.model_config.get('env_prefix')}{name}"
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{variable} {reason}."
+    if isinstance(SETTINGS[variable].field.default, SecretStr):
+        return f"{variable} {reason}."
+    return f'{variable} {reason}: it is "{printable(masked(first["input"]))[:_MOST_SHOWN]}".'
+
+
+def is_given(variable: str) -> bool:
+    """Whether somebody has set a variable; an empty one means that nobody has."""
+    return bool(os.environ.get(variable))
+
+
+def misspelt() -> Iterator[str]:
+    """A sentence for each variable that somebody means as a setting, and that is none."""
+    meant = (name for name in os.environ if name.startswith(ENV_PREFIX) and not name.startswith(TEST_PREFIX))
+    for name in sorted(set(meant) - set(SETTINGS)):
+        close = get_close_matches(name.removeprefix(ENV_PREFIX), _NAMES, n=1, cutoff=0.7)
+        yield f"{name} is no setting and has no effect{f': is {ENV_PREFIX}{close[0]} meant?' if close else '.'}"

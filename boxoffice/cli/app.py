@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from boxoffice.cli import (
     stats,
     topics,
 )
+from boxoffice.cli.tables import note
 
 app = typer.Typer(
     name="boxoffice",
@@ -47,8 +49,14 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    # A process says it in its log.
+    if context.invoked_subcommand != "run" and any(name.startswith("BOXOFFICE_") for name in os.environ):
+        from boxoffice.settings import misspelt
+
+        for sentence in misspelt():
+            note(sentence)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from boxoffice.cli.options import AsJson
-from boxoffice.cli.tables import note, print_json, print_table, say
+from boxoffice.cli.tables import print_json, print_table, say
 
 if TYPE_CHECKING:
     from boxoffice.settings import Settings
-
-_TEST_PREFIX = "BOXOFFICE_TEST_"
 
 
 def settings(as_json: AsJson = False) -> None:
@@ -26,8 +23,6 @@ def settings(as_json: AsJson = False) -> None:
         print_json(rows)
     else:
         print_table(("variable", "value", "default", "unit", "meaning"), [tuple(row.values()) for row in rows])
-    for name in _unknown(row["variable"] for row in rows):
-        note(f"{name} is no setting: it has no effect.")
 
 
 def schema(
@@ -59,15 +54,6 @@ def _rows(values: Settings) -> list[dict[str, Any]]:
         }
         for setting in SETTINGS.values()
     ]
-
-
-def _unknown(known: Any) -> list[str]:
-    """Variables that somebody meant as a setting, and misspelt."""
-    from boxoffice.settings import ENV_PREFIX
-
-    names = set(known)
-    meant = (name for name in os.environ if name.startswith(ENV_PREFIX) and not name.startswith(_TEST_PREFIX))
-    return sorted(name for name in meant if name not in names)
 
 
 COMMANDS = (settings, schema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,12 +46,16 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     """Run one process against the Kafka and Redis of the settings, until SIGTERM or Ctrl-C."""
     from importlib import import_module
 
+    import structlog
+
     from boxoffice import failpoints
     from boxoffice.logs import close, configure
-    from boxoffice.settings import load_settings
+    from boxoffice.settings import load_settings, misspelt
 
     settings = load_settings()
     configure(settings, process)
+    for sentence in misspelt():
+        structlog.get_logger(__name__).warning(sentence)
     failpoints.arm(settings.process.failpoints)
     status = import_module(f"agents.{process}").main(settings)
     close()
@@ -129,9 +132,10 @@ _INTERRUPTED = 130
 def workers(environment: Mapping[str, str], processes: Sequence[str] = tuple(Process)) -> list[Worker]:
     """Every process by the command of its Procfile line, with these variables."""
     from boxoffice.embedded import Worker
+    from boxoffice.settings import is_given
 
     # Readable here, unless somebody asked for something else.
-    readable = {} if "BOXOFFICE_LOG_FORMAT" in os.environ else {"BOXOFFICE_LOG_FORMAT": "console"}
+    readable = {} if is_given("BOXOFFICE_LOG_FORMAT") else {"BOXOFFICE_LOG_FORMAT": "console"}
     # ``boxoffice`` need not be on the PATH of who runs it by its full name.
     command = (sys.executable, "-m", "boxoffice.cli", "run")
     return [Worker(process, (*command, process), {**readable, **environment}) for process in processes]

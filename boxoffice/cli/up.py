@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
@@ -33,7 +32,7 @@ from boxoffice.embedded.environment import (
 )
 from boxoffice.errors import RESTARTABLE
 from boxoffice.kafka.topics import create_topics
-from boxoffice.settings import KEY_RING, SETTINGS, settings_from
+from boxoffice.settings import KEY_RING, SETTINGS, is_given, settings_from
 
 # A process that crashed or was killed has committed nothing either, and goes on where it stopped.
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
@@ -63,9 +62,9 @@ class Up:
             if self.folder is None and not self.keep:
                 owned.callback(shutil.rmtree, self._data_folder, ignore_errors=True)
             environment = await self._start_servers(owned)
-            if "documents" in self.processes and DOCUMENTS_URL not in os.environ:
+            if "documents" in self.processes and not is_given(DOCUMENTS_URL):
                 environment |= documents_variables(self._documents_folder(owned))
-            if "documents" in self.processes and DOOR_KEYS not in os.environ:
+            if "documents" in self.processes and not is_given(DOOR_KEYS):
                 environment |= door_variables(self._key_ring(owned))
             if "kafka" in self.parts:
                 await create_topics(settings_from(environment).kafka)
@@ -151,7 +150,7 @@ class Up:
 def _is_needed(variable: str, value: str) -> bool:
     """Whether another terminal has something else without it."""
     field = SETTINGS[variable].field
-    return variable in os.environ or value != field.default
+    return is_given(variable) or value != field.default
 
 
 class _Download:

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from boxoffice.errors import ExitStatus, SettingsError
 from boxoffice.masking import masked
-from boxoffice.settings import ENV_PREFIX, SETTINGS, load_settings, settings_from
+from boxoffice.settings import ENV_PREFIX, SETTINGS, is_given, load_settings, settings_from
 
 ROOT = Path(__file__).parents[2]
 UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes", "_days": "days"}
@@ -135,10 +136,83 @@ def test_a_wrong_setting_ends_every_command_with_status_2_and_one_sentence() -> 
         assert done.stdout == "", command
 
 
-def test_a_misspelt_setting_is_named() -> None:
-    done = _run("settings", BOXOFFICE_PARTITION="3", BOXOFFICE_TEST_KAFKA="127.0.0.1:1")
-    assert done.returncode == 0
-    assert done.stderr == "BOXOFFICE_PARTITION is no setting: it has no effect.\n"
+MISSPELT = {"BOXOFFICE_PARTITION": "3", "BOXOFFICE_TEST_KAFKA": "127.0.0.1:1", "BOXOFFICE_ZZZ": "1"}
+TOLD = [
+    "BOXOFFICE_PARTITION is no setting and has no effect: is BOXOFFICE_PARTITIONS meant?",
+    "BOXOFFICE_ZZZ is no setting and has no effect.",
+]
+
+
+def test_a_misspelt_setting_is_named_by_every_command() -> None:
+    nowhere = {"BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "BOXOFFICE_REDIS_URL": "redis://127.0.0.1:1"}
+    for command in (["settings"], ["doctor"], ["topics", "show"], ["buy", "42"], ["up", "--only", "nothing"]):
+        done = _run(*command, **MISSPELT, **nowhere)
+        assert done.stderr.splitlines()[:2] == TOLD, command
+
+
+def test_a_process_says_in_its_log_which_settings_are_misspelt() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "boxoffice.cli", "run", "stats"],
+        env={**MISSPELT, "PATH": "", "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "BOXOFFICE_HEALTH_PORT": "0"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines = [json.loads(process.stderr.readline()) for _ in TOLD]
+        process.kill()
+    assert [line["message"] for line in lines] == TOLD
+    assert {line["level"] for line in lines} == {"warning"}
+
+
+@pytest.mark.parametrize("variable", sorted(SETTINGS))
+def test_an_empty_variable_means_not_given(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    defaults = load_settings()
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == defaults
+    assert not is_given(variable)
+
+
+def test_what_the_command_line_itself_decides_by_a_variable_is_not_decided_by_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from boxoffice.cli.stack import workers
+    from boxoffice.cli.up import _is_needed
+
+    for variable in ("BOXOFFICE_LOG_FORMAT", "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.setenv(variable, "")
+    assert all(worker.env["BOXOFFICE_LOG_FORMAT"] == "console" for worker in workers({}))
+    assert not _is_needed("BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("PARTITIONS", "many", '"many"'),
+        ("LOG_LEVEL", "lo\x1b[31mud", '"lo\\x1b[31mud"'),
+        ("DOCUMENTS_URL", "ftp://key:hunter22@host/x", '"ftp://***@host/x"'),
+        ("HEALTH_PORT", "x" * 1_000, f'"{"x" * 200}"'),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, shown: str
+) -> None:
+    _set(monkeypatch, name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).endswith(f": it is {shown}.")
+
+
+SECRET = sorted(variable for variable, one in SETTINGS.items() if isinstance(one.field.default, SecretStr))
+
+
+@pytest.mark.parametrize("variable", SECRET)
+def test_no_secret_is_shown_because_it_cannot_be_used(variable: str) -> None:
+    given: dict[str, object] = {variable.removeprefix(ENV_PREFIX).lower(): "hunter22://hunter22"}
+    try:
+        told = str(load_settings(**given))
+    except SettingsError as error:
+        told = str(error)
+    assert "hunter22" not in told
 
 
 def test_no_variable_names_code_to_be_run() -> None:
