@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic_core import to_json
 
 from boxoffice.errors import BoxOfficeError, ExitStatus, NewerReleaseError
 from boxoffice.kafka.clients import header, home_partition, producer, reader, topic_partitions
+from boxoffice.kafka.connecting import BrokerLostError
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
 from models.commands import Command, UnreadableCommandError, read_command
@@ -20,6 +22,7 @@ from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, r
 from topics import purchase_requests, purchase_results
 
 _POLL_MS = 200
+_AGAIN_S = 0.2
 
 
 class WrongCommandError(BoxOfficeError):
@@ -85,7 +88,16 @@ async def ask(settings: KafkaSettings, command: Command, timeout_s: float) -> Fa
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return await _ask(settings, command)
+            while True:
+                try:
+                    return await _ask(settings, command)
+                except BrokerLostError:
+                    pass
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                # Another broker takes over. The command may lie there by now: with its request id it counts once.
+                await asyncio.sleep(_AGAIN_S)
     except TimeoutError:
         raise NoAnswerError(command, timeout_s) from None
 

@@ -18,8 +18,9 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.partitioner import murmur2
 from aiokafka.protocol.metadata import MetadataRequest
 
-from boxoffice.errors import LedgerError, SettingsError, UnreachableError
+from boxoffice.errors import LedgerError, SettingsError
 from boxoffice.kafka import fetching
+from boxoffice.kafka.connecting import Admin, noting_failure, unreachable
 from boxoffice.settings import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
@@ -122,21 +123,15 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def _unreachable(settings: KafkaSettings, error: Exception) -> UnreachableError:
-    return UnreachableError(
-        f"Kafka at {settings.bootstrap_servers} cannot be reached ({type(error).__name__}): "
-        "is it running, and is BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS right?"
-    )
-
-
 @asynccontextmanager
 async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """The client at work; closed whatever ends the block, or its start: a cancellation too."""
     try:
-        try:
-            await client.start()
-        except (KafkaError, OSError) as error:
-            raise _unreachable(settings, error) from None
+        with noting_failure() as failure:
+            try:
+                await client.start()
+            except (KafkaError, OSError) as error:
+                raise unreachable(settings, failure.error or error) from None
         yield
     finally:
         closing = asyncio.create_task(_close(close))
@@ -160,7 +155,7 @@ async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     Raises:
         UnreachableError: no broker answered.
     """
-    client = AIOKafkaAdminClient(**client_options(settings))
+    client = Admin(**client_options(settings))
     async with _started(settings, client, client.close):
         yield client
 

@@ -13,7 +13,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from boxoffice.errors import PartitionsChangedError, UnreachableError
+from boxoffice.errors import PartitionsChangedError
 from boxoffice.kafka.clients import (
     OpenReader,
     TailLostError,
@@ -23,6 +23,7 @@ from boxoffice.kafka.clients import (
     reader,
     topic_partitions,
 )
+from boxoffice.kafka.connecting import BrokerLostError
 from boxoffice.settings import KafkaSettings
 from models.facts import UnreadableFactError, read_fact
 from models.words import number_of
@@ -89,7 +90,7 @@ async def look_at_ledger(
         async with asyncio.timeout(settings.request_timeout_ms / 1000), open_reader(settings, ledger) as consumer:
             written, homes = await _read(consumer, ledger)
     except (KafkaError, TimeoutError, TailLostError) as error:
-        raise UnreachableError(f"The ledger {topic} cannot be looked at ({type(error).__name__}).") from None
+        raise BrokerLostError(f"The ledger {topic} cannot be looked at ({type(error).__name__}).") from None
     others = written - {partitions}
     if others:
         return WrittenOtherwise(topic, partitions, min(others))

@@ -109,17 +109,17 @@ async def wait_for_topics(
     Raises:
         TopicsError: the topics cannot be used.
     """
-    waiting = False
+    said = ""
     while True:
         try:
             partitions = await check_topics(settings, *also, *aligned)
             if aligned:
                 await check_partitions(settings, partitions, aligned)
             return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also, *aligned)))
-        except UnreachableError:
-            if not waiting:
-                log.warning("waiting for Kafka", servers=settings.bootstrap_servers)
-            waiting = True
+        except UnreachableError as error:
+            if said != str(error):
+                said = str(error)
+                log.warning("waiting for Kafka", servers=settings.bootstrap_servers, error=said)
             await asyncio.sleep(WAIT_FOR_BROKER_S)
 
 

@@ -18,9 +18,9 @@ _SETTINGS_PAGE: Final = """# Settings
 All settings are environment variables. `boxoffice settings` shows those that are in force, secrets masked; this page is
 made from the same definitions, by `boxoffice schema --write docs`.
 
-An empty variable (`BOXOFFICE_PARTITIONS=`) means that nobody has set it. A variable that begins like a setting and is none is
-named by every command on standard error, and by a process in its log. A value that cannot be used is named and, unless it is a
-secret, shown. In the password of a URL, `@ : / ? # %` are written as `%40 %3A %2F %3F %23 %25`.
+An empty variable (`BOXOFFICE_PARTITIONS=`) means that nobody has set it. A variable that begins like a setting and is
+none is named by every command on standard error, and by a process in its log. A value that cannot be used is named and,
+unless it is a secret, shown. In the password of a URL, `@ : / ? # %` are written as `%40 %3A %2F %3F %23 %25`.
 """
 
 _ERRORS_PAGE: Final = """# Errors

@@ -1,0 +1,121 @@
+"""How aiokafka's clients connect, and what is said when they cannot.
+
+aiokafka logs why a connection failed, and raises that it could not bootstrap: whoever has a wrong password was asked
+whether Kafka is running.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import aiokafka.client
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from boxoffice.errors import UnreachableError
+from boxoffice.settings import KafkaSettings
+
+_NOT_LET_IN: Final = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
+_TELLING: Final = (*_NOT_LET_IN, ssl.SSLError)
+
+
+class BrokerLostError(UnreachableError):
+    """A broker answers, and one that is needed does not, such as the leader of a partition that has just died."""
+
+    remedy = "Ask again: another broker takes over in seconds. If none does, bring back the brokers that are gone."
+
+
+class Failure:
+    """Why a connection failed: of several brokers' reasons the one that says most."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def note(self, error: BaseException) -> None:
+        """Take the newest, unless an earlier one says more than that nobody is there."""
+        if not isinstance(self.error, _TELLING):
+            self.error = error
+
+
+_failure: ContextVar[Failure | None] = ContextVar("failure", default=None)
+
+
+@contextmanager
+def noting_failure() -> Iterator[Failure]:
+    """What keeps a client from connecting that is started inside."""
+    failure = Failure()
+    token = _failure.set(failure)
+    try:
+        yield failure
+    finally:
+        _failure.reset(token)
+
+
+_create_connection: Final = aiokafka.client.create_conn  # type: ignore[attr-defined]
+
+
+async def _noting(*arguments: Any, **options: Any) -> Any:
+    try:
+        return await _create_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+    except (OSError, KafkaError, TimeoutError) as error:
+        if (failure := _failure.get()) is not None:
+            failure.note(error)
+        raise
+
+
+# Every client of this process connects here.
+aiokafka.client.create_conn = _noting  # type: ignore[attr-defined]
+
+
+def unreachable(settings: KafkaSettings, error: BaseException) -> UnreachableError:
+    """What a person is told who cannot connect."""
+    kafka = f"Kafka at {settings.bootstrap_servers}"
+    if isinstance(error, _NOT_LET_IN):
+        return UnreachableError(
+            f"{kafka} does not let the user {settings.sasl_username!r} in ({error}): are "
+            "BOXOFFICE_KAFKA_SASL_USERNAME, BOXOFFICE_KAFKA_SASL_PASSWORD and BOXOFFICE_KAFKA_SASL_MECHANISM right?"
+        )
+    if isinstance(error, ssl.SSLError):
+        return UnreachableError(
+            f"The connection to {kafka} cannot be secured ({reason_of(error)}): is BOXOFFICE_KAFKA_SECURITY_PROTOCOL "
+            "right, and are the BOXOFFICE_KAFKA_SSL files?"
+        )
+    right = "is BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS right?"
+    if isinstance(error, KafkaConnectionError):
+        # Whoever speaks otherwise than the listener expects is cut off.
+        right = "are BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS and BOXOFFICE_KAFKA_SECURITY_PROTOCOL right?"
+    return UnreachableError(f"{kafka} cannot be reached ({type(error).__name__}): is it running, and {right}")
+
+
+def reason_of(error: ssl.SSLError) -> str:
+    """What is wrong with a certificate or a handshake, without the place in OpenSSL's source."""
+    verifying = getattr(error, "verify_message", "")
+    return f"certificate verify failed: {verifying}" if verifying else error.reason or type(error).__name__
+
+
+class Admin(AIOKafkaAdminClient):
+    """An administration client that asks another broker where the one that it chose has just died."""
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        if node_id is not None:
+            return await super()._send_request(request, node_id)
+        nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
+        random.shuffle(nodes)
+        for number in nodes[:-1]:
+            try:
+                return await super()._send_request(request, number)
+            except NodeNotReadyError:
+                pass
+        return await super()._send_request(request, nodes[-1] if nodes else None)
