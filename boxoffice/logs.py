@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
@@ -28,6 +31,9 @@ _ENGINE_LOGGERS = ("faust", "mode")
 _SERVICE_MARK = "[^"
 """How mode begins what it says of a service's life, whichever module the service is from."""
 _SHORTEST_SECRET = 4
+_SELDOM_S = 60.0
+_MOST_HEARD = 1_000
+_NUMBER = re.compile(r"\d+")
 
 
 def configure(settings: Settings, process: str = "", stream: TextIO | None = None) -> None:
@@ -46,12 +52,15 @@ def configure(settings: Settings, process: str = "", stream: TextIO | None = Non
     least = max(level, logging.WARNING)
     _set_level(least, *_CLIENT_LOGGERS)
     _set_level(logging.NOTSET, "asyncio")
+    repeats = Repeats()
     if level > logging.DEBUG:
         _set_level(least, *_ENGINE_LOGGERS)
         handler.addFilter(_is_news)
+        handler.addFilter(repeats.let_through)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _seldom_sayer(repeats),
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -76,6 +85,55 @@ def _set_level(level: int, *names: str) -> None:
     """Let through of these loggers only what is at least this grave."""
     for name in names:
         logging.getLogger(name).setLevel(level)
+
+
+class Repeats:
+    """Keeps whoever tries again each second from saying so each second, for as long as a server is away.
+
+    What is said for the first time, or again after a minute's silence, comes through. Of what is repeated one line a
+    minute does, which says how many were left out.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = monotonic) -> None:
+        self._now_s = now_s
+        self._heard_s: dict[tuple[str, str], float] = {}
+        self._said_s: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
+
+    def let_through(self, record: logging.LogRecord) -> bool:
+        """Whether a library's line is written; our own are not looked at."""
+        if isinstance(record.msg, dict) or not logging.WARNING <= record.levelno < logging.CRITICAL:
+            return True
+        library = record.name.partition(".")[0]
+        left_out = self.left_out(library, _NUMBER.sub("N", str(record.msg)))
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more lines of {library} were left out)", ()
+        return left_out is not None
+
+    def left_out(self, who: str, what: str) -> int | None:
+        """How many lines were left out before this one; None: it is left out as well."""
+        now_s = self._now_s()
+        if len(self._heard_s) > _MOST_HEARD:
+            self._heard_s.clear()
+        heard_s = self._heard_s.get((who, what))
+        self._heard_s[who, what] = now_s
+        is_repeated = heard_s is not None and now_s - heard_s < _SELDOM_S
+        if is_repeated and now_s - self._said_s[who] < _SELDOM_S:
+            self._left_out[who] += 1
+            return None
+        self._said_s[who] = now_s
+        return self._left_out.pop(who, 0)
+
+
+def _seldom_sayer(repeats: Repeats) -> Processor:
+    """Of our own lines those are treated so that are bound ``seldom``: who logs them tries again and again."""
+
+    def say(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        if line.pop("seldom", False) and repeats.left_out("boxoffice", str(line["event"])) is None:
+            raise structlog.DropEvent
+        return line
+
+    return say
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -122,7 +122,7 @@ class Making:
             try:
                 return await self._read_ledgers(tps)
             except UnreachableError as error:
-                log.warning("cannot read the ledger yet", error=str(error))
+                log.warning("cannot read the ledger yet", error=str(error), seldom=True)
                 await asyncio.sleep(_RETRY_RECOVERY_S)
 
     async def _read_ledgers(self, tps: list[TP]) -> dict[TP, TakenLedger]:

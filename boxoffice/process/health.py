@@ -36,6 +36,8 @@ from models.facts import at_text
 log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S: Final = 1.0
+_MOMENT_S: Final = 2.0
+"""A client that has just lost its connection has another one by then, if there is a broker."""
 
 Details = Callable[[], Mapping[str, Any]]
 """What a process itself knows. Two members are understood here: ``waits_for``, the names of outside servers
@@ -82,10 +84,21 @@ class Outages:
     """The outside servers that a process waits for, and since when."""
 
     since_s: dict[str, float] = field(default_factory=dict)
+    _told_since_s: float | None = None
 
     def observe(self, servers: Iterable[str], now_s: float) -> None:
         """Note which do not serve now."""
         self.since_s = {server: self.since_s.get(server, now_s) for server in servers}
+
+    def tell_of_kafka(self, now_s: float) -> None:
+        """Log once that Kafka is away, and once that it is back: its clients would say so each second."""
+        since_s = self.since_s.get("Kafka")
+        if since_s is not None and self._told_since_s is None and now_s - since_s > _MOMENT_S:
+            self._told_since_s = since_s
+            log.warning("waiting for Kafka")
+        elif since_s is None and self._told_since_s is not None:
+            log.warning("Kafka is back", seconds=round(now_s - self._told_since_s, 1))
+            self._told_since_s = None
 
 
 class Health:
@@ -153,6 +166,8 @@ class Health:
         while True:
             with _telling_failures():
                 self.observe()
+                if self._consumer is not None:
+                    self._outages.tell_of_kafka(monotonic())
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def _say(self) -> None:

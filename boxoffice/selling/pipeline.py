@@ -184,7 +184,7 @@ class Selling:
             try:
                 return await self._recovery.recover(taken)
             except (UnreachableError, KafkaTimeoutError) as error:
-                log.warning("cannot read the ledger yet", error=str(error))
+                log.warning("cannot read the ledger yet", error=str(error), seldom=True)
                 await asyncio.sleep(RETRY_RECOVERY_S)
 
     def _refuse(self, refusals: Iterable[Refusal]) -> None:
@@ -321,7 +321,9 @@ class Selling:
             try:
                 left_alone = await self._recovery.ends.ask(claimed)
             except UnreachableError as error:
-                log.warning("cannot ask where partitions end yet", partitions=sorted(claimed), error=str(error))
+                log.warning(
+                    "cannot ask where partitions end yet", partitions=sorted(claimed), error=str(error), seldom=True
+                )
                 await asyncio.sleep(RETRY_RECOVERY_S)
                 continue
             for number in left_alone:
@@ -398,7 +400,7 @@ class Selling:
         try:
             passable = await self._recovery.passable(idle)
         except (UnreachableError, KafkaTimeoutError) as error:
-            log.warning("cannot look behind the bookmarks yet", error=str(error))
+            log.warning("cannot look behind the bookmarks yet", error=str(error), seldom=True)
             return
         async with self._taking_over, self._deciding:
             passed = [

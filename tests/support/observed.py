@@ -53,9 +53,12 @@ class Observed:
 
     def logged(self, *messages: str) -> list[dict[str, Any]]:
         """The lines with one of these messages, in order."""
+        return [line for line in self.all_logged() if line["message"] in messages]
+
+    def all_logged(self) -> list[dict[str, Any]]:
+        """Every line, in order."""
         lines = self.process.log_text()[self._log_begins_at :].splitlines()
-        parsed = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}"))
-        return [line for line in parsed if line["message"] in messages]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def counted(self, name: str, **labels: str) -> float:
         """By how much a metric has grown."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from boxoffice.logs import configure
+from boxoffice.logs import Repeats, configure
 from boxoffice.settings import Settings, load_settings
 
 PASSWORD = "p@ss:w/ord"
@@ -152,3 +152,58 @@ def test_a_line_stays_json_when_the_secret_is_a_word_of_ours() -> None:
     [line] = _lines(stream)
     assert line["message"] == "at the ***"
     assert "timestamp" in line
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def said(repeats: Repeats, text: str, *arguments: object, name: str = "aiokafka", level: int = logging.ERROR) -> str:
+    """What becomes of a line of a library; nothing if it is left out."""
+    record = logging.LogRecord(name, level, __file__, 1, text, arguments, None)
+    return record.getMessage() if repeats.let_through(record) else ""
+
+
+def test_what_a_library_says_each_second_is_written_once_a_minute() -> None:
+    clock = Clock()
+    repeats = Repeats(clock)
+    lines = []
+    for _ in range(601):
+        lines += [said(repeats, 'Unable connect to "%s:%s"', "127.0.0.1", port) for port in (9092, 9093)]
+        lines.append(said(repeats, "Unable to update metadata from [1, 2]", name="aiokafka.client"))
+        clock.now_s += 1
+    written = [line for line in lines if line]
+    assert written[0] == 'Unable connect to "127.0.0.1:9092"'
+    assert written[1].startswith("Unable to update metadata from [1, 2]")
+    assert len(written) == 2 + 10
+    assert all(line.endswith(" more lines of aiokafka were left out)") for line in written[2:])
+
+
+def test_what_is_new_or_grave_or_comes_after_a_silence_is_written_at_once() -> None:
+    clock = Clock()
+    repeats = Repeats(clock)
+    assert said(repeats, "Heartbeat failed")
+    assert not said(repeats, "Heartbeat failed")
+    assert said(repeats, "Heartbeat failed", level=logging.CRITICAL)
+    assert said(repeats, "Heartbeat failed", name="faust.transport")
+    clock.now_s += 61
+    assert said(repeats, "Heartbeat failed") == "Heartbeat failed (1 more lines of aiokafka were left out)"
+    clock.now_s += 61
+    assert said(repeats, "Heartbeat failed") == "Heartbeat failed"
+    assert said(repeats, "Topic %s is not authorized", "x") == "Topic x is not authorized"
+
+
+def test_what_we_try_each_second_ourselves_is_written_once_a_minute_and_nothing_else_is_left_out() -> None:
+    stream = io.StringIO()
+    configure(_settings(), "purchases", stream)
+    log = structlog.get_logger("boxoffice.selling.pipeline")
+    for _ in range(3):
+        log.warning("cannot read the ledger yet", error="gone", seldom=True)
+        log.warning("partition refused", partition=3)
+    assert [line["message"] for line in _lines(stream)] == ["cannot read the ledger yet", *["partition refused"] * 3]
+    assert all("seldom" not in line for line in _lines(stream))
