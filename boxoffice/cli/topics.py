@@ -110,5 +110,6 @@ def _members(report: TopicReport) -> dict[str, Any]:
         "replicas": existing and existing.replicas,
         "needed": dict(report.definition.config),
         "differences": [str(difference) for difference in report.differences],
+        "differs_in": [difference.setting for difference in report.differences],
         "stops_sale": any(difference.stops_sale for difference in report.differences),
     }

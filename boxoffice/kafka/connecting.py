@@ -93,7 +93,7 @@ def unreachable(settings: KafkaSettings, error: BaseException) -> UnreachableErr
             "right, and are the BOXOFFICE_KAFKA_SSL files?"
         )
     right = "is BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS right?"
-    if isinstance(error, KafkaConnectionError):
+    if isinstance(error, KafkaConnectionError | ConnectionResetError | ConnectionAbortedError):
         # Whoever speaks otherwise than the listener expects is cut off.
         right = "are BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS and BOXOFFICE_KAFKA_SECURITY_PROTOCOL right?"
     return UnreachableError(f"{kafka} cannot be reached ({type(error).__name__}): is it running, and {right}")

@@ -20,6 +20,7 @@ from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka.clients import admin
 from boxoffice.settings import load_settings
+from tests.integration.redis_tables import ask
 from tests.support.certificates import write_certificate
 from tests.support.office import boxoffice_path
 from tests.support.servers import serving
@@ -161,8 +162,8 @@ def refused_by_redis(url: str) -> str:
 async def test_redis_says_itself_what_it_refuses(new_redis: NewRedis) -> None:
     server = await new_redis()
     async with Redis.from_url(server.url) as client:
-        await client.execute_command("ACL", "SETUSER", "shop", "on", ">right", "~*", "&*", "+ping")
-        await client.execute_command("ACL", "SETUSER", "default", ">secret")
+        await ask(client, "ACL", "SETUSER", "shop", "on", ">right", "~*", "&*", "+ping")
+        await ask(client, "ACL", "SETUSER", "default", ">secret")
     wrong = await asyncio.to_thread(refused_by_redis, f"redis://shop:wrong-password@{server.address}")
     assert wrong.startswith(f"Redis at redis://***@{server.address} lets nobody in (")
     assert "wrong-password" not in wrong
@@ -176,7 +177,7 @@ async def test_redis_says_itself_what_it_refuses(new_redis: NewRedis) -> None:
 async def test_a_cluster_says_itself_what_it_refuses(new_redis: NewRedis) -> None:
     server = await new_redis(options={"cluster-enabled": "yes", "cluster-port": str(free_port())})
     async with Redis.from_url(server.url) as client:
-        await client.execute_command("ACL", "SETUSER", "default", ">secret")
+        await ask(client, "ACL", "SETUSER", "default", ">secret")
     told = await asyncio.to_thread(refused_by_redis, f"redis+cluster://:wrong-password@{server.address}")
     assert "lets nobody in" in told
     assert "wrong-password" not in told
