@@ -7,10 +7,12 @@ download is never used. ``write_lock`` resolves them anew (``make lock``).
 from __future__ import annotations
 
 import hashlib
+import ssl
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from boxoffice.embedded.errors import DownloadError, EmbeddedExtraError
+from boxoffice.embedded.errors import DownloadError, EmbeddedExtraError, UntrustedError
 from boxoffice.embedded.extras import extra_module
 
 KAFKA_VERSION = "4.1.2"
@@ -106,17 +108,20 @@ class _Download:
 
     def _fetch_all(self, missing: list[Jar]) -> None:
         self._there_bytes = sum(jar.size_bytes for jar in self._jars if jar not in missing)
-        with ThreadPoolExecutor(_CONNECTIONS) as connections:
+        with _trusting_the_system(), ThreadPoolExecutor(_CONNECTIONS) as connections:
             for fetched in [connections.submit(self._fetch, jar) for jar in missing]:
                 fetched.result()
 
     def _fetch(self, jar: Jar) -> None:
-        why = ""
-        for _ in range(_TRIES):
-            why = _try_to_fetch(jar, self._folder)
-            if not why:
-                return self._count(jar)
-        raise DownloadError(str(jar), why)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                _try_to_fetch(jar, self._folder)
+            except DownloadError:
+                if not tries_left:
+                    raise
+            else:
+                self._count(jar)
+                return
 
     def _count(self, jar: Jar) -> None:
         with self._counting:
@@ -125,17 +130,45 @@ class _Download:
                 self._progress(self._there_bytes, sum(jar.size_bytes for jar in self._jars))
 
 
-def _try_to_fetch(jar: Jar, folder: Path) -> str:
-    """Empty, or why it failed."""
+@contextmanager
+def _trusting_the_system() -> Iterator[None]:
+    """Trust also what the system trusts, as pip does: jgo's client by itself brings its own authorities only.
+
+    For as long as it takes, since that holds for the whole process.
+    """
+    truststore = extra_module("truststore")
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
+
+
+def _try_to_fetch(jar: Jar, folder: Path) -> None:
+    """Fetch it once.
+
+    Raises:
+        DownloadError: it did not come, or not as it was locked.
+    """
     jar.path(folder).unlink(missing_ok=True)
     try:
         _maven(folder).project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     except EmbeddedExtraError:
         raise
     except Exception as failure:  # noqa: BLE001 - jgo lets through whatever its HTTP client raises
-        return str(failure) or type(failure).__name__
+        if (distrust := _distrust(failure)) is not None:
+            raise UntrustedError(str(jar), distrust.verify_message) from None
+        raise DownloadError(str(jar), str(failure) or type(failure).__name__) from None
     # jgo only warns of a wrong checksum, and keeps a file whose download was cut short.
-    return "" if jar.intact(folder) else "what came is not what was locked"
+    if not jar.intact(folder):
+        raise DownloadError(str(jar), "what came is not what was locked")
+
+
+def _distrust(failure: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """That a certificate is not trusted, if that is what is behind a failure."""
+    while failure is not None and not isinstance(failure, ssl.SSLCertVerificationError):
+        failure = failure.__cause__ or failure.__context__
+    return failure
 
 
 def _maven(folder: Path) -> Any:
@@ -154,7 +187,11 @@ def _sha256(path: Path) -> str:
 
 def resolve_jars(folder: Path) -> list[Jar]:
     """Ask Maven Central for Kafka and all that it depends on."""
-    maven = _maven(folder)
+    with _trusting_the_system():
+        return _resolve_jars(_maven(folder))
+
+
+def _resolve_jars(maven: Any) -> list[Jar]:
     roots, others = maven.resolver.resolve([maven.create_dependency(root) for root in _ROOTS])
     wanted = [*roots, *(dependency for dependency in others if dependency.scope in _SCOPES)]
     with ThreadPoolExecutor(_CONNECTIONS) as connections:
