@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Thread
 from time import monotonic, time
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from prometheus_client import start_http_server
@@ -15,6 +16,7 @@ from boxoffice import metrics
 from boxoffice.audit.comparing import Audit
 from boxoffice.audit.report import AuditReport
 from boxoffice.errors import BoxOfficeError
+from boxoffice.process.listening import PortInUseError, listening
 from boxoffice.settings import ProcessSettings, Settings
 from boxoffice.tasks import end_tasks
 
@@ -58,16 +60,19 @@ def _tell(report: AuditReport) -> None:
         log.error("audit found a difference", difference=difference)
 
 
+def _serve(settings: ProcessSettings, port: int) -> tuple[WSGIServer, Thread]:
+    with listening(settings, port):
+        return start_http_server(port, settings.health_host, metrics.AUDIT)
+
+
 @contextmanager
 def _serving(settings: ProcessSettings) -> Iterator[None]:
     """Serve the metrics, on a free port where the one of the settings is taken."""
     try:
-        server, thread = start_http_server(settings.health_port, settings.health_host, metrics.AUDIT)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
+        server, thread = _serve(settings, settings.health_port)
+    except PortInUseError:
         log.warning("the health port is taken, using a free one", port=settings.health_port)
-        server, thread = start_http_server(0, settings.health_host, metrics.AUDIT)
+        server, thread = _serve(settings, 0)
     log.info("health and metrics", host=settings.health_host, port=server.server_port)
     try:
         yield

@@ -12,7 +12,6 @@ How the process is it also says in Redis (:mod:`boxoffice.redis.presence`).
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from boxoffice import metrics
 from boxoffice.batching import BatchConsumer
+from boxoffice.process.listening import PortInUseError, listening
 from boxoffice.redis.presence import Presence, ProcessState
 from boxoffice.settings import ProcessSettings
 from boxoffice.tasks import end_tasks
@@ -128,7 +128,11 @@ class Health:
         self._consumer, self._is_ready, self._details = consumer, is_ready, details
 
     async def start(self) -> None:
-        """Listen on the port of the settings, or on a free one where it is taken."""
+        """Listen on the port of the settings, or on a free one where it is taken.
+
+        Raises:
+            SettingsError: nothing can listen there.
+        """
         routes = {
             "/metrics": self._metrics,
             "/health/live": self._live,
@@ -146,10 +150,9 @@ class Health:
     async def _listen(self, port: int) -> None:
         assert self._runner is not None
         try:
-            await web.TCPSite(self._runner, self._settings.health_host, port).start()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or port == 0:
-                raise
+            with listening(self._settings, port):
+                await web.TCPSite(self._runner, self._settings.health_host, port).start()
+        except PortInUseError:
             log.warning("the health port is taken, using a free one", port=port)
             await self._listen(0)
             return

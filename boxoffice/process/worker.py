@@ -210,7 +210,11 @@ def run(settings: Settings, process: str, wait_for_topics: Coroutine[Any, Any, T
     asyncio.set_event_loop(loop)
     interval_s = settings.process.presence_interval_s
     health = Health(settings.process, process, Presence(settings.redis, process, interval_s))
-    loop.run_until_complete(health.start())
+    try:
+        loop.run_until_complete(health.start())
+    except BaseException:
+        wait_for_topics.close()
+        raise
     try:
         topics = loop.run_until_complete(wait_for_topics)
     except BaseException:
