@@ -36,6 +36,8 @@ class ExitStatus(IntEnum):
     COMMANDS_SKIPPED = 72, "A record between two offsets was not delivered: the process reads it again."
     AGENT_FAILED = 73, "An exception left the agent's body: nothing was committed."
     NEWER_RELEASE = 74, "A newer release wrote what this one does not know; nothing was committed."
+    CRASHED = 75, "Something happened that nobody foresaw: a fault of boxoffice; nothing was committed."
+    UNWRITABLE = 76, "What a command printed could not be written."
 
 
 RESTARTABLE = frozenset(
@@ -46,6 +48,7 @@ RESTARTABLE = frozenset(
         ExitStatus.COMMANDS_SKIPPED,
         ExitStatus.AGENT_FAILED,
         ExitStatus.NEWER_RELEASE,
+        ExitStatus.CRASHED,
     }
 )
 """Ends after which the same process, started again, goes on where it stopped."""
@@ -120,3 +123,16 @@ class NewerReleaseError(BoxOfficeError):
 
     def __init__(self, ledger: str, partition: int, what: str) -> None:
         super().__init__(f"{ledger} partition {partition} was {what}. Upgrade this one: docs/upgrading.md.")
+
+
+class CrashError(BoxOfficeError):
+    """Something happened that nobody foresaw."""
+
+    exit_status = ExitStatus.CRASHED
+    remedy = "Report it: CONTRIBUTING.md says how. With `BOXOFFICE_LOG_LEVEL=debug` the stack trace is shown too."
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(
+            f"boxoffice crashed, which is a fault of its own ({what}; at {where}): please report it. "
+            "With BOXOFFICE_LOG_LEVEL=debug the stack trace is shown too."
+        )

@@ -12,7 +12,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
@@ -69,16 +68,11 @@ def configure(settings: Settings, process: str = "", stream: TextIO | None = Non
     )
 
 
-def close() -> None:
-    """End the log of a process that ends: where it cannot be written, that is not to be its exit status.
-
-    Python flushes both streams once more when all is over, and exits with 120 if it cannot.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
-        os.dup2(nowhere, stream.fileno())
+def in_color(stream: TextIO) -> bool:
+    """Whether what goes to a stream is coloured: on a terminal, unless NO_COLOR or FORCE_COLOR says otherwise."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def _set_level(level: int, *names: str) -> None:
@@ -193,9 +187,8 @@ def _rendering(settings: Settings, stream: TextIO) -> list[Processor]:
     ]
     if secrets := secrets_of(settings):
         chain.append(_secret_remover(masker(secrets)))
-    terminal = stream.isatty()
-    if settings.logs.format == "console" or (settings.logs.format == "auto" and terminal):
-        return [*chain, _without_process, _printable_values, _console(colors=terminal)]
+    if settings.logs.format == "console" or (settings.logs.format == "auto" and stream.isatty()):
+        return [*chain, _without_process, _printable_values, _console(colors=in_color(stream))]
     # In the field's language an event is what tickets are sold for.
     return [*chain, structlog.processors.EventRenamer("message"), _leading_members_first, _JSON]
 

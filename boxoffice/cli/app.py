@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,7 @@ from boxoffice.cli import (
     stats,
     topics,
 )
+from boxoffice.cli.parsing import strict
 from boxoffice.cli.tables import note
 
 app = typer.Typer(
@@ -60,3 +62,9 @@ def _options(
 
         for sentence in misspelt():
             note(sentence)
+
+
+@cache
+def program() -> Any:
+    """The command line with all commands, as it is run."""
+    return strict(typer.main.get_command(app))

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from boxoffice.cli.tables import print_json, say
+from boxoffice.cli.tables import print_json, tell
 from boxoffice.cli.terms import all_terms, of_a_purchase, terms_of
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from models.words import number_of
@@ -39,14 +39,15 @@ def publish(members: dict[str, Any], *, wanted: Collection[str], timeout_s: floa
     from boxoffice.kafka.asking import ask, command_from
     from boxoffice.settings import load_settings
 
-    members["request_id"] = members["request_id"] or str(uuid.uuid4())
+    if members["request_id"] is None:
+        members["request_id"] = str(uuid.uuid4())
     command = command_from(members)
     settings = load_settings()
     fact = asyncio.run(ask(settings.kafka, command, timeout_s))
     if as_json:
         print_json(fact)
     elif fact["type"] in wanted:
-        say(sentence(fact, asyncio.run(_terms(settings, fact))))
+        tell(sentence(fact, asyncio.run(_terms(settings, fact))))
     if fact["type"] not in wanted:
         raise RejectedError(sentence(fact))
 

@@ -31,14 +31,18 @@ def ticket(
     ] = 0.0,
 ) -> None:
     """Fetch a ticket's PDF and print where it was written: exit 0, 3 there is none, 5 a server is unreachable."""
+    from boxoffice.cli.streams import telling_failures
     from boxoffice.documents.status import document_of
     from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
 
+    if show and out == _STDOUT:
+        raise typer.BadParameter("shows a file, and --out - makes none.", param_hint="--open")
     settings = load_settings()
     pdf = asyncio.run(document_of(settings.kafka, DocumentStore(settings.documents), name, wait_s))
     if out == _STDOUT:
-        sys.stdout.buffer.write(pdf)
+        with telling_failures():
+            sys.stdout.buffer.write(pdf)
         return
     path = out or (Path(tempfile.mkdtemp(prefix="boxoffice-")) if show else Path()) / f"{name}.pdf"
     _write(path, pdf)

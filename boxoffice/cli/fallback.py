@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxoffice.cli.options import AsJson
-from boxoffice.cli.tables import print_json, print_table, say
+from boxoffice.cli.tables import print_json, print_table, tell
 from boxoffice.errors import ExitStatus
 from models.words import number_of
 
@@ -54,7 +54,7 @@ def drill_on(
     from boxoffice.settings import load_settings
 
     asyncio.run(begin_drill(load_settings().redis, duration_s))
-    say(
+    tell(
         f"A drill is on: workers decide without Redis. It ends in {duration_s} s, or by 'boxoffice fallback drill off'."
     )
 
@@ -66,7 +66,7 @@ def drill_off() -> None:
     from boxoffice.settings import load_settings
 
     was_on = asyncio.run(end_drill(load_settings().redis))
-    say("The drill is over: workers tell Redis what it missed." if was_on else "There was no drill.")
+    tell("The drill is over: workers tell Redis what it missed." if was_on else "There was no drill.")
 
 
 def rebuild(
@@ -99,11 +99,11 @@ def rebuild(
 
 def _print(found: FallbackStatus) -> None:
     if found.drill_ends_in_s is not None:
-        say(f"A drill is on; it ends in {found.drill_ends_in_s:.0f} s, or by 'boxoffice fallback drill off'.")
+        tell(f"A drill is on; it ends in {found.drill_ends_in_s:.0f} s, or by 'boxoffice fallback drill off'.")
     if found.to_rebuild:
-        say(f"To be rebuilt: {number_of(len(found.to_rebuild), 'event')}.")
+        tell(f"To be rebuilt: {number_of(len(found.to_rebuild), 'event')}.")
     if not found.workers:
-        say("No purchases process says that it runs.")
+        tell("No purchases process says that it runs.")
         return
     print_table(("host", "process#", "decides", "why", "facts that Redis has missed#"), map(_row, found.workers))
 

@@ -35,6 +35,17 @@ def whole_number(least: int = 0, most: int | None = None) -> Callable[[str], int
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="The event's id: 1 to 18 digits.")]
+
+
+def check_event(event: str | None) -> str | None:
+    """An event's id, which nobody can have if it is not like one."""
+    from models.commands import EVENT_ID_PATTERN
+
+    if event is not None and not re.fullmatch(EVENT_ID_PATTERN, event):
+        raise typer.BadParameter("is no event's id: it has 1 to 18 digits, and no 0 before them.")
+    return event
+
+
 RequestId = Annotated[
     str | None,
     typer.Option(

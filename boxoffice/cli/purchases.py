@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxoffice.cli.asking import WAIT_S, publish, sentence
-from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, whole_number
+from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, check_event, whole_number
 from boxoffice.cli.tables import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def cancel(
 
 def results(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is decided from now on.")] = False,
-    event: Annotated[str | None, typer.Option(help="Only this event.")] = None,
+    event: Annotated[str | None, typer.Option(callback=check_event, help="Only this event.")] = None,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="With --follow: all that the ledger holds first.")
     ] = False,

@@ -1,4 +1,4 @@
-"""How far the demo is: moving bars on a terminal, a line a second elsewhere."""
+"""How far the demo and a download are: moving bars on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from boxoffice.demo import Reached, Show
+    from boxoffice.embedded.jars import DownloadProgress
 
 _LINE_INTERVAL_S = 1.0
+_DOWNLOAD_LINES = 10
+_MB = 10**6
 
 
 @contextmanager
@@ -24,19 +27,56 @@ def show_progress() -> Iterator[Show]:
     if not sys.stdout.isatty():
         yield _Lines()
         return
+    with _progress() as progress:
+        yield _Bars(progress)
+
+
+@contextmanager
+def show_download() -> Iterator[DownloadProgress]:
+    """What a first download tells how far it is."""
+    if not sys.stdout.isatty():
+        yield _DownloadLines().tell
+        return
+    with _progress() as progress:
+        yield _DownloadBar(progress).tell
+
+
+def _progress() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns) as progress:
-        yield _Bars(progress)
+    return Progress(TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+class _DownloadLines:
+    def __init__(self) -> None:
+        self._said = 0
+
+    def tell(self, there_bytes: int, all_bytes: int) -> None:
+        step = _DOWNLOAD_LINES * there_bytes // all_bytes
+        if step > self._said:
+            self._said = step
+            say(f"Downloading Kafka, once: {there_bytes // _MB} of {all_bytes // _MB} MB")
+
+
+class _DownloadBar:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("Kafka, once, MB", total=None, visible=False)
+
+    def tell(self, there_bytes: int, all_bytes: int) -> None:
+        self._progress.update(self._task, completed=there_bytes // _MB, total=all_bytes // _MB, visible=True)
 
 
 class _Lines:
     def __init__(self) -> None:
         self._said_s = 0.0
+        self._download = _DownloadLines()
 
     def step(self, what: str) -> None:
-        say(f"{what} …")
+        say(f"{what} ...")
+
+    def download(self, there_bytes: int, all_bytes: int) -> None:
+        self._download.tell(there_bytes, all_bytes)
 
     def count(self, reached: Reached) -> None:
         if monotonic() - self._said_s > _LINE_INTERVAL_S:
@@ -52,6 +92,7 @@ class _Bars:
         from boxoffice.demo.script import CAPACITY, COMMANDS, MISPLACED
 
         self._progress = progress
+        self._download = _DownloadBar(progress)
         commands = sum(COMMANDS.values())
         self._published = progress.add_task("published", total=commands, visible=False)
         self._answered = progress.add_task("answered", total=commands + MISPLACED, visible=False)
@@ -60,7 +101,10 @@ class _Bars:
         self._counted = progress.add_task("in the statistics", total=CAPACITY, visible=False)
 
     def step(self, what: str) -> None:
-        self._progress.console.print(f"{what} …", highlight=False)
+        self._progress.console.print(f"{what} ...", highlight=False)
+
+    def download(self, there_bytes: int, all_bytes: int) -> None:
+        self._download.tell(there_bytes, all_bytes)
 
     def count(self, reached: Reached) -> None:
         for task, completed in (

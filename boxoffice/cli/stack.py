@@ -49,7 +49,7 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     import structlog
 
     from boxoffice import failpoints
-    from boxoffice.logs import close, configure
+    from boxoffice.logs import configure
     from boxoffice.settings import load_settings, misspelt
 
     settings = load_settings()
@@ -57,9 +57,7 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     for sentence in misspelt():
         structlog.get_logger(__name__).warning(sentence)
     failpoints.arm(settings.process.failpoints)
-    status = import_module(f"agents.{process}").main(settings)
-    close()
-    raise typer.Exit(status)
+    raise typer.Exit(import_module(f"agents.{process}").main(settings))
 
 
 def up(
@@ -82,6 +80,13 @@ def up(
     from boxoffice.cli.up import Up
 
     parts = _parts(only)
+    for name, given, users in (
+        ("--kafka-port", kafka_port, {Part.KAFKA}),
+        ("--redis-port", redis_port, {Part.REDIS}),
+        ("--folder", folder, {Part.KAFKA, Part.REDIS, Part.DOCUMENTS}),
+    ):
+        if given is not None and not parts & users:
+            raise typer.BadParameter("is for nothing that --only starts.", param_hint=name)
     asked = Up(
         parts=parts,
         processes=[process for process in Process if process in parts],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
-from boxoffice.showing import json_text, printable
+from boxoffice.showing import json_text, printable, printable_lines
 
 _WIDE = 10_000
 """Columns where nobody looks: a table in a pipe is not wrapped, so that lines can be searched."""
@@ -22,9 +24,25 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def note(line: str) -> None:
+def tell(sentence: str) -> None:
+    """Print a sentence for people."""
+    _write(wrapped(printable(sentence), sys.stdout))
+
+
+def note(sentence: str) -> None:
     """Print a remark beside the output."""
-    sys.stderr.write(f"{printable(line)}\n")
+    sys.stderr.write(f"{wrapped(printable_lines(sentence), sys.stderr)}\n")
+    sys.stderr.flush()
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """A text whose lines end between words, where a terminal would break them anywhere."""
+    columns = shutil.get_terminal_size().columns
+    if not stream.isatty():
+        return text
+    # What is longer than a line is no word, but a path or a command: whoever copies it wants it whole.
+    lines = (textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+    return "\n".join(lines)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

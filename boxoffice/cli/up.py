@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -12,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from boxoffice.cli.tables import say
+from boxoffice.cli.show import show_download
+from boxoffice.cli.tables import say, tell
 from boxoffice.door.ring_file import create_if_missing
 from boxoffice.embedded import (
     EmbeddedKafka,
@@ -32,11 +35,11 @@ from boxoffice.embedded.environment import (
 )
 from boxoffice.errors import RESTARTABLE
 from boxoffice.kafka.topics import create_topics
+from boxoffice.logs import in_color
 from boxoffice.settings import KEY_RING, SETTINGS, is_given, settings_from
 
 # A process that crashed or was killed has committed nothing either, and goes on where it stopped.
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
-_DOWNLOAD_STEPS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ class Up:
                 await create_topics(settings_from(environment).kafka)
             self._say_where(environment)
             supervisor = Supervisor(
-                self.workers(environment, self.processes), restart_statuses={*RESTARTABLE, *_CRASHED}
+                self.workers(environment, self.processes),
+                restart_statuses={*RESTARTABLE, *_CRASHED},
+                color=in_color(sys.stdout),
             )
             await owned.enter_async_context(supervisor)
             return await self._first_failure(supervisor)
@@ -94,26 +99,28 @@ class Up:
         while True:
             end = await supervisor.ended()
             if end.status:
-                say(f"{end.name} ended with status {end.status}, and starting it again would not help: all stops.")
+                tell(f"{end.name} ended with status {end.status}, and starting it again would not help: all stops.")
                 return end.status
 
     async def _start_servers(self, owned: AsyncExitStack) -> dict[str, str]:
         """Start the servers that were asked for; returns the variables with which they are found."""
         if {"kafka", "redis"} <= self.parts:
-            say("Starting Kafka and Redis …")
-            stack = await owned.enter_async_context(
-                EmbeddedStack(
-                    self.folder,
-                    kafka_port=self.kafka_port,
-                    redis_port=self.redis_port,
-                    keep=self.keep,
-                    progress=_Download().tell,
+            say("Starting Kafka and Redis ...")
+            with show_download() as progress:
+                stack = await owned.enter_async_context(
+                    EmbeddedStack(
+                        self.folder,
+                        kafka_port=self.kafka_port,
+                        redis_port=self.redis_port,
+                        keep=self.keep,
+                        progress=progress,
+                    )
                 )
-            )
             return {**kafka_variables(stack.kafka_bootstrap_servers), **redis_variables(stack.redis_url)}
         if "kafka" in self.parts:
-            kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port, progress=_Download().tell)
-            await owned.enter_async_context(kafka)
+            with show_download() as progress:
+                kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port, progress=progress)
+                await owned.enter_async_context(kafka)
             return kafka_variables(kafka.bootstrap_servers)
         if "redis" in self.parts:
             redis = EmbeddedRedis(self._own_folder("redis"), self.redis_port, durable=self.keep)
@@ -131,7 +138,7 @@ class Up:
     def _data_folder(self) -> Path:
         """Where data lies; what is to be wiped is never the user's own that was kept before."""
         if self.folder is not None or self.keep:
-            return self.folder or default_data_folder()
+            return (self.folder or default_data_folder()).absolute()
         return Path(tempfile.mkdtemp(prefix="boxoffice-"))
 
     def _say_where(self, environment: Mapping[str, str]) -> None:
@@ -141,9 +148,9 @@ class Up:
         say("")
         for variable, value in environment.items():
             if _is_needed(variable, value):
-                say(f"export {variable}={value}")
+                say(f"export {variable}={shlex.quote(value)}")
         say("")
-        say(f"Ctrl-C stops all of it; the data is {fate}" + (f" in {self._data_folder}." if self.keep else "."))
+        tell(f"Ctrl-C stops all of it; the data is {fate}" + (f" in {self._data_folder}." if self.keep else "."))
         say("")
 
 
@@ -151,16 +158,3 @@ def _is_needed(variable: str, value: str) -> bool:
     """Whether another terminal has something else without it."""
     field = SETTINGS[variable].field
     return is_given(variable) or value != field.default
-
-
-class _Download:
-    """Says in steps how far the first download is."""
-
-    def __init__(self) -> None:
-        self._said = 0
-
-    def tell(self, there_bytes: int, all_bytes: int) -> None:
-        step = _DOWNLOAD_STEPS * there_bytes // all_bytes
-        if step > self._said:
-            self._said = step
-            say(f"Downloading Kafka, once: {there_bytes // 10**6} of {all_bytes // 10**6} MB")

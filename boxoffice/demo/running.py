@@ -74,6 +74,9 @@ class Show(Protocol):
     def step(self, what: str) -> None:
         """The next step begins."""
 
+    def download(self, there_bytes: int, all_bytes: int) -> None:
+        """So much of Kafka is there, of all that is needed."""
+
     def count(self, reached: Reached) -> None:
         """It has come so far."""
 
@@ -231,7 +234,7 @@ async def run_demo(
     from boxoffice.embedded import EmbeddedStack
 
     show.step("Starting Kafka and Redis")
-    async with EmbeddedStack(folder, keep=False, progress=_telling(show)) as stack:
+    async with EmbeddedStack(folder, keep=False, progress=show.download) as stack:
         # Nobody else's folder is in the way of one that has a name of its own.
         with tempfile.TemporaryDirectory(prefix="tickets-", dir=stack.data_folder) as own:
             key_ring = Path(own) / KEY_RING
@@ -289,10 +292,3 @@ async def _unless_ended(work: Coroutine[Any, Any, DemoReport], supervisor: Super
         working.cancel()
         ending.cancel()
         await asyncio.gather(working, ending, return_exceptions=True)
-
-
-def _telling(show: Show) -> Callable[[int, int], None]:
-    def progress(there_bytes: int, all_bytes: int) -> None:
-        show.step(f"Downloading Kafka, once: {there_bytes // 10**6} of {all_bytes // 10**6} MB")
-
-    return progress

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _COLOR = re.compile(r"(\x1b\[[0-9;]*m)")
 _COLORS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 _UNBUFFERED = {"PYTHONUNBUFFERED": "1"}
+# Their lines are read as this, whatever the locale says.
+_ENCODED = {"PYTHONIOENCODING": "utf-8"}
 _CHUNK_BYTES = 64 * 1024
 _COMMAND_NOT_FOUND = 127
 # A worker's own children may hold its output open after it has ended.
@@ -65,7 +67,7 @@ class Supervisor:
 
     A worker whose exit status is among ``restart_statuses`` is started again; any other end is final and
     reported by ``ended``, and the rest go on. Lines go to ``write``, standard output unless given, each behind
-    its worker's name.
+    its worker's name, in ``color`` if that is wanted.
     """
 
     def __init__(
@@ -76,14 +78,14 @@ class Supervisor:
         backoff: Backoff | None = None,
         stop_deadline_s: float = 10.0,
         write: Callable[[str], object] | None = None,
-        color: bool | None = None,
+        color: bool = False,
     ) -> None:
         self._ends: asyncio.Queue[WorkerEnd] = asyncio.Queue()
         self._restart_statuses = frozenset(restart_statuses)
         self._backoff = backoff or Backoff()
         self._stop_deadline_s = stop_deadline_s
         self._write = write or _write_to_standard_output
-        prefixes = _prefixes(workers, color=sys.stdout.isatty() if color is None else color)
+        prefixes = _prefixes(workers, color=color)
         self._children = {worker.name: _Child(worker, self._line_writer(prefixes[worker.name])) for worker in workers}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -198,7 +200,7 @@ class _Child:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**_UNBUFFERED, **os.environ, **self.worker.env},
+            env={**_UNBUFFERED, **os.environ, **_ENCODED, **self.worker.env},
             start_new_session=True,
         )
 
@@ -237,5 +239,7 @@ def _shown(line: bytes) -> str:
 
 
 def _write_to_standard_output(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()
+    """What cannot be written is dropped: a worker must not wait for whoever reads its lines."""
+    with suppress(Exception):
+        sys.stdout.write(line)
+        sys.stdout.flush()

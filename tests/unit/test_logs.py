@@ -207,3 +207,29 @@ def test_what_we_try_each_second_ourselves_is_written_once_a_minute_and_nothing_
         log.warning("partition refused", partition=3)
     assert [line["message"] for line in _lines(stream)] == ["cannot read the ledger yet", *["partition refused"] * 3]
     assert all("seldom" not in line for line in _lines(stream))
+
+
+@pytest.mark.parametrize(
+    ("stream", "environment", "coloured"),
+    [
+        (Terminal, {}, True),
+        (io.StringIO, {}, False),
+        (Terminal, {"NO_COLOR": "1"}, False),
+        (Terminal, {"NO_COLOR": ""}, True),
+        (io.StringIO, {"FORCE_COLOR": "1"}, True),
+        (Terminal, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (Terminal, {"TERM": "dumb"}, False),
+    ],
+)
+def test_colours_are_for_terminals_unless_somebody_says_otherwise(
+    stream: type[io.StringIO], environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the variables that every program heeds."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm", **environment}.items():
+        monkeypatch.setenv(name, value)
+    shown = stream()
+    configure(_settings(log_format="console"), "purchases", shown)
+    structlog.get_logger("boxoffice").warning("sold")
+    assert ("\x1b[" in shown.getvalue()) == coloured
