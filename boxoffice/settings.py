@@ -34,6 +34,7 @@ _MOST_SHOWN: Final = 200
 """Characters of a value that cannot be used."""
 
 _SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
+_LAST_PORT = 65_535
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
 _DOCUMENTS_URL = re.compile(r"(file:///|(s3|gs|az)://)[^/\s]\S*")
 _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
@@ -42,6 +43,8 @@ _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis
 def _servers(value: str) -> str:
     if not _SERVERS.fullmatch(value):
         raise ValueError("must be HOST:PORT, or several of them between commas")
+    if any(not 0 < int(server.rpartition(":")[2]) <= _LAST_PORT for server in value.split(",")):
+        raise ValueError(f"must have ports from 1 to {_LAST_PORT}")
     return value
 
 
@@ -141,6 +144,13 @@ class KafkaSettings(_Group):
     )
     request_timeout_ms: int = _setting(
         40_000, "How long one request to Kafka may take.", unit="ms", ge=1_000, le=600_000
+    )
+    look_timeout_ms: int = _setting(
+        10_000,
+        "The same for a command that only looks, such as `boxoffice doctor`: it says sooner that Kafka hangs.",
+        unit="ms",
+        ge=1_000,
+        le=600_000,
     )
     publish_timeout_ms: int = _setting(
         60_000,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxoffice.cli.options import AsJson, whole_number
-from boxoffice.cli.tables import note, print_json, print_table, say
+from boxoffice.cli.tables import note, print_json, print_table, tell
 from boxoffice.cli.terms import with_price
 from boxoffice.errors import ExitStatus
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from boxoffice.audit import AuditReport, EventReport
     from boxoffice.operating.doctor import Diagnosis
 
+_AUDIT_WAIT_S = 60.0
 _MOST_ROWS = 50
 """Events shown one by one; of more than this, only those that differ."""
 
@@ -44,9 +43,14 @@ def audit(
         list[str] | None, typer.Argument(metavar="[EVENT]...", help="Only these events; all unless given.")
     ] = None,
     wait_s: Annotated[
-        float,
-        typer.Option("--wait", min=0, metavar="SECONDS", help="How long the processes may take to catch up."),
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            "--wait",
+            min=0,
+            metavar="SECONDS",
+            help=f"How long the processes may take to catch up; {_AUDIT_WAIT_S:g} unless given.",
+        ),
+    ] = None,
     then: Annotated[
         str | None,
         typer.Option(
@@ -76,16 +80,23 @@ def audit(
     nor those that BOXOFFICE_DOCUMENTS_KEPT_AFTER_EVENT_DAYS lets go. Sales may go on.
     """
     from boxoffice.audit import Audit
+    from boxoffice.cli.waiting import telling
     from boxoffice.settings import load_settings
 
     if then is not None:
+        if wait_s is not None or every_s is not None:
+            raise typer.BadParameter("shows what was: it neither waits nor goes on.", param_hint="--at")
         _show_then(event or (), then, as_json=as_json)
         return
+    patience_s = _AUDIT_WAIT_S if wait_s is None else wait_s
     if every_s is not None:
-        _audit_repeatedly(every_s, wait_s, event or ())
+        if as_json:
+            raise typer.BadParameter("logs what it finds, as BOXOFFICE_LOG_FORMAT says.", param_hint="--every")
+        _audit_repeatedly(every_s, patience_s, event or ())
         return
-    with _progress() as progress:
-        report = asyncio.run(Audit(load_settings(), wait_s, event or (), progress).run())
+    with telling("audit", note_after_s=None) as tell:
+        audited = Audit(load_settings(), patience_s, event or (), lambda what: tell(f"audit: {what}"))
+        report = asyncio.run(audited.run())
     if as_json:
         print_json(_report_members(report))
         note(report.summary)
@@ -106,7 +117,7 @@ def _show_then(events: Sequence[str], then: str, *, as_json: bool) -> None:
         print_json(asdict(view))
         return
     print_table(("", f"after offset {view.offset}"), with_price(view.ledger).items())
-    say(f"As of {view.at}, purchase-results {view.partition}:{view.offset}.")
+    tell(f"As of {view.at}, purchase-results {view.partition}:{view.offset}.")
 
 
 def _offset_or_time(text: str) -> int | datetime:
@@ -140,10 +151,11 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Look at servers, topics and processes, and say what to do: exit 0 well, 1 a problem, 5 unreachable."""
+    from boxoffice.cli.waiting import look_settings, telling
     from boxoffice.operating.doctor import examine
-    from boxoffice.settings import load_settings
 
-    diagnosis = asyncio.run(examine(load_settings(), watch_s))
+    with telling("looking") as tell:
+        diagnosis = asyncio.run(examine(look_settings(), watch_s, tell))
     if as_json:
         print_json(_diagnosis_members(diagnosis))
     else:
@@ -157,8 +169,8 @@ def print_report(report: AuditReport) -> None:
     if shown:
         print_table(_HEADINGS, [_event_row(event) for event in shown])
     for sentence in (*report.all_differences, *report.notes):
-        say(sentence)
-    say(report.summary)
+        tell(sentence)
+    tell(report.summary)
 
 
 def _event_row(event: EventReport) -> tuple[object, ...]:
@@ -197,18 +209,6 @@ def _diagnosis_members(diagnosis: Diagnosis) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in diagnosis.findings],
         "lag": {group_id: [asdict(lag) for lag in lags] for group_id, lags in diagnosis.lags.items()},
     }
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Says on a terminal what is being done; elsewhere nothing."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("audit") as status:
-        yield lambda what: status.update(f"audit: {what}")
 
 
 COMMANDS = (audit, doctor)

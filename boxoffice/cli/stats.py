@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from boxoffice.redis.presence import ProcessState
+    from boxoffice.settings import Settings
     from boxoffice.statistics.reading import Report
 
+_INTERVAL_S = 1.0
 _BARS = " ▁▂▃▄▅▆▇█"
+_ASCII_BARS = " .:-=+*#@"
 _MOST_ROWS = 40
 """Events shown one by one: those that sold last."""
 
@@ -45,8 +48,14 @@ _MOST_KEYS = 10
 def stats(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
     interval_s: Annotated[
-        float, typer.Option("--interval", min=0.1, metavar="SECONDS", help="With --watch: how often to look.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--interval",
+            min=0.1,
+            metavar="SECONDS",
+            help=f"With --watch: how often to look; every {_INTERVAL_S:g} unless given.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what was sold of each event and how fast; from Redis, or where it is down from the topic.
@@ -57,22 +66,34 @@ def stats(
     """
     from boxoffice.cli.signals import until_told_to_stop
 
-    work = _watch(interval_s, as_json=as_json) if watch else _show(as_json=as_json)
-    asyncio.run(until_told_to_stop(work))
+    if interval_s is not None and not watch:
+        raise typer.BadParameter("is for --watch.", param_hint="--interval")
+    if watch:
+        asyncio.run(until_told_to_stop(_watch(interval_s or _INTERVAL_S, as_json=as_json)))
+    else:
+        # Whoever interrupts it has seen nothing: that is no success.
+        _show(as_json=as_json)
 
 
-async def _show(*, as_json: bool) -> None:
-    from contextlib import aclosing
+def _show(*, as_json: bool) -> None:
+    from boxoffice.cli.waiting import look_settings, looked
+    from boxoffice.statistics.reading import members
 
-    from boxoffice.settings import load_settings
-    from boxoffice.statistics.reading import Reader, members
-
-    async with aclosing(Reader(load_settings())) as reader:
-        report = await reader.read()
+    settings = look_settings()
+    report = looked(_read(settings), settings)
     if as_json:
         print_json(members(report))
     else:
         _print(report)
+
+
+async def _read(settings: Settings) -> Report:
+    from contextlib import aclosing
+
+    from boxoffice.statistics.reading import Reader
+
+    async with aclosing(Reader(settings)) as reader:
+        return await reader.read()
 
 
 async def _watch(interval_s: float, *, as_json: bool) -> None:
@@ -255,11 +276,21 @@ def _latest(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def chart(counts: Sequence[int], height: int = 1) -> list[str]:
     """A bar for each count, as high as it is beside the highest; ``height`` lines, the highest first."""
     highest = max(counts, default=0) or 1
-    parts = len(_BARS) - 1
+    bars = _bars()
+    parts = len(bars) - 1
     heights = [-(-count * parts * height // highest) for count in counts]
     return [
-        "".join(_BARS[min(max(of - parts * below, 0), parts)] for of in heights) for below in reversed(range(height))
+        "".join(bars[min(max(of - parts * below, 0), parts)] for of in heights) for below in reversed(range(height))
     ]
+
+
+def _bars() -> str:
+    """From none to the highest: what standard output has characters for."""
+    try:
+        _BARS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return _ASCII_BARS
+    return _BARS
 
 
 COMMANDS = (stats,)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxoffice.cli.options import AsJson, whole_number
-from boxoffice.cli.tables import note, print_json, print_table, say
+from boxoffice.cli.tables import note, print_json, print_table, tell
 from boxoffice.errors import ExitStatus
 from models.words import number_of
 
 if TYPE_CHECKING:
     from boxoffice.kafka.topics import TopicReport
-    from boxoffice.settings import KafkaSettings
+    from boxoffice.settings import Settings
 
 app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=True)
 
@@ -24,20 +24,21 @@ app = typer.Typer(help="Make the topics, and look at them.", no_args_is_help=Tru
 @app.command()
 def create(as_json: AsJson = False) -> None:
     """Create the topics that are missing. One that exists is left as it is; what differs is said, exit 1."""
+    from boxoffice.cli.waiting import looked
     from boxoffice.kafka.topics import create_topics
     from boxoffice.settings import load_settings
 
-    settings = load_settings().kafka
-    created = [report.name for report in asyncio.run(create_topics(settings)) if report.created]
+    settings = load_settings()
+    created = [report.name for report in looked(create_topics(settings.kafka), settings) if report.created]
     _show(settings, created, as_json)
 
 
 @app.command()
 def show(as_json: AsJson = False) -> None:
     """Show the topics as the broker has them, and what differs from what the box office needs."""
-    from boxoffice.settings import load_settings
+    from boxoffice.cli.waiting import look_settings
 
-    _show(load_settings().kafka, (), as_json)
+    _show(look_settings(), (), as_json)
 
 
 @app.command()
@@ -61,28 +62,30 @@ def grow(
     if as_json:
         print_json(asdict(grown))
         return
-    say(
+    tell(
         f"Moved {number_of(grown.facts, 'fact')} of {number_of(grown.events, 'event')} and "
         f"{number_of(grown.undecided, 'undecided command')} to {number_of(to, 'partition')} in {grown.seconds:.1f} s, "
         "and compared every event."
     )
-    say(
+    tell(
         f"Now set BOXOFFICE_TOPIC_PREFIX={prefix} and BOXOFFICE_PARTITIONS={to}, start the processes, run "
         "'boxoffice audit', and only then let clients send to the new topics: see Growing in docs/operations.md."
     )
 
 
-def _show(settings: KafkaSettings, created: Collection[str], as_json: bool) -> None:
+def _show(settings: Settings, created: Collection[str], as_json: bool) -> None:
+    from boxoffice.cli.waiting import looked
     from boxoffice.kafka.topics import examine_topics
 
-    reports = [replace(report, created=report.name in created) for report in asyncio.run(examine_topics(settings))]
+    found = looked(examine_topics(settings.kafka), settings)
+    reports = [replace(report, created=report.name in created) for report in found]
     if as_json:
         print_json([_members(report) for report in reports])
     else:
         print_table(("topic", "state", "partitions#", "replicas#", "holds"), [_row(report) for report in reports])
         for report in reports:
             for difference in report.differences:
-                say(str(difference))
+                tell(str(difference))
     if any(report.differences for report in reports):
         raise typer.Exit(ExitStatus.DIFFERS)
 

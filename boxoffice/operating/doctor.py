@@ -28,6 +28,7 @@ from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings
 from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
+from boxoffice.tasks import end_tasks
 from models.words import number_of
 from topics import TopicDefinition, event_stats, purchase_requests, purchase_results
 
@@ -89,12 +90,42 @@ class Diagnosis:
         return ExitStatus.DIFFERS if State.PROBLEM in states else ExitStatus.OK
 
 
-async def examine(settings: Settings, watch_s: float) -> Diagnosis:
-    """Look at everything; a group that is behind is watched for so long."""
+async def examine(settings: Settings, watch_s: float, tell: Callable[[str], None] = lambda _: None) -> Diagnosis:
+    """Look at everything; a group that is behind is watched for so long. ``tell`` is told what is waited for."""
+    waiting = _Waiting(settings, tell)
+    finding, diagnosis = await asyncio.gather(
+        _examine_redis(settings, waiting), _examine_by_kafka(settings, watch_s, waiting)
+    )
+    diagnosis.findings.insert(0, finding)
+    return diagnosis
+
+
+class _Waiting:
+    """For which servers somebody waits who looks at all of them at once."""
+
+    def __init__(self, settings: Settings, tell: Callable[[str], None]) -> None:
+        self._left = {
+            "Kafka": f"Kafka at {settings.kafka.bootstrap_servers}",
+            "Redis": f"Redis at {masked(settings.redis.url)}",
+        }
+        self._tell = tell
+        self._say()
+
+    def over(self, server: str) -> None:
+        """It has answered, or will not."""
+        self._left.pop(server, None)
+        self._say()
+
+    def _say(self) -> None:
+        self._tell(f"waiting for {' and '.join(self._left.values())}" if self._left else "looking at topics and groups")
+
+
+async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waiting) -> Diagnosis:
+    """All that Kafka is asked for."""
     diagnosis = Diagnosis()
-    diagnosis.findings.append(await _examine_redis(settings))
     try:
         diagnosis.findings.append(await _examine_kafka(settings))
+        waiting.over("Kafka")
         reports = await examine_topics(settings.kafka)
         diagnosis.findings += _examine_topics(reports)
         if all(report.existing for report in reports):
@@ -118,7 +149,13 @@ async def _examine_kafka(settings: Settings) -> Finding:
     return Finding("Kafka", State.OK, f"{number_of(len(brokers), 'broker')} at {settings.kafka.bootstrap_servers}.")
 
 
-async def _examine_redis(settings: Settings) -> Finding:
+async def _examine_redis(settings: Settings, waiting: _Waiting) -> Finding:
+    found = await _look_at_redis(settings)
+    waiting.over("Redis")
+    return found
+
+
+async def _look_at_redis(settings: Settings) -> Finding:
     try:
         async with redis_client(settings.redis) as client:
             await client.ping()
@@ -322,7 +359,8 @@ async def _examine_groups(
 ) -> None:
     existing = {report.name: report.existing for report in reports if report.existing}
     async with admin(settings.kafka) as client:
-        for process, topic in READ_BY.items():
+
+        async def look(process: str, topic: TopicDefinition) -> tuple[str, list[Lag], Finding]:
             found = existing[name := topic.full_name(settings.kafka.topic_prefix)]
             read = [tp for tp in topic_partitions(name, found.partitions) if tp.partition not in found.without_leader]
             group = group_id(settings.kafka, process)
@@ -330,11 +368,17 @@ async def _examine_groups(
             async with reader(settings.kafka, read) as consumer:
                 # Without a worker there is nothing to be seen.
                 lags = await _Watch(client, consumer, group, read).lags(watch_s if members else 0)
-            diagnosis.lags[group] = lags
             if not members and process in _OPTIONAL and not await has_run(settings.kafka, _OPTIONAL[process]):
-                diagnosis.findings.append(_never_ran(group, process))
-            else:
-                diagnosis.findings.append(_judge(group, process, members, lags))
+                return group, lags, _never_ran(group, process)
+            return group, lags, _judge(group, process, members, lags)
+
+        looking = [asyncio.create_task(look(process, topic)) for process, topic in READ_BY.items()]
+        try:
+            for group, lags, finding in await asyncio.gather(*looking):
+                diagnosis.lags[group] = lags
+                diagnosis.findings.append(finding)
+        finally:
+            await end_tasks(looking)
 
 
 def _never_ran(group_id: str, process: str) -> Finding:
