@@ -217,8 +217,9 @@ class Papers:
             return
         _make_room(self._said, number)
         _make_room(self._said_bytes, number)
-        # Drawn in the end counts more than given up before, or after.
-        if (abs(said), size_bytes) >= (abs(self._said[number]), self._said_bytes[number]):
+        # Drawn in the end counts more than given up before, or after; drawn again, with another code, more than before.
+        drawn, drawn_before = bool(size_bytes), bool(self._said_bytes[number])
+        if (abs(said), drawn) >= (abs(self._said[number]), drawn_before):
             self._said[number], self._said_bytes[number] = said, size_bytes
 
     def stored(self, document: Stored) -> bool:

@@ -40,7 +40,7 @@ class Announced:
         """Take one more announcement; they may come again, and in any order."""
         ticket, seq = announcement["ticket"], announcement["seq"]
         seq_before, size_before = self._newest.get(ticket, (0, 0))
-        if seq <= seq_before:
+        if seq < seq_before:
             return
         size_bytes = announcement["size_bytes"] if announcement["type"] == "document_made" else 0
         self._newest[ticket] = seq, size_bytes
