@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def test_a_revoked_key_signs_nothing_more_and_its_codes_are_void() -> None:
     with pytest.raises(RevokedKeyError, match=f"Key 2 was revoked at {MAY}"):
         verify(code, revoked.public)
     assert verify(code, ring.public).seq == 2
+
+
+def test_a_revoked_key_signs_nothing_even_where_its_seed_is_left_in_the_file() -> None:
+    ring = ring_of(JANUARY, MARCH)
+    left = KeyRing((ring.keys[0], replace(ring.keys[1], revoked_at=MAY)))
+    assert signer(read_ring(ring_text(left).encode()), JUNE) == 1
 
 
 def test_the_last_key_that_signs_cannot_be_revoked() -> None:
