@@ -7,13 +7,14 @@ workers may run different versions of it.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
 
 from models.complaints import in_words
+from models.times import TIME_PATTERN, is_in_first_form, moment, why_no_time
+from models.values import Members, look_at, unseen_in
 
 MAX_COMMAND_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
@@ -32,7 +33,7 @@ PRINTABLE: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 def _a_date_that_exists(value: str) -> str:
-    datetime.fromisoformat(value)
+    moment(value)
     return value
 
 
@@ -64,19 +65,12 @@ Buyer = Annotated[
         description="Opaque, not personal data: it is kept for ever.",
     ),
 ]
-if TYPE_CHECKING:
-    BuyerIfGiven = str | None
-else:
-    # Null is not read: who asks for a buyer, and has none, must not cancel whatever anybody bought.
-    BuyerIfGiven = Annotated[Buyer, Field(json_schema_extra=lambda schema: schema.pop("default"))]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 StartsAt = Annotated[
     str,
     Field(
-        # The clock's bounds stand here too: versions of Python differ on 24:00 and on offsets like +00:60.
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
-        r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
-        description="RFC 3339, with the offset of the event's own place.",
+        pattern=TIME_PATTERN,
+        description="RFC 3339, with the offset of the event's own place; seconds may be left out. Kept as it came.",
     ),
     AfterValidator(_a_date_that_exists),
 ]
@@ -86,14 +80,25 @@ Amount = Annotated[int, Field(ge=0, le=MAX_PRICE_AMOUNT, description="In the cur
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.")]
 
 
+def _null_is_left_out(schema: dict[str, Any]) -> None:
+    """Say of each member that may be left out that it may be null as well."""
+    for name in schema["properties"].keys() - set(schema["required"]):
+        member = schema["properties"][name]
+        if member.get("default") is None:
+            member.pop("default", None)  # Null says no more than that it was left out.
+        if {"type": "null"} not in member.get("anyOf", ()):
+            kept = {key: member.pop(key) for key in ("description", "default") if key in member}
+            schema["properties"][name] = {"anyOf": [member, {"type": "null"}], **kept}
+
+
 class Message(BaseModel):
     """Strict: no ``"2"``, ``2.0`` or ``true`` for a number.
 
     A member that is not known makes a command unreadable: it may change what the command means, and a newer release
-    that knows it must not be answered in another way by an older one.
+    that knows it must not be answered in another way by an older one. Null is left out, and changes nothing.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra=_null_is_left_out)
 
 
 class Price(Message):
@@ -123,7 +128,7 @@ class CancelPurchase(Message):
     request_id: RequestId
     event_id: EventId
     purchase: RequestId
-    buyer: BuyerIfGiven = None
+    buyer: Annotated[Buyer | None, Field(description="Whoever bought them where it is left out.")] = None
 
 
 class CreateEvent(Message):
@@ -176,7 +181,7 @@ class UnreadableCommandError(Exception):
 
 
 def read_command(value: bytes | None) -> Command:
-    """The command in a record's value.
+    """The command in a record's value. A member that is null counts as left out, whichever it is.
 
     Raises:
         UnreadableCommandError: it is too large, no JSON, of an unknown type, or breaks a bound.
@@ -188,34 +193,60 @@ def read_command(value: bytes | None) -> Command:
     try:
         command: Command = _validate(value)
     except ValidationError:
-        raise UnreadableCommandError(_why_unreadable(value)) from None
+        return _read_without_nulls(value)
     return command
 
 
-def _why_unreadable(value: bytes) -> str:
-    """One sentence about the command as the type that it claims to be."""
-    try:
-        members = from_json(value)
-    except ValueError as error:
-        return f"no JSON: {error}"
-    if not isinstance(members, dict):
-        return "no JSON object"
-    claimed = members.get("type", "purchase")
+def _read_without_nulls(value: bytes) -> Command:
+    """The command as the type that it claims to be, without the members that are null: serializers write those."""
+    members, fault = look_at(value)
+    if members is None or fault is not None:
+        raise UnreadableCommandError(str(fault)[:MAX_COMPLAINT])
+    given = without_nulls(members)
+    claimed = given.get("type", "purchase")
     model = BY_TYPE.get(claimed) if isinstance(claimed, str) else None
     if model is None:
-        return f"type: must be one of {', '.join(BY_TYPE)}"
+        raise UnreadableCommandError(f"type: must be one of {', '.join(BY_TYPE)}")
     try:
-        model.model_validate_json(value)
+        return model.model_validate(given)
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-        return "; ".join(dict.fromkeys(_complaint(detail) for detail in details[:5]))[:MAX_COMPLAINT]
-    return "it cannot be read"
+        details = error.errors(include_url=False)[:5]
+        sentence = "; ".join(dict.fromkeys(_complaint(detail, members) for detail in details))
+        raise UnreadableCommandError(sentence[:MAX_COMPLAINT]) from None
 
 
-def _complaint(detail: ErrorDetails) -> str:
+def earlier_releases_read(value: bytes | None) -> bool:
+    """Whether a command that this release reads was readable to earlier ones: these read no nulls, and fewer times."""
+    members = look_at(value or b"").members or {}
+    if members.get("max_per_order") is None:
+        members.pop("max_per_order", None)  # It could always be null.
+    starts_at = members.get("starts_at")
+    return without_nulls(members) == members and (not isinstance(starts_at, str) or is_in_first_form(starts_at))
+
+
+def without_nulls(members: Members) -> Members:
+    """The members that are not null, in the objects among them too."""
+    return {
+        name: without_nulls(value) if isinstance(value, dict) else value
+        for name, value in members.items()
+        if value is not None
+    }
+
+
+def _complaint(detail: ErrorDetails, members: Members) -> str:
+    """What is wrong with one of the members, in words that quote nothing of it."""
+    where = ".".join(str(part)[:MAX_NAME_SHOWN] for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{'.'.join(str(part)[:MAX_NAME_SHOWN] for part in detail['loc'])}: no such member is known"
-    if detail["loc"][:1] == ("event_id",) and detail["type"] != "missing":
-        return "event_id: must be a decimal number of 1 to 18 digits without leading zeros"
-    where = ".".join(str(part) for part in detail["loc"])
-    return f"{where}: {in_words(detail)}" if where else in_words(detail)
+        return f"{where}: no such member is known"
+    if detail["type"] == "missing":
+        return f"{where}: {detail['msg']}{'; null counts as left out' if where in members else ''}"
+    if detail["loc"][:1] == ("event_id",):
+        return f"event_id: must be a decimal number of 1 to 18 digits without leading zeros{_unseen(detail['input'])}"
+    if where == "starts_at":
+        return f"{where}: {why_no_time(detail['input'])}{_unseen(detail['input'])}"
+    return f"{where}: {in_words(detail)}{_unseen(detail['input'])}" if where else in_words(detail)
+
+
+def _unseen(value: Any) -> str:
+    unseen = unseen_in(value) if isinstance(value, str) else None
+    return "" if unseen is None else f" (it has {unseen})"

@@ -29,6 +29,8 @@ from models.commands import (
     StartsAt,
 )
 from models.complaints import in_words
+from models.times import is_in_first_form
+from models.values import claimed_ids
 
 RULES_VERSION: Final = 1
 """The version of the rules that events are created under."""
@@ -109,6 +111,15 @@ class PriceOfEvent(TypedDict):
     currency: Currency
 
 
+StartsAtForm = Annotated[
+    Literal["rfc_3339"],
+    Field(
+        description="There only if `starts_at` has another form than YYYY-MM-DDTHH:MM:SS, up to 6 decimals, and Z or "
+        "an offset: releases that read no other one stop here."
+    ),
+]
+
+
 class Decision(TypedDict):
     """What every fact about a readable command has."""
 
@@ -132,6 +143,7 @@ class EventCreated(Decision):
     max_per_order: NotRequired[Count]
     price: PriceOfEvent
     rules: int
+    starts_at_form: NotRequired[StartsAtForm]
 
 
 @_strict
@@ -201,14 +213,23 @@ class CommandForwarded(TypedDict):
     home: PartitionNumber
 
 
+# Without a pattern: it decides nothing, so a fact is not damaged because another release repeats more.
+ClaimedId = Annotated[
+    str,
+    Field(description="As it stands in the record, for whoever sent it and waits: at most 128 characters, ASCII."),
+]
+
+
 @_strict
 class CommandUnreadable(TypedDict):
-    """The record could not be read; it is kept on ``dead-letters``."""
+    """The record could not be read; it is kept on ``dead-letters``. Ids that cannot be read either are left out."""
 
     type: Literal["command_unreadable"]
     event_id: None
     seq: Zero
     request_id: None
+    claimed_event_id: NotRequired[ClaimedId]
+    claimed_request_id: NotRequired[ClaimedId]
     source: Source
     at: At
     reason: str
@@ -274,6 +295,7 @@ _TYPES: Final = frozenset(get_args(get_type_hints(model)["type"])[0] for model i
 _REFUSALS: Final = frozenset({"purchase_rejected", "command_rejected"})
 _EVENT_MEMBERS: Final = frozenset(EventCreated.__annotations__)
 _PRICE_MEMBERS: Final = frozenset(PriceOfEvent.__annotations__)
+_STARTS_AT_FORM: Final[Literal["rfc_3339"]] = "rfc_3339"
 _MAX_SHOWN: Final = 64
 
 
@@ -339,10 +361,22 @@ def _unknown_of_event(created: Any) -> str | None:
     rules, price = created.get("rules"), created.get("price")
     if isinstance(rules, int) and rules > RULES_VERSION:
         return f"it sells by the rules {rules}"
+    if isinstance(form := created.get("starts_at_form"), str) and form != _STARTS_AT_FORM:
+        return f"it knows times of the form {form[:_MAX_SHOWN]}"
     unknown = sorted(created.keys() - _EVENT_MEMBERS)
     if isinstance(price, dict):
         unknown += [f"price.{name}" for name in sorted(price.keys() - _PRICE_MEMBERS)]
     return f"it knows the event's member {unknown[0][:_MAX_SHOWN]}" if unknown else None
+
+
+def with_form_of_time(created: EventCreated) -> EventCreated:
+    """An event that says so if earlier releases do not read its time: so they refuse the partition.
+
+    Without that they would take the fact for damage, and decide the command again: as unreadable.
+    """
+    if not is_in_first_form(created["starts_at"]):
+        created["starts_at_form"] = _STARTS_AT_FORM
+    return created
 
 
 def write_fact(fact: Fact) -> bytes:
@@ -350,14 +384,33 @@ def write_fact(fact: Fact) -> bytes:
     return to_json(fact)
 
 
+def unreadable(value: bytes | None, reason: str, source: Source, at: str) -> CommandUnreadable:
+    """The fact about a record that could not be read, with the ids that its value claims."""
+    fact: CommandUnreadable = {
+        "type": "command_unreadable",
+        "event_id": None,
+        "seq": 0,
+        "request_id": None,
+        "reason": reason,
+        "source": source,
+        "at": at,
+    }
+    claimed = claimed_ids(value)
+    if "event_id" in claimed:
+        fact["claimed_event_id"] = claimed["event_id"]
+    if "request_id" in claimed:
+        fact["claimed_request_id"] = claimed["request_id"]
+    return fact
+
+
 def same_decision(one: Fact, other: Fact) -> bool:
-    """Whether two facts differ in nothing but who decided, or how a reader's complaint is worded.
+    """Whether two facts differ in nothing but who decided, or in what a reader says of what it could not read.
 
     Of offsets that were passed the time says nothing either.
     """
     ignored: dict[str, None] = {"decided_by": None}
     if one["type"] == "command_unreadable":
-        ignored["reason"] = None
+        ignored |= dict.fromkeys(("reason", "claimed_event_id", "claimed_request_id"))
     if one["type"] == "offsets_passed":
         ignored["at"] = None
     return {**one, **ignored} == {**other, **ignored}

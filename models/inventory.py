@@ -31,6 +31,7 @@ from models.facts import (
     TicketsAdded,
     at_ms,
     at_text,
+    with_form_of_time,
 )
 from models.origins import Origins
 from models.tickets import LEAST_DIGITS
@@ -256,7 +257,7 @@ def _created(command: CreateEvent, position: Position) -> EventCreated:
     }
     if command.max_per_order is not None:
         fact["max_per_order"] = command.max_per_order
-    return fact
+    return with_form_of_time(fact)
 
 
 def _confirmed(

@@ -93,7 +93,8 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 
 def _which(fact: Fact) -> str:
     if fact["type"] == "command_unreadable" or fact["type"] == "offsets_passed":
-        return f"position {fact['source']['partition']}:{fact['source']['offset']}"
+        claimed = f"request {request_id}, " if (request_id := fact.get("claimed_request_id")) is not None else ""
+        return f"{claimed}position {fact['source']['partition']}:{fact['source']['offset']}"
     decider = f", decided by {fact['decided_by']}" if fact["type"] != "command_forwarded" else ""
     return f"request {fact['request_id']}, seq {fact['seq']}{decider}"
 

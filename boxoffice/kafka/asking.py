@@ -137,7 +137,8 @@ async def ledger_records(
 ) -> AsyncIterator[LedgerRecord]:
     """What the ledger holds, of all events or of one; ``follow`` goes on with what is added.
 
-    Repeats are shown as they come, and records that are no facts are passed over.
+    An event's are also the commands that could not be read, lie at its home, and claim to be about it. Repeats are
+    shown as they come, and records that are no facts are passed over.
 
     Raises:
         UnreachableError: no broker answered.
@@ -154,8 +155,12 @@ async def ledger_records(
             for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
                 for record in records:
                     found = _ledger_record(record)
-                    if found and (event_id is None or found.fact["event_id"] == event_id):
+                    if found and (event_id is None or event_id in (found.fact["event_id"], _claimed(found.fact))):
                         yield found
+
+
+def _claimed(fact: Fact) -> str | None:
+    return fact.get("claimed_event_id") if fact["type"] == "command_unreadable" else None
 
 
 async def _partitions(settings: KafkaSettings, event_id: str | None) -> list[TopicPartition]:

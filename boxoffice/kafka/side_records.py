@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import Headers, header
 from models.commands import LEAST_HEADER_BYTES, MAX_HEADER_BYTES
-from models.facts import Source
+from models.facts import Source, at_text, ce_type
 from models.tickets import is_ticket_name
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
@@ -24,6 +24,12 @@ _ORIGIN = re.compile(rb"(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 _POSITION = re.compile(rb"([A-Za-z0-9._-]{1,249}):(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,18})")
 _SIZE = re.compile(rb"[1-9][0-9]{0,18}")
 _MARKS = frozenset({REASON_HEADER, POSITION_HEADER, TICKET_HEADER, CUT_HEADER})
+
+DEAD_COMMAND_TYPE = ce_type("command_dead_letter")
+DEAD_COMMAND_SOURCE = "boxoffice/dead-letters"
+DEAD_COMMAND_CONTENT_TYPE = "application/octet-stream"
+_CLOUD_EVENT = ("ce_specversion", "content-type", "ce_source", "ce_type", "ce_id", "ce_time")
+"""What a command's dead letter says of itself, right before its marks, where earlier releases do not look."""
 
 
 def headers_bytes(headers: Headers) -> int:
@@ -61,7 +67,7 @@ def forward(record: Record, event_id: str) -> SideRecord:
 def dead_letter(record: Record, reason: str, ticket: str | None = None) -> SideRecord:
     """The record whole, or as much of it as fits, with what is wrong and where it lies.
 
-    ``ticket`` is the one whose document could not be made of a fact.
+    ``ticket`` is the one whose document could not be made of a fact, which is a CloudEvent already.
     """
     key, value = record.key, record.value or b""
     kept = _headers_that_fit(record.headers)
@@ -81,8 +87,21 @@ def dead_letter(record: Record, reason: str, ticket: str | None = None) -> SideR
     return (
         key[:MAX_DEAD_LETTER_KEY_BYTES] if key is not None else None,
         value[:MAX_DEAD_LETTER_BYTES],
-        [*kept, *marks],
+        [*kept, *(_cloud_event(record) if ticket is None else ()), *marks],
     )
+
+
+def _cloud_event(record: Record) -> list[tuple[str, bytes]]:
+    """The attributes of a command's dead letter; the original may have some too, and the last ones hold."""
+    values = (
+        "1.0",
+        DEAD_COMMAND_CONTENT_TYPE,
+        DEAD_COMMAND_SOURCE,
+        DEAD_COMMAND_TYPE,
+        f"{record.partition}-{record.offset}",
+        at_text(record.timestamp),
+    )
+    return [(name, value.encode()) for name, value in zip(_CLOUD_EVENT, values, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +139,7 @@ def read_marks(headers: Headers) -> tuple[Headers, Marks | None]:
         or (cut is not None and not _SIZE.fullmatch(cut))
     ):
         return headers, None
-    return headers[:begin], Marks(
+    return _without_cloud_event(headers[:begin]), Marks(
         reason=marks[REASON_HEADER] or b"",
         topic=position[1].decode(),
         partition=int(position[2]),
@@ -128,6 +147,14 @@ def read_marks(headers: Headers) -> tuple[Headers, Marks | None]:
         ticket=None if ticket is None else ticket.decode(),
         cut_bytes=None if cut is None else int(cut),
     )
+
+
+def _without_cloud_event(headers: Headers) -> Headers:
+    """The original's headers; a letter of an earlier release, and a document's, has no others."""
+    begin = len(headers) - len(_CLOUD_EVENT)
+    own = headers[max(begin, 0) :]
+    is_own = tuple(name for name, _ in own) == _CLOUD_EVENT and dict(own)["ce_type"] == DEAD_COMMAND_TYPE.encode()
+    return headers[:begin] if is_own else headers
 
 
 def _headers_that_fit(headers: Headers) -> list[tuple[str, bytes]]:

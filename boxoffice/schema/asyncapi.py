@@ -25,6 +25,9 @@ from topics import (
 Json = dict[str, Any]
 
 _CORRELATED: Final = {"correlationId": {"$ref": "#/components/correlationIds/requestId"}}
+_CORRELATED_BY_CLAIM: Final = {"correlationId": {"$ref": "#/components/correlationIds/claimedRequestId"}}
+
+_NULL: Final = {"type": "null"}
 
 
 def asyncapi() -> Json:
@@ -48,7 +51,11 @@ def asyncapi() -> Json:
                 "requestId": {
                     "description": "The command's `request_id`, in its fact and all that follows from that too.",
                     "location": "$message.payload#/request_id",
-                }
+                },
+                "claimedRequestId": {
+                    "description": "The `request_id` that stands in a command that could not be read, if it can be.",
+                    "location": "$message.payload#/claimed_request_id",
+                },
             },
         },
     }
@@ -96,11 +103,17 @@ def _described(name: str, headers: str, example: Json) -> Json:
         "title": schema["title"],
         "summary": schema["description"],
         "contentType": CONTENT_TYPE,
-        **(_CORRELATED if "request_id" in schema["properties"] else {}),
+        **_correlation(schema["properties"]),
         "headers": _schema(headers),
         "payload": _schema(schema["title"]),
         "examples": [example],
     }
+
+
+def _correlation(members: Json) -> Json:
+    if "claimed_request_id" in members:
+        return _CORRELATED_BY_CLAIM
+    return _CORRELATED if members.get("request_id", _NULL) != _NULL else {}
 
 
 def _schema(name: str) -> Json:

@@ -17,7 +17,7 @@ from boxoffice.selling.publishing import ledger_record
 from boxoffice.statistics.figures import event_figures, stats_record
 from models.commands import UnreadableCommandError, read_command
 from models.documents import document_name, made, removed
-from models.facts import Fact, Source, at_text
+from models.facts import Fact, Source, at_text, unreadable
 from models.inventory import Inventory, Position, decide, fold
 from models.statistics import EventStatistics, PartitionStatistics, Statistics
 from topics import purchase_requests, purchase_results
@@ -97,17 +97,7 @@ def facts() -> dict[str, Fact]:
             "at": at_text(_TIMESTAMP_MS),
         }
     )
-    found.append(
-        {
-            "type": "command_unreadable",
-            "event_id": None,
-            "seq": 0,
-            "request_id": None,
-            "reason": _why_unreadable(),
-            "source": _ELSEWHERE,
-            "at": at_text(_TIMESTAMP_MS),
-        }
-    )
+    found.append(unreadable(_value(_UNREADABLE), _why_unreadable(), _ELSEWHERE, at_text(_TIMESTAMP_MS)))
     found.append(
         {
             "type": "offsets_passed",

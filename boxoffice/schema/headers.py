@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from boxoffice.kafka.side_records import DEAD_COMMAND_CONTENT_TYPE, DEAD_COMMAND_SOURCE
 from models.tickets import TICKET_PATTERN
 from topics import purchase_requests, purchase_results
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
@@ -21,14 +22,14 @@ def _header(description: str, **schema: Any) -> Json:
     return {"type": "string", "description": description, **schema}
 
 
-def _cloud_event(source: str, id_: Json, time: str) -> Json:
+def _cloud_event(source: str, id_: Json, time: str, content_type: str = CONTENT_TYPE) -> Json:
     return {
         "ce_specversion": _header("CloudEvents, Kafka binary mode.", const="1.0"),
         "ce_source": _header("Who says it: what `ce_id` is unique within.", pattern=source),
         "ce_type": _header("Like `boxoffice.purchase_confirmed.v1`.", pattern=r"^boxoffice\.[a-z_]+\.v[0-9]+$"),
         "ce_id": id_,
         "ce_time": _header(time, format="date-time"),
-        "content-type": _header("What the value is.", const=CONTENT_TYPE),
+        "content-type": _header("What the value is.", const=content_type),
     }
 
 
@@ -76,9 +77,15 @@ def _of_dead_letter(topic: str, reason: str) -> Json:
     }
 
 
-_OF_COMMAND_DEAD_LETTER: Final = _of_dead_letter(
-    purchase_requests.TOPIC.name, "One sentence for people: what is wrong with it."
-)
+_OF_COMMAND_DEAD_LETTER: Final = {
+    **_cloud_event(
+        f"^{DEAD_COMMAND_SOURCE}$",
+        _header("PARTITION-OFFSET of the command: the same in every repeat.", pattern=f"^{_NUMBER}-{_NUMBER}$"),
+        "The broker's timestamp of the command.",
+        DEAD_COMMAND_CONTENT_TYPE,
+    ),
+    **_of_dead_letter(purchase_requests.TOPIC.name, "One sentence for people: what is wrong with it."),
+}
 _OF_DOCUMENT_DEAD_LETTER: Final = {
     **_of_dead_letter(purchase_results.TOPIC.name, "One sentence for people: which ticket has no document, and why."),
     TICKET_HEADER: _header("The ticket without a document.", pattern=f"^{TICKET_PATTERN}$"),
@@ -116,7 +123,7 @@ HEADERS: Final[dict[str, Json]] = {
             CUT_HEADER: _header("How many bytes the original had, only where it was cut.", pattern="^[1-9][0-9]*$"),
         },
         _OF_COMMAND_DEAD_LETTER,
-        "Those of the original, and these.",
+        "Those of the original, and these behind them: of two with one name the last holds.",
     ),
     "documentDeadLetterHeaders": _object(
         {**_OF_FACT, **_PARTITIONS, **_TRACE, **_OF_DOCUMENT_DEAD_LETTER},

@@ -11,7 +11,7 @@ from boxoffice.kafka.clients import Headers, header, home_partition
 from boxoffice.kafka.record_batches import why_unreadable
 from boxoffice.kafka.side_records import SideRecord, counted_bytes, dead_letter, forward, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
-from models.facts import CommandForwarded, CommandUnreadable, DecisionFact, Fact, OffsetsPassed, Source, at_text
+from models.facts import CommandForwarded, DecisionFact, Fact, OffsetsPassed, Source, at_text, unreadable
 from models.inventory import Position, decide, fold, is_second_copy
 from models.ledger import Ledger
 from topics.purchase_requests import TRACE_HEADER
@@ -177,15 +177,8 @@ class OwnedPartition:
         return Answer(fact, first, record.offset, _trace(record), forward=forward(record, command.event_id))
 
     def _unreadable(self, record: Record, reason: str, first: int) -> Answer:
-        fact: CommandUnreadable = {
-            "type": "command_unreadable",
-            "event_id": None,
-            "seq": 0,
-            "request_id": None,
-            "reason": reason,
-            "source": {"partition": self.number, "offset": record.offset},
-            "at": at_text(record.timestamp),
-        }
+        source: Source = {"partition": self.number, "offset": record.offset}
+        fact = unreadable(record.value, reason, source, at_text(record.timestamp))
         self.ledger.last_unreadable = record.offset
         return Answer(fact, first, record.offset, dead_letter=dead_letter(record, reason))
 

@@ -13,6 +13,7 @@ BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
 RELEASES: Final = "tests/simulation/test_releases.py"
+RELEASES_MEET: Final = "tests/unit/test_releases.py"
 ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
@@ -88,11 +89,46 @@ DEFECTS: Final = (
         SCRIPTS,
     ),
     Defect(
-        "a cancellation whose buyer is null cancels anybody's",
+        "a member that is null is not left out",
         "models/commands.py",
-        'Annotated[Buyer, Field(json_schema_extra=lambda schema: schema.pop("default"))]',
-        "Annotated[Buyer | None, Field()]",
+        "    given = without_nulls(members)\n    claimed",
+        "    given = members\n    claimed",
         COMMANDS,
+    ),
+    Defect(
+        "a null in a price is not left out",
+        "models/commands.py",
+        "name: without_nulls(value) if isinstance(value, dict) else value",
+        "name: value",
+        COMMANDS,
+    ),
+    Defect(
+        "a fact does not say which request could not be read",
+        "models/facts.py",
+        '    if "request_id" in claimed:\n',
+        '    if "request_id" in reason:\n',
+        DECIDING,
+    ),
+    Defect(
+        "a fact does not say of which event the command is that could not be read",
+        "models/facts.py",
+        '    if "event_id" in claimed:\n',
+        '    if "event_id" in reason:\n',
+        DECIDING,
+    ),
+    Defect(
+        "an id of any length, of whatever characters, is claimed in the ledger",
+        "models/values.py",
+        "_CLAIM.fullmatch(found)",
+        "_CLAIM.match(found)",
+        COMMANDS,
+    ),
+    Defect(
+        "an event does not say that earlier releases cannot read its time",
+        "models/facts.py",
+        'if not is_in_first_form(created["starts_at"]):',
+        'if not created["starts_at"]:',
+        RELEASES_MEET,
     ),
     Defect(
         "the order limit is ignored",

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -142,6 +144,7 @@ def _read(record: Record) -> Members:
     members = _json(record.value)
     if not isinstance(members, dict):
         raise _UnreadableError
+    members = _without_nulls(members)
     type_ = members.get("type", "purchase")
     if not isinstance(type_, str) or type_ not in _MEMBERS:
         raise _UnreadableError
@@ -152,6 +155,15 @@ def _read(record: Record) -> Members:
     for name, read_member in known.items():
         command[name] = read_member(members.get(name, _LEFT_OUT))
     return command
+
+
+def _without_nulls(members: Members) -> Members:
+    """What is null counts as left out, in a price too."""
+    return {
+        name: _without_nulls(member) if isinstance(member, dict) else member
+        for name, member in members.items()
+        if member is not None
+    }
 
 
 def _json(value: bytes) -> Any:
@@ -215,16 +227,20 @@ class _Integer:
     def __call__(self, value: Any) -> Any:
         if value is _LEFT_OUT and self.left_out is not _LEFT_OUT:
             return self.left_out
-        if value is None and self.left_out is None:
-            return None
         if type(value) is not int or not self.least <= value <= self.most:
             raise _UnreadableError
         return value
 
 
+_FIRST_SHAPE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+"""A time as every release reads it; of another one the fact says so."""
+
+
 def _starts_at(value: Any) -> str:
     clock = "([01][0-9]|2[0-3]):[0-5][0-9]"
-    shape = rf"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})T{clock}:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]{clock})"
+    shape = rf"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})[Tt ]{clock}(:[0-5][0-9](\.[0-9]{{1,9}})?)?([Zz]|[+-]{clock})"
     match = re.fullmatch(shape, value) if isinstance(value, str) else None
     if match is None:
         raise _UnreadableError
@@ -259,6 +275,89 @@ _MEMBERS: dict[str, dict[str, Any]] = {
     "add_tickets": {"count": _Integer(1, 1_000_000)},
     "close_event": {},
 }
+
+
+# What an unreadable command shows
+
+MAX_SHOWN_BYTES = 64 * KIB
+
+
+def claimed(value: bytes | None) -> Members:
+    """The ids that stand in a command that cannot be read, as the fact about it repeats them."""
+    if not value or len(value) > MAX_SHOWN_BYTES:
+        return {}
+    shown = _shown(value)
+    claims = {}
+    for name in ("event_id", "request_id"):
+        member = shown.get(name)
+        if type(member) is int and abs(member) < 2**63:
+            member = str(member)
+        if isinstance(member, str) and 1 <= len(member) <= 128 and all(" " <= one <= "~" for one in member):
+            claims[f"claimed_{name}"] = member
+    return claims
+
+
+def _shown(value: bytes) -> Members:
+    """The object in a value: framed, in another encoding, encoded twice, alone in an array, or in an envelope.
+
+    Of what is broken, the ids that stand in its text.
+    """
+    text = _unwrapped(value)
+    try:
+        found = _json(text)
+    except _UnreadableError:
+        return _ids_in(text)
+    if text != value or value[:1] == b"\0":
+        return found if isinstance(found, dict) else _ids_in(text)
+    if isinstance(found, str):
+        with suppress(ValueError):
+            found = _parsed(found.encode()) or _parsed(b64decode(found, validate=True))
+    elif isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    elif isinstance(found, dict):
+        is_cloud_event = isinstance(found.get("specversion"), str) and {"data", "data_base64"} & found.keys()
+        for name, stands in (("data", is_cloud_event), ("payload", found.keys() == {"schema", "payload"})):
+            if stands and isinstance(found.get(name), dict) and found[name]:
+                found = found[name]
+    return found if isinstance(found, dict) else {}
+
+
+def _ids_in(text: bytes) -> Members:
+    space = r"[ \t\r\n]*"
+    pattern = rf'"(event_id|request_id)"{space}:{space}(?:"([^"\\]{{1,128}})"|(-?[0-9]{{1,18}})(?={space}[,}}]))'
+    found = re.findall(pattern, text.decode(errors="replace"))
+    return {name: string or number for name, string, number in found}
+
+
+def _unwrapped(value: bytes) -> bytes:
+    for mark, codec in (
+        (b"\xef\xbb\xbf", "utf-8"),
+        (b"\xff\xfe\0\0", "utf-32-le"),
+        (b"\0\0\xfe\xff", "utf-32-be"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+    ):
+        if value.startswith(mark):
+            return value[len(mark) :].decode(codec, "replace").encode()
+    for shape, codec in (
+        (rb"\0\0\0[^\0]\0\0\0[^\0]", "utf-32-be"),
+        (rb"[^\0]\0\0\0[^\0]\0\0\0", "utf-32-le"),
+        (rb"\0[^\0]\0[^\0]", "utf-16-be"),
+        (rb"[^\0]\0[^\0]\0", "utf-16-le"),
+    ):
+        if re.match(shape, value, re.DOTALL) and value.strip(b"\0")[:1] in b' \t\r\n{["':
+            return value.decode(codec, "replace").encode()
+    for frame in (5, 9) if value[:1] == b"\0" else (18,) if value[:2] in (b"\3\0", b"\3\5") else ():
+        if value[frame:].lstrip(b" \t\r\n")[:1] == b"{":
+            return value[frame:]
+    return value
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return _json(value)
+    except _UnreadableError:
+        return None
 
 
 # Where it is decided
@@ -389,6 +488,8 @@ def _create(command: Members, fact: Members) -> _Event:
     fact |= {"type": "event_created", "rules": 1}
     if command["max_per_order"] is not None:
         fact["max_per_order"] = command["max_per_order"]
+    if not _FIRST_SHAPE.fullmatch(command["starts_at"]):
+        fact["starts_at_form"] = "rfc_3339"
     event.accepted[command["request_id"]] = (command, fact)
     return event
 
@@ -514,7 +615,13 @@ class _Sale:
             command = _read(record)
         except _UnreadableError:
             self.unreadable.append(record)
-            fact = {"type": "command_unreadable", "event_id": None, "request_id": None, **common}
+            fact = {
+                "type": "command_unreadable",
+                "event_id": None,
+                "request_id": None,
+                **claimed(record.value),
+                **common,
+            }
             partition.answer(record, fact, None)
             return
         home = home_of(command["event_id"], len(self.partitions))

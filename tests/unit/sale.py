@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from boxoffice.kafka.clients import home_partition
 from models.commands import MAX_HEADER_BYTES, UnreadableCommandError, read_command
-from models.facts import at_text, ce_id, ce_type, write_fact
+from models.facts import at_text, ce_id, ce_type, unreadable, write_fact
 from models.inventory import Position, decide, fold, is_second_copy
 from models.ledger import Ledger
 from tests.support.checker import Record
+from tests.unit.strangers import WRAPPINGS
 from tests.unit.strategies import KINDS, command_members, opening
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ UNREADABLE: tuple[bytes | None, ...] = (
     b'{"request_id":"r-1","event_id":"42","buyer":"b\\u0085"}',
     b'{"request_id":"r-1","event_id":"42","buyer":"b\\ud800"}',
     b'{"request_id":"r-1","event_id":"42","buyer":"b","note":"' + b"x" * 17_000 + b'"}',
+    b'{"request_id":"r 1/\\u00e4","event_id":-42,"buyer":null}',
+    b'{"request_id":17,"event_id":"42\\u200b","buyer":"b",}',
+    *(wrap(b'{"request_id":"r-1","event_id":"42","buyer":"b"}') for wrap in WRAPPINGS.values()),
 )
 
 
@@ -84,7 +88,8 @@ class Sale:
             home = home_partition(str(members["event_id"]), self.partitions)
             partition = home if self.random.random() < 0.6 else self.random.randrange(self.partitions)
             key = self.random.choice((None, b"", str(members["event_id"]).encode()))
-            value = json.dumps(members, ensure_ascii=self.random.random() < 0.5).encode()
+            nulls = dict.fromkeys(("note", "quantity", "count")) if self.random.random() < 0.2 else {}
+            value = json.dumps(nulls | members, ensure_ascii=self.random.random() < 0.5).encode()
             self.produce(value, partition, key, self._headers(at_home=partition == home))
 
     def _members(self) -> dict[str, Any]:
@@ -201,15 +206,7 @@ class Worker:
                 raise UnreadableCommandError("headers")
             read_command(record.value)
         except UnreadableCommandError as error:
-            return {
-                "type": "command_unreadable",
-                "event_id": None,
-                "seq": 0,
-                "request_id": None,
-                "source": own,
-                "at": at_text(record.timestamp_ms),
-                "reason": str(error),
-            }
+            return unreadable(record.value, str(error), own, at_text(record.timestamp_ms))
         return None
 
     def _origin(self, record: Record) -> Source | None:

@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Json = Any
+
+
+def _recoded(value: bytes, codec: str) -> bytes:
+    return value.decode(errors="replace").encode(codec)
+
+
+def _cloud_event(value: bytes) -> bytes:
+    return b'{"specversion":"1.0","id":"1","source":"/shop","type":"order","data":' + value + b"}"
+
+
+WRAPPINGS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "a zero byte and a schema's id": lambda value: b"\0\0\0\0\x07" + value,
+    "eight bytes of a schema's id": lambda value: b"\0" + bytes(7) + b"\x07" + value,
+    "AWS Glue's frame": lambda value: b"\x03\0" + bytes(range(16)) + value,
+    "a byte order mark": lambda value: BOM_UTF8 + value,
+    "UTF-16": lambda value: BOM_UTF16_LE + _recoded(value, "utf-16-le"),
+    "UTF-16, the big end first": lambda value: BOM_UTF16_BE + _recoded(value, "utf-16-be"),
+    "UTF-16 without a mark": lambda value: _recoded(value, "utf-16-le"),
+    "UTF-16 without a mark, the big end first": lambda value: _recoded(value, "utf-16-be"),
+    "UTF-32": lambda value: _recoded(value, "utf-32"),
+    "UTF-32 without a mark": lambda value: _recoded(value, "utf-32-be"),
+    "encoded twice": lambda value: json.dumps(value.decode(errors="replace")).encode(),
+    "base64": lambda value: b'"' + b64encode(value) + b'"',
+    "an array": lambda value: b"[" + value + b"]",
+    "an array of two": lambda value: b"[" + value + b"," + value + b"]",
+    "a CloudEvent in structured mode": _cloud_event,
+    "Kafka Connect's envelope": lambda value: b'{"schema":{"type":"struct"},"payload":' + value + b"}",
+    "a zero byte at the end": lambda value: value + b"\0",
+    "cut": lambda value: value[:-1],
+    "a comma too many": lambda value: value[:-1] + b",}",
+    "a byte that is no UTF-8": lambda value: value[:-1] + b',"note":"\xe4"}',
+}
+"""What serializers and people put around JSON that is right, by name: most of it cannot be seen in a Kafka UI."""
+
+TIMES: Final = (
+    "2027-03-01T19:30:00Z",  # Go, Rust, Java's Instant
+    "2027-03-01T19:30:00.000Z",  # JavaScript
+    "2027-03-01T19:30+01:00",  # Java's OffsetDateTime, without seconds
+    "2027-03-01T19:30Z",
+    "2027-03-01T19:30:00.123456789+01:00",  # Java, Go and Rust with nanoseconds
+    "2027-03-01T19:30:00.0000000+01:00",  # .NET's round trip
+    "2027-03-01T19:30:00.1-23:59",
+    "2027-03-01 19:30:00+01:00",  # Python's str, Ruby on Rails
+    "2027-03-01t19:30:00z",  # RFC 3339 allows small letters
+    "2028-02-29T23:59:59.999999-00:00",
+)
+"""Times as languages write them by default, all of them read."""
 
 HARD_VALUES: tuple[bytes | None, ...] = (
     None,
@@ -78,8 +127,17 @@ _ANY_JSON = st.recursive(
     max_leaves=6,
 )
 
+_WRAPPED = st.builds(
+    lambda name, value: WRAPPINGS[name](value),
+    st.sampled_from([*WRAPPINGS]),
+    st.sampled_from([b"{}", b'{"event_id":"42","request_id":"r-1"}', b'{"event_id":{},"request_id":""}']),
+)
+
 any_values: st.SearchStrategy[bytes | None] = (
-    st.sampled_from(HARD_VALUES) | st.binary(max_size=64) | _ANY_JSON.map(lambda value: json.dumps(value).encode())
+    st.sampled_from(HARD_VALUES)
+    | _WRAPPED
+    | st.binary(max_size=64)
+    | _ANY_JSON.map(lambda value: json.dumps(value).encode())
 )
 
 any_keys: st.SearchStrategy[bytes | None] = st.sampled_from(

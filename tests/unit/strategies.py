@@ -32,6 +32,7 @@ BUYERS = ("b-1", "b-2", "Zoë, 2nd row")
 BUYERS_TO_CANCEL: tuple[dict[str, str], ...] = ({}, {}, *({"buyer": buyer} for buyer in BUYERS))
 QUANTITIES = (1, 2, 1, 3, 2, 4, 5, 7)
 OTHER_PARTITIONS = (0, 1, 11)
+STARTS = ("2027-03-01T19:30:00Z", "2027-03-01T19:30+01:00", "2027-03-01T19:30:00.123456789Z", "2027-03-01T19:30:00Z")
 TIMES_MS = (1_795_341_600_000, 1_795_341_600_123, 1_795_341_599_999, 0, 253_402_300_799_999)
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ def command_members(kind: str, number: int) -> Members:
             }
             if choose((False, False, True)):
                 command["max_per_order"] = 4
+            command["starts_at"] = choose(STARTS)
         case "close_event":
             command["request_id"] = choose((*OTHER_IDS, "r-3"))
     return command
@@ -97,6 +99,17 @@ _NUMBERS = st.integers(0, 2**20)
 def members(kinds: Sequence[str] = KINDS) -> st.SearchStrategy[Members]:
     """The members of a command of some kind; purchases are the most common."""
     return st.builds(command_members, st.sampled_from(kinds), _NUMBERS)
+
+
+def with_nulls(command: Members) -> st.SearchStrategy[Members]:
+    """The same members, and nulls for some that are left out, as a serializer writes them: its class may know more."""
+    others = {"quantity", "buyer", "max_per_order", "purchase", "count", "note", "price", "starts_at"}
+    nulls = st.sets(st.sampled_from(sorted(others - command.keys()))).map(dict.fromkeys)
+    return nulls.map(lambda added: _price_with_null({**added, **command}))
+
+
+def _price_with_null(command: Members) -> Members:
+    return {**command, "price": {**command["price"], "tax": None}} if command.get("price") else command
 
 
 def commands(kinds: Sequence[str] = KINDS) -> st.SearchStrategy[Command]:

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from boxoffice.kafka.clients import home_partition
 from models.commands import UnreadableCommandError, read_command
+from models.values import claimed_ids
 from tests.support import checker
-from tests.support.checker import Record, Verdict, check, home_of, murmur2
+from tests.support.checker import Record, Verdict, check, claimed, home_of, murmur2
 from tests.unit.sale import UNREADABLE, Sale
+from tests.unit.strangers import TIMES, WRAPPINGS
 from tests.unit.strategies import members, opening, purchase
 from tests.unit.test_commands import EXAMPLES, JSON
 
@@ -365,13 +367,14 @@ def test_an_events_home_is_the_one_that_the_product_takes(event_id: str, partiti
 
 
 def agree(value: bytes | None) -> None:
-    """The checker and the models read the same, or read nothing."""
+    """The checker and the models read the same, or nothing, and then see the same ids."""
     readable = True
     try:
         read_command(value)
     except UnreadableCommandError:
         readable = False
     assert check([Record(0, 0, None, value)], [], 1).summary["readable"] == readable, value
+    assert claimed(value) == {f"claimed_{name}": claim for name, claim in claimed_ids(value).items()}, value
 
 
 @pytest.mark.parametrize("value", UNREADABLE)
@@ -385,7 +388,8 @@ ODD: st.SearchStrategy[Any] = JSON | st.sampled_from(
      "x" * 64, "x" * 65, "x" * 128, "x" * 129, "x" * 200, "x" * 201, "\x1f", "\x7f", "\x9f", "\xa0", "b\n",
      "2027-02-29T19:30:00Z", "2028-02-29T19:30:00.5+23:59", "0000-01-01T00:00:00Z", "2027-03-01T24:00:00Z",
      {"amount": 1, "currency": "EUR"}, {"amount": 1.0, "currency": "EUR"}, {"amount": 1, "currency": "eur"},
-     {"amount": -1, "currency": "EUR"}, {"amount": 10**12, "currency": "EUR", "x": 1}, {}, []]
+     {"amount": -1, "currency": "EUR"}, {"amount": 10**12, "currency": "EUR", "x": 1}, {}, [],
+     {"amount": 1, "currency": "EUR", "x": None}, {"amount": 1, "currency": None}, *TIMES]
 )  # fmt: skip
 
 
@@ -404,6 +408,14 @@ def test_the_checker_reads_damaged_bytes_as_the_models_do(command: dict[str, Any
     place = data.draw(st.integers(0, len(value) - 1))
     value[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
     agree(bytes(value))
+
+
+@given(members(), st.sampled_from([*WRAPPINGS]), st.data())
+def test_the_checker_sees_the_ids_that_the_models_see(
+    command: dict[str, Any], wrapping: str, data: st.DataObject
+) -> None:
+    command |= data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(("event_id", "request_id", "quantity"), ODD)))
+    agree(WRAPPINGS[wrapping](json.dumps(command).encode()))
 
 
 def test_the_checker_shares_no_code_with_the_product() -> None:

@@ -65,6 +65,25 @@ def test_what_is_written_is_read(ticket: str | None, value: bytes, cut_bytes: in
     assert marks == Marks(b"no JSON", "purchase-requests", 3, 17, ticket, cut_bytes)
 
 
+def test_a_letter_of_an_earlier_release_is_read_though_it_is_no_cloud_event() -> None:
+    earlier = [("traceparent", b"00"), ("ce_type", b"order"), *MARKS]
+    assert read_marks(earlier) == (earlier[:2], Marks(b"no JSON", "purchase-requests", 3, 17, None, None))
+
+
+def test_attributes_that_the_original_had_already_stay_its_own() -> None:
+    """Though it was a dead letter itself: it is published again as it was."""
+    first = dead_letter(record(17, b"{", partition=3, headers=(("ce_id", b"theirs"),)), "no JSON")[2]
+    again = dead_letter(record(18, b"{", partition=3, headers=tuple(first)), "no JSON")[2]
+    assert read_marks(again)[0] == first
+
+
+def test_an_earlier_release_finds_the_marks_where_it_looks_for_them() -> None:
+    """Behind the last reason there are only marks: more would make the letter a stranger's to it."""
+    headers = dead_letter(record(17, b"{", partition=3), "no JSON")[2]
+    names = [name for name, _ in headers]
+    assert set(names[names.index("boxoffice-reason") :]) == {"boxoffice-reason", "boxoffice-position"}
+
+
 @pytest.mark.parametrize("name", ["reason", "position", "ticket", "cut"])
 def test_marks_that_the_original_had_already_are_its_own(name: str) -> None:
     """Who writes commands cannot make the box office's operator believe something else."""

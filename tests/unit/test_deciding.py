@@ -5,7 +5,10 @@ from __future__ import annotations
 from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.record_batches import MAX_HEADERS, NOT_UNPACKED, UNREADABLE_HEADER
 from boxoffice.selling.deciding import OwnedPartition, Record, new_partition
+from boxoffice.selling.publishing import ledger_record
+from boxoffice.selling.recovery import is_answered_by
 from models.commands import MAX_HEADER_BYTES
+from models.facts import read_fact
 from models.ledger import Ledger
 from tests.unit.records import creation, purchase, record
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER
@@ -146,6 +149,74 @@ def test_what_cannot_be_read_becomes_a_dead_letter_and_is_accounted_for() -> Non
     assert header(headers, POSITION_HEADER) == b"purchase-requests:0:1"
     assert b"JSON" in (header(headers, REASON_HEADER) or b"")
     assert header(headers, CUT_HEADER) is None
+
+
+def test_who_waits_for_a_command_that_cannot_be_read_finds_its_ids_in_the_fact() -> None:
+    """They stand beside the null ones: the fact is of no event, has no seq, and lies where the command was."""
+    value = b'{"request_id":"r-1","event_id":%s,"buyer":"b","quantity":101}' % AWAY.encode()
+    [answer] = owned().answer([record(1, value)])
+    fact = answer.fact
+    assert fact["type"] == "command_unreadable"
+    assert (fact["event_id"], fact["request_id"], fact["seq"]) == (None, None, 0)
+    assert (fact["claimed_event_id"], fact["claimed_request_id"]) == (AWAY, "r-1")
+    assert fact["source"] == {"partition": 0, "offset": 1}
+    key, written, _ = ledger_record(answer, PARTITIONS)
+    assert key == b""
+    assert read_fact(written) == fact
+
+
+def test_ids_are_claimed_too_where_headers_make_a_command_unreadable() -> None:
+    [answer] = owned().answer([record(1, purchase("r-1", HOME), headers=(("h", b"v" * 20_000),))])
+    assert answer.fact["type"] == "command_unreadable"
+    assert (answer.fact["claimed_event_id"], answer.fact["claimed_request_id"]) == (HOME, "r-1")
+
+
+def test_a_fact_without_readable_ids_claims_none() -> None:
+    [answer] = owned().answer([record(1, b"garbage")])
+    assert not {name for name in answer.fact if name.startswith("claimed_")}
+
+
+def test_a_command_with_nulls_is_decided_and_forwarded_as_it_came() -> None:
+    partition = owned()
+    nulls = {"quantity": None, "type": None, "note": None}
+    [bought, again] = partition.answer([record(1, purchase("r-1", HOME) | nulls), record(2, purchase("r-1", HOME))])
+    assert bought.fact["type"] == "purchase_confirmed"
+    assert again.fact == bought.fact
+    away = record(3, purchase("r-1", AWAY) | nulls)
+    [forwarded] = partition.answer([away])
+    assert forwarded.forward is not None
+    assert forwarded.forward[1] == away.value
+
+
+def test_the_record_at_the_bookmark_is_known_by_its_ids_whichever_release_read_it() -> None:
+    """Else a release that reads more, or less, would take the topic for another one and refuse the partition."""
+    [sold] = owned().answer([record(1, purchase("r-1", HOME))])
+    unread_here = record(1, purchase("r-1", HOME) | {"seats": "of a newer release"})
+    assert is_answered_by(record(1, purchase("r-1", HOME)), sold.fact)
+    assert is_answered_by(unread_here, sold.fact)
+    for other in (purchase("r-2", HOME), purchase("r-1", AWAY), b"garbage", None):
+        assert not is_answered_by(record(1, other), sold.fact)
+    [unread] = owned().answer([unread_here])
+    assert unread.fact["type"] == "command_unreadable"
+    assert is_answered_by(record(1, purchase("r-1", HOME)), unread.fact)
+
+
+def test_a_dead_letter_is_a_cloud_event_whatever_the_original_was() -> None:
+    found = record(1, b"garbage", headers=(("ce_id", b"theirs"), ("ce_type", b"order"), ("content-type", b"text/csv")))
+    [answer] = owned().answer([found])
+    assert answer.dead_letter is not None
+    headers = answer.dead_letter[2]
+    assert headers[:3] == list(found.headers)
+    assert dict(headers) == {
+        "ce_specversion": b"1.0",
+        "ce_source": b"boxoffice/dead-letters",
+        "ce_type": b"boxoffice.command_dead_letter.v1",
+        "ce_id": b"0-1",
+        "ce_time": b"2026-11-22T10:00:00.124Z",
+        "content-type": b"application/octet-stream",
+        REASON_HEADER: b"no JSON: expected value at line 1 column 1",
+        POSITION_HEADER: b"purchase-requests:0:1",
+    }
 
 
 def test_a_header_counts_16_bytes_at_least_for_a_command_and_for_its_dead_letter() -> None:

@@ -130,6 +130,7 @@ NEWER: dict[str, tuple[str, Members, str]] = {
         "member price.tax",
     ),
     "a member of the event": ("event_created", {"hold_s": 600}, "the event's member hold_s"),
+    "a form of times": ("event_created", {"starts_at_form": "week", "starts_at": "2027-W09"}, "times of the form week"),
 }
 
 
@@ -229,6 +230,12 @@ def test_every_reason_can_be_read() -> None:
         assert read(FACTS["purchase_rejected"], reason=reason)["reason"] is reason
     with pytest.raises(UnreadableFactError):
         read(FACTS["purchase_rejected"], reason="bad_luck")
+
+
+def test_whatever_another_release_claims_of_an_unreadable_command_is_read() -> None:
+    """It decides nothing: a fact must not count as damaged for it."""
+    claims = {"claimed_event_id": "x" * 10_000, "claimed_request_id": "\u202e"}
+    assert read(FACTS["command_unreadable"], **claims) == {**FACTS["command_unreadable"], **claims}
 
 
 def test_the_same_decision_differs_in_nothing_but_who_decided() -> None:
