@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from models.money import amount_text
+from models.times import moment
 
 # Not strftime's, which are those of whatever locale the process has.
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -60,14 +60,14 @@ def price_text(amount: int, currency: str) -> str:
 
 def date_text(starts_at: str) -> str:
     """``Monday, 1 March 2027``, where the event is."""
-    moment = datetime.fromisoformat(starts_at)
-    return f"{_DAYS[moment.weekday()]}, {moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+    start = moment(starts_at)
+    return f"{_DAYS[start.weekday()]}, {start.day} {_MONTHS[start.month - 1]} {start.year}"
 
 
 def time_text(starts_at: str) -> str:
     """``19:30``, where the event is, with seconds only where there are some."""
-    moment = datetime.fromisoformat(starts_at)
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+    start = moment(starts_at)
+    return f"{start:%H:%M:%S}" if start.second else f"{start:%H:%M}"
 
 
 def offset_text(starts_at: str) -> str:

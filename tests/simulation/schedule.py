@@ -567,7 +567,7 @@ class Schedule:
         number = home if self.random.random() < 0.75 else self.random.randrange(PARTITIONS)
         key = members["event_id"].encode()
         self.broker.append(
-            REQUESTS, number, [(key, json.dumps(members).encode(), [*headers])], self.random.choice((0, 0, 0, 1, 3))
+            REQUESTS, number, [(key, _serialized(members), [*headers])], self.random.choice((0, 0, 0, 1, 3))
         )
 
     def forge(self) -> None:
@@ -617,7 +617,8 @@ class Schedule:
             request_id,
             name="Night at the Opera",
             venue="Große Halle",
-            starts_at="2027-03-01T19:30:00Z",
+            # As different languages write it.
+            starts_at="2027-03-01T19:30+01:00" if request_id == "c-2" else "2027-03-01T19:30:00Z",
             capacity=self.random.randint(1, 25),
             price={"amount": 4500, "currency": "EUR"},
             **limit,
@@ -888,6 +889,15 @@ class Truth:
 
 def _members(kind: str, event_id: str, request_id: str, **members: Any) -> dict[str, Any]:
     return {"type": kind, "event_id": event_id, "request_id": request_id, **members}
+
+
+def _serialized(members: dict[str, Any]) -> bytes:
+    """A command as its sender's language writes it: some write null for what was not set, and others leave it out."""
+    if members["request_id"][-1] not in "13579":
+        return json.dumps(members).encode()
+    if members.get("quantity") == 1:
+        members = {**members, "quantity": None}
+    return json.dumps({"buyer": None, "count": None, **members}).encode()
 
 
 def _is_forged(record: Record) -> bool:

@@ -20,6 +20,7 @@ UNKNOWN: tuple[dict[str, Any], ...] = (
     {"type": "purchase_rejected", "reason": "sold_out", "decided_by": "replica", "buyer": "b", "quantity": 1},
     {"type": "event_created", "rules": 2},
     {"type": "event_created", "rules": 1, "hold_s": 600},
+    {"type": "event_created", "rules": 1, "starts_at": "2027-W09", "starts_at_form": "week"},
 )
 
 
