@@ -16,7 +16,7 @@ def run(name: str) -> int:
     from agents.documents import main
     from boxoffice import failpoints
     from boxoffice.documents.pool import Pool
-    from boxoffice.logs import close, configure
+    from boxoffice.logs import configure
     from boxoffice.settings import load_settings
     from tests.support import drawers
 
@@ -24,9 +24,7 @@ def run(name: str) -> int:
     configure(settings, "documents")
     failpoints.arm(settings.process.failpoints)
     with patch("boxoffice.documents.making.Pool", partial(Pool, draw=getattr(drawers, name))):
-        status = main(settings)
-    close()
-    return status
+        return main(settings)
 
 
 if __name__ == "__main__":

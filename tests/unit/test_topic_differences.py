@@ -37,7 +37,8 @@ def test_another_number_of_partitions_stops_no_sale_whatever_the_topic_is_called
 def test_a_setting_stops_the_sale_if_it_is_vital_and_not_otherwise(prefix: str, definition: TopicDefinition) -> None:
     for name in definition.config:
         if name != BATCH_BYTES:
-            [found] = differences(definition, prefix, **{name.replace(".", "_"): "otherwise"})
+            config: dict[str, Any] = {name.replace(".", "_"): "otherwise"}
+            [found] = differences(definition, prefix, **config)
             assert (found.setting, found.stops_sale) == (name, name in definition.vital)
 
 
