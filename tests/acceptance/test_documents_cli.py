@@ -64,6 +64,28 @@ async def test_a_ticket_is_fetched_by_its_name(office: Office, tmp_path: Path, m
     assert await process.stop() == 0
 
 
+async def test_a_document_under_its_former_name_is_fetched_and_goes_with_its_purchase(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an earlier release stored and announced it, whatever it is called by now."""
+    folder = tmp_path / "documents"
+    monkeypatch.setenv("BOXOFFICE_DOCUMENTS_URL", folder.as_uri())
+    monkeypatch.setenv("BOXOFFICE_HEALTH_PORT", "0")
+    [event_id] = event_ids(SEED + 1, 1)
+    await sell(office, creation(event_id), purchase("R-1", event_id), purchase("r-2", event_id))
+    process = office.start("documents")
+    await dealt_with(paperwork.settings_for(office, folder))
+    [path] = folder.glob("*/*.R-1=1.pdf")
+    former = path.rename(path.with_name(path.name.replace("=1", "")))
+    out = tmp_path / "ticket.pdf"
+    assert (await office.run("ticket", f"{event_id}-000001", "--out", str(out))).returncode == 0
+    assert out.read_bytes() == former.read_bytes()
+    await sell(office, {"type": "cancel_purchase", "request_id": "x-1", "event_id": event_id, "purchase": "R-1"})
+    await dealt_with(paperwork.settings_for(office, folder))
+    assert [path.name for path in folder.glob("*/*.pdf")] == [f"{event_id}-000002.r-2.pdf"]
+    assert await process.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("name", "status", "sentence"),
     [
