@@ -8,25 +8,29 @@ from boxoffice.kafka.clients import admin, group_id, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import describe_topics
 from boxoffice.settings import KafkaSettings
-from topics import TopicDefinition, event_stats, ticket_documents
+from topics import TopicDefinition, documents_places, event_stats, stats_changelog, ticket_documents
 
 
 @dataclass(frozen=True)
 class Downstream:
-    """A process that reads the ledger, and the topic that it writes to on the ledger's partitions."""
+    """A process that reads the ledger, and the topics that it writes to on the ledger's partitions.
+
+    ``writes`` is for others to read, ``keeps`` for itself alone.
+    """
 
     process: str
     writes: TopicDefinition
+    keeps: TopicDefinition
 
 
-STATISTICS = Downstream("stats", event_stats.TOPIC)
-DOCUMENTS = Downstream("documents", ticket_documents.TOPIC)
+STATISTICS = Downstream("stats", event_stats.TOPIC, stats_changelog.TOPIC)
+DOCUMENTS = Downstream("documents", ticket_documents.TOPIC, documents_places.TOPIC)
 
 
 async def has_run(settings: KafkaSettings, downstream: Downstream) -> bool:
     """Whether a process has ever run here.
 
-    Its consumer group says so, or its topic: Kafka forgets a group that was empty for days.
+    Its consumer group says so, or its topics: Kafka forgets a group that was empty for days.
 
     Raises:
         UnreachableError: no broker answered.
@@ -35,9 +39,11 @@ async def has_run(settings: KafkaSettings, downstream: Downstream) -> bool:
     async with admin(settings) as client:
         if await committed_offsets(client, group) or await member_count(client, group):
             return True
-    [topic] = [report for report in await describe_topics(settings) if report.definition is downstream.writes]
-    if topic.existing is None:
-        return False
-    partitions = topic_partitions(topic.name, topic.existing.partitions)
+    partitions = [
+        partition
+        for report in await describe_topics(settings)
+        if report.definition in (downstream.writes, downstream.keeps) and report.existing is not None
+        for partition in topic_partitions(report.name, report.existing.partitions)
+    ]
     async with reader(settings, partitions) as consumer:
         return any((await consumer.end_offsets(partitions)).values())

@@ -328,7 +328,7 @@ DEFECTS: Final = (
     Defect(
         "record batches are as large as ever, whatever the topic takes",
         "boxoffice/process/worker.py",
-        "return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also)))",
+        "return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also, *aligned)))",
         "return Topics(partitions, BatchOptions.max_batch_bytes)",
         TOPICS,
     ),
