@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -14,19 +16,26 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from boxoffice.audit.event_view import EventView
 from boxoffice.audit.report import AuditReport
-from boxoffice.cli import tables
+from boxoffice.cli import _told, tables
+from boxoffice.cli.events import _print as _print_event
 from boxoffice.cli.operations import print_report
+from boxoffice.cli.purchases import _line
 from boxoffice.cli.stats import _print, _print_line
 from boxoffice.embedded.supervisor import _shown
+from boxoffice.errors import ExitStatus
+from boxoffice.kafka.asking import LedgerRecord
 from boxoffice.logs import configure
 from boxoffice.redis.presence import Presences
 from boxoffice.settings import load_settings
 from boxoffice.showing import json_text, printable, printable_lines, told_apart
 from boxoffice.statistics.figures import totals_of_all
 from boxoffice.statistics.reading import Report
+from models.facts import Fact
 from tests.unit.test_strangers import FIGURES
 
+ROOT = Path(__file__).parents[2]
 HOSTILE = "Night \x1b]0;PWNED\x07\x1b[31m \u202egnp.exe\u2066 \x9b2J \x7f \u2028 \u200b \ufeff \U000e0001 \udcff"
 """A title, colours, turned text, what clears the screen, and what cannot be seen."""
 
@@ -125,7 +134,32 @@ def _audit() -> None:
     print_report(report)
 
 
-@pytest.mark.parametrize("shows", [_table, _lines, _stats, _stats_as_json, _audit])
+def _event() -> None:
+    _print_event(EventView({"name": HOSTILE}, {"name": HOSTILE, HOSTILE: ""}, (HOSTILE,)))
+
+
+def _result() -> None:
+    fact = cast(Fact, {**FACT, "reason": HOSTILE, "event_id": HOSTILE})
+    tables.say(_line(LedgerRecord(0, 1, b"", fact)))
+
+
+def _result_as_json() -> None:
+    value = json.dumps({**FACT, "reason": HOSTILE}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = value.decode("utf-8", "surrogatepass").replace("\udcff", "")
+    tables.say(LedgerRecord(0, 1, text.encode(), cast(Fact, FACT)).line)
+
+
+def _refusal() -> None:
+    _told(HOSTILE, ExitStatus.REJECTED)
+
+
+FACT = {"type": "command_unreadable", "at": "2027-03-01T19:30:00.000Z", "source": {"partition": 0, "offset": 1}}
+
+
+@pytest.mark.parametrize(
+    "shows",
+    [_table, _lines, _stats, _stats_as_json, _audit, _event, _result, _result_as_json, _refusal],
+)
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_no_command_lets_through_what_a_terminal_obeys(
     monkeypatch: pytest.MonkeyPatch, shows: Callable[[], None], stream: Callable[[], io.StringIO]
@@ -139,6 +173,22 @@ def test_no_command_lets_through_what_a_terminal_obeys(
     text = out.getvalue() + err.getvalue()
     assert "PWNED" in text.replace("\n", "")
     assert is_harmless(text), ascii(text)
+
+
+def test_nobody_writes_past_what_makes_it_harmless() -> None:
+    """Who finds a file missing here has to see that what it writes goes through ``printable``."""
+    writing = re.compile(r"sys\.std(out|err)\.(buffer\.)?write|console\.print\(|(?<!_)\bprint\(")
+    product = (path for folder in ("boxoffice", "agents") for path in (ROOT / folder).rglob("*.py"))
+    found = {str(path.relative_to(ROOT)) for path in product if writing.search(path.read_text(encoding="utf-8"))}
+    assert found == {
+        "boxoffice/cli/__init__.py",
+        "boxoffice/cli/documents.py",
+        "boxoffice/cli/show.py",
+        "boxoffice/cli/stats.py",
+        "boxoffice/cli/tables.py",
+        "boxoffice/embedded/process.py",
+        "boxoffice/embedded/supervisor.py",
+    }
 
 
 def test_columns_are_as_wide_as_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
