@@ -104,12 +104,15 @@ class Reader:
             self._counting = asyncio.create_task(self._count())
         in_redis, processes = await self._read_redis() or (None, Presences())
         found = in_redis or InRedis()
+        spoilt = not found.totals or bool(found.unreadable)
+        published = await self._read_topic(found) if spoilt else None
         if asked := bool((await asyncio.wait([self._counting], timeout=patience_s))[0]):
             self._documents = self._counting.result()
         partitions = self._counter.partitions
         lacking = _lacking(found, partitions) if found.totals else []
-        published = await self._read_topic(found, lacking)
-        left_out = published is None
+        if lacking and not spoilt:
+            published = await self._read_topic(found)
+        left_out = published is None and (spoilt or bool(lacking))
         published = published or Published()
         events = _merged(found.events, published.figures)
         return Report(
@@ -132,10 +135,8 @@ class Reader:
         except FAILURES:
             return None
 
-    async def _read_topic(self, found: InRedis, lacking: Sequence[str]) -> Published | None:
+    async def _read_topic(self, found: InRedis) -> Published | None:
         """What the topic has, where Redis has nothing, or not all, or something else; None if it cannot be read."""
-        if found.totals and not found.unreadable and not lacking:
-            return Published()
         try:
             return await read_topic(self._settings.kafka)
         except BoxOfficeError:

@@ -276,6 +276,27 @@ async def test_no_malformed_field_takes_the_statistics_away(office: Office) -> N
         )
 
 
+async def test_the_process_bears_whatever_lies_in_the_place_of_its_figures(office: Office) -> None:
+    folded, prefix = statistics(), office.settings.kafka.topic_prefix
+    seqs = {event_id: event.seq for event_id, event in folded.events.items()}
+    totals, event = global_statistics_key(prefix), event_statistics_key(prefix, "42")
+    redis = RedisFigures(office.settings.redis)
+    try:
+        for key, *words in [
+            *((key, "SET", key, "garbage") for key in (totals, event)),
+            *((key, "RPUSH", key, "garbage") for key in (totals, event)),
+            *((totals, "HSET", totals, HOME, value) for value in GARBAGE),
+            *((event, "HSET", event, "seq", value) for value in GARBAGE),
+        ]:
+            await in_redis(office, "DEL", key)
+            await in_redis(office, *words)
+            assert await redis.lost(HOME, folded.row.offset, seqs) is not None, words
+            await write_to_redis(office.settings, folded)
+            assert await redis.lost(HOME, folded.row.offset, seqs) is None, words
+    finally:
+        await redis.aclose()
+
+
 async def test_free_events_have_the_same_revenue_by_redis_and_by_the_topic(office: Office) -> None:
     folded = statistics()
     folded.events["42"].price = 0
