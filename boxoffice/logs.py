@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
-from boxoffice.masking import MASK, SecretUrl, masked, secrets_in
+from boxoffice.masking import MASK, SHORTEST, SecretUrl, masked, secrets_in
 from boxoffice.showing import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _CLIENT_LOGGERS = ("aiokafka", "kafka")
 _ENGINE_LOGGERS = ("faust", "mode")
 _SERVICE_MARK = "[^"
 """How mode begins what it says of a service's life, whichever module the service is from."""
-_SHORTEST_SECRET = 4
 _SELDOM_S = 60.0
 _MOST_HEARD = 1_000
 _NUMBER = re.compile(r"\d+")
@@ -142,7 +141,7 @@ def secrets_of(settings: Settings) -> dict[str, str]:
     found: dict[str, str] = {}
     for setting in SETTINGS.values():
         value = setting.value(settings)
-        found |= {secret: MASK for secret in secrets_in(value) if len(secret) >= _SHORTEST_SECRET}
+        found |= {secret: MASK for secret in secrets_in(value) if len(secret) >= SHORTEST}
         if isinstance(value, SecretUrl):
             found[value.get_secret_value()] = masked(value)
     return {secret: shown for secret, shown in found.items() if secret != shown}

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, unquote_plus, urlsplit
 from pydantic import SecretStr
 
 MASK: Final = "***"
+SHORTEST: Final = 4
+"""A secret of fewer characters is in every other word: in a text it is left alone."""
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 _HARMLESS: Final = frozenset(
@@ -77,6 +79,16 @@ def secrets_in(value: object) -> frozenset[str]:
     else:
         return frozenset()
     return frozenset({*found, *map(unquote, found), *map(unquote_plus, found)} - {""})
+
+
+def masked_in(text: str, value: object) -> str:
+    """What somebody else says, who may repeat a setting of ours in it."""
+    if isinstance(value, str) and "://" in value:
+        text = text.replace(value, masked_url(value))
+    for secret in sorted(secrets_in(value), key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, MASK)
+    return text
 
 
 class _Read(NamedTuple):

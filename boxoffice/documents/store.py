@@ -26,7 +26,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from boxoffice.documents.errors import NoStoreError, StoreError
-from boxoffice.masking import without_credentials
+from boxoffice.masking import masked_in, without_credentials
 from boxoffice.settings import DocumentsSettings
 from models.documents import SUFFIX
 
@@ -158,7 +158,7 @@ class DocumentStore:
     def _failed(self, name: str, error: BaseException) -> None:
         if not self._failing:
             self._failing_since_s = monotonic()
-            log.error("the document store fails: documents wait, sales go on", error=sentence(error))
+            log.error("the document store fails: documents wait, sales go on", error=self._sentence(error))
         self._failing.add(name)
 
     def _works_again(self, name: str) -> None:
@@ -269,9 +269,12 @@ class DocumentStore:
 
     def _error(self, error: BaseException) -> StoreError:
         return StoreError(
-            f"The document store {self.location('')} cannot be used ({sentence(error)}): "
+            f"The document store {self.location('')} cannot be used ({self._sentence(error)}): "
             "is it there, and is BOXOFFICE_DOCUMENTS_URL right?"
         )
+
+    def _sentence(self, error: BaseException) -> str:
+        return masked_in(sentence(error), self._url)
 
     async def _made(self) -> ObjectStore:
         """The store, opened when it is first needed: a folder may be in the way, or belong to somebody else."""

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from boxoffice.documents.errors import StoreError
+from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import SettingsError
 from boxoffice.logs import masker, secrets_of
 from boxoffice.masking import MASK, SecretUrl, masked, masked_url, secrets_in, without_credentials
@@ -123,6 +125,15 @@ def test_what_helps_to_find_a_mistake_is_shown(url: str, shown: str) -> None:
 
 def test_a_location_is_the_same_for_whoever_brings_credentials() -> None:
     assert without_credentials("s3://key:se%2Fcret@bucket/a@b?sig=x#y") == "s3://bucket/a@b"
+
+
+async def test_what_a_store_says_of_its_url_is_masked_too() -> None:
+    """Its account is not there: the store's own words repeat the URL."""
+    settings = load_settings(documents_url="az://account:HUNTER2@box/tickets").documents
+    with pytest.raises(StoreError) as caught:
+        await DocumentStore(settings).folders()
+    assert "az://***@box/tickets" in str(caught.value)
+    assert "HUNTER2" not in str(caught.value)
 
 
 def test_a_secret_is_known_as_it_stands_and_as_it_is_decoded() -> None:
