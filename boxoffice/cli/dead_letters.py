@@ -37,10 +37,11 @@ def list_newest(
     as_json: AsJson = False,
 ) -> None:
     """Show the newest, and how many there are of each reason; N stands for every number in it."""
+    from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.kafka.dead_letters import DeadLetters
-    from boxoffice.settings import load_settings
 
-    listing = asyncio.run(DeadLetters(load_settings().kafka).newest(limit, reason))
+    settings = look_settings()
+    listing = looked(DeadLetters(settings.kafka).newest(limit, reason), settings)
     if as_json:
         print_json({"letters": [_listed_members(letter) for letter in listing.letters], "reasons": listing.reasons})
         return
@@ -88,11 +89,12 @@ def _listed_members(letter: Listed) -> dict[str, Any]:
 @app.command()
 def show(position: _PositionText, as_json: AsJson = False) -> None:
     r"""Show one whole; what is not printable is escaped as in Python, a backslash is \\. Exit 3 if there is none."""
+    from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.kafka.dead_letters import DeadLetters, read_position
-    from boxoffice.settings import load_settings
 
-    letters = DeadLetters(load_settings().kafka)
-    letter = asyncio.run(letters.at(read_position(position)))
+    settings = look_settings()
+    letters = DeadLetters(settings.kafka)
+    letter = looked(letters.at(read_position(position)), settings)
     if as_json:
         print_json(_members(letters, letter))
     else:

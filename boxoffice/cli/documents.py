@@ -66,12 +66,12 @@ def _documents() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show how many are made, wait and failed, their size, and the store that they lie in."""
+    from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.documents.status import documents_status
     from boxoffice.documents.store import DocumentStore
-    from boxoffice.settings import load_settings
 
-    settings = load_settings()
-    found = asyncio.run(documents_status(settings.kafka, DocumentStore(settings.documents)))
+    settings = look_settings()
+    found = looked(documents_status(settings.kafka, DocumentStore(settings.documents)), settings)
     if as_json:
         print_json(asdict(found))
         return

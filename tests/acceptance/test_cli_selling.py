@@ -190,6 +190,29 @@ async def test_doctor_knows_who_is_gone_from_who_never_ran(office: Office) -> No
     )
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+async def test_a_name_is_shown_in_whatever_the_output_takes(office: Office, encoding: str) -> None:
+    """Documents are documents there too, and hold the name as it is."""
+    name = "Op\N{LATIN SMALL LETTER E WITH ACUTE}ra \N{TICKET}"
+    statistics = office.start("stats", BOXOFFICE_HEALTH_PORT="0")
+    await office.ready(statistics)
+    office.boxoffice("event", "create", "42", "--name", name, *CREATE[2:], "--capacity", "5", "--price", "4500")
+    _buy(office, "1")
+
+    def shown(*arguments: str) -> str:
+        environment = {**office.environment, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([boxoffice_path(), *arguments], env=environment, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (ExitStatus.OK, b""), arguments
+        return done.stdout.decode(encoding)
+
+    await until(lambda: "42" in shown("stats", "--json"), FOLLOW_DEADLINE_S, "an event to be counted")
+    assert [event["name"] for event in json.loads(shown("stats", "--json"))["events"]] == [name]
+    assert json.loads(shown("event", "show", "42", "--json"))["ledger"]["name"] == name
+    assert json.loads(shown("results", "--json").splitlines()[0])["name"] == name
+    for arguments in (("stats",), ("event", "show", "42")):
+        assert "\\ud83c\\udfab" in shown(*arguments)
+
+
 async def test_a_worker_logs_json_where_no_terminal_is(office: Office) -> None:
     _create(office)
     process = office.start(BOXOFFICE_KAFKA_SASL_PASSWORD="hunter22")

@@ -166,6 +166,51 @@ def test_up_starts_only_what_it_is_asked_for(start: Callable[..., Running], tmp_
     assert up.end(signal.SIGTERM) == ExitStatus.OK
 
 
+def test_up_keeps_everything_in_a_folder_of_any_name_and_says_so_in_any_encoding(
+    start: Callable[..., Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka, Redis and the documents, in a relative one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    up = start("up", "--folder", "./bü, r:o 🎫")
+    up.wait_for("partitions ready")
+    assert up.boxoffice("event", "create", "42", *CREATE, "--capacity", "9").returncode == ExitStatus.OK
+    assert up.boxoffice("buy", "42", "1").stdout.startswith("Sold 42-000001 ")
+    fetched = up.boxoffice("ticket", "42-000001", "--wait", "30", "--out", "ü.pdf")
+    assert fetched.returncode == ExitStatus.OK, fetched.stderr
+    assert (tmp_path / "ü.pdf").read_bytes().startswith(b"%PDF-")
+    assert up.end(signal.SIGINT) == ExitStatus.OK
+    assert f"the data is kept in {tmp_path}/b\\u00fc, r:o \\ud83c\\udfab." in up.log_text()
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"bü, r:o 🎫"}
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_folder_that_cannot_be_used_is_named(
+    start: Callable[..., Running], tmp_path: Path, command: str, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    started = start(command, "--folder", str(tmp_path / place))
+    assert started.wait() == ExitStatus.USAGE
+    assert f"Servers cannot keep their data in {tmp_path / place} (" in started.log_text()
+    assert "Traceback" not in started.log_text()
+
+
+@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"FORCE_COLOR": "1", "NO_COLOR": "1"}], ids=str)
+def test_up_is_coloured_where_somebody_wants_it(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Both what it says itself and the lines of its processes."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    up = start("up", "--only", "stats")
+    up.wait_for("waiting for Kafka")
+    assert ("\x1b[" in up.log_text()) == (variables == {"FORCE_COLOR": "1"})
+    assert up.end(signal.SIGINT) == ExitStatus.OK
+
+
 def test_up_says_in_a_sentence_that_a_port_is_taken(start: Callable[..., Running], tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -17,18 +18,19 @@ import pytest
 from boxoffice.errors import ExitStatus
 from tests.support.office import boxoffice_path
 
-LOOKING = (["doctor"], ["topics", "show"], ["stats"])
+LOOKING = (["doctor"], ["topics", "show"], ["stats"], ["dead-letters", "list"], ["documents", "status"])
 DEADLINE_S = 60
 
 
 @pytest.fixture
-def hanging() -> Iterator[dict[str, str]]:
+def hanging(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment in which Kafka takes connections, and never answers; there is no Redis."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
         yield {
             **os.environ,
             "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{server.getsockname()[1]}",
             "BOXOFFICE_REDIS_URL": "redis://127.0.0.1:1/0",
+            "BOXOFFICE_DOCUMENTS_URL": (tmp_path / "documents").as_uri(),
             "TERM": "xterm",
         }
 

@@ -24,9 +24,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Standard output is a terminal of 40 columns."""
+def _on_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """From now on standard output is a terminal of 40 columns."""
     for name, value in {"COLUMNS": "40", "LINES": "20", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
     stream = Terminal()
@@ -38,8 +37,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 @pytest.mark.parametrize("where", ["up", "demo"])
-def test_a_download_is_one_bar_on_a_terminal(terminal: Terminal, where: str) -> None:
+def test_a_download_is_one_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """However many files it is."""
+    terminal = _on_terminal(monkeypatch)
     if where == "up":
         with show_download() as progress:
             for number in range(JARS):
@@ -79,7 +79,8 @@ def test_a_chart_has_bars_that_its_output_can_show(monkeypatch: pytest.MonkeyPat
 SENTENCE = "Audit: all agree. 1 event, 1000 tickets sold, 1000 documents, 12 partitions"
 
 
-def test_on_a_terminal_a_line_ends_between_words(terminal: Terminal) -> None:
+def test_on_a_terminal_a_line_ends_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _on_terminal(monkeypatch)
     tell(SENTENCE)
     lines = terminal.getvalue().splitlines()
     assert len(lines) == 2
@@ -87,8 +88,9 @@ def test_on_a_terminal_a_line_ends_between_words(terminal: Terminal) -> None:
     assert " ".join(lines) == SENTENCE
 
 
-def test_what_somebody_copies_stays_on_one_line(terminal: Terminal) -> None:
+def test_what_somebody_copies_stays_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path, a command, or what a script reads."""
+    terminal = _on_terminal(monkeypatch)
     path = "/a/very/long/path/that/goes/on-and-on/without/any/end/ticket.pdf"
     tell(path)
     say(SENTENCE)
