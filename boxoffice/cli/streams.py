@@ -11,7 +11,6 @@ import codecs
 import io
 import json
 import os
-import signal
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -24,8 +23,9 @@ if TYPE_CHECKING:
 ESCAPING: Final = "boxoffice.json"
 """The name of what happens to characters that an encoding lacks."""
 
-READER_GONE: Final = 128 + signal.SIGPIPE
-"""The status of a program that wrote to a pipe which nobody reads: ``boxoffice results | head``."""
+READER_GONE: Final = 128 + 13
+"""The status of a program that wrote to a pipe which nobody reads: ``boxoffice results | head``. 13 is SIGPIPE, which
+not every system has."""
 
 _Stream = TypeVar("_Stream", bound=io.TextIOWrapper)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
 from boxoffice.embedded import Supervisor, Worker, WorkerEnd
 from boxoffice.embedded.supervisor import Backoff
@@ -136,3 +138,16 @@ async def test_a_command_that_does_not_exist_is_an_end_with_a_line() -> None:
     async with Supervisor([Worker("nobody", ["/no/such/program"])], write=lines.append, color=False) as supervisor:
         assert await supervisor.ended() == WorkerEnd("nobody", 127)
     assert "No such file" in lines[0]
+
+
+async def test_an_output_that_cannot_be_written_holds_no_worker_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lines are read all the same, more of them than a pipe holds."""
+
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    talkative = python("talkative", "for _ in range(5_000): print('x' * 100)")
+    async with Supervisor([talkative]) as supervisor, asyncio.timeout(DEADLINE_S):
+        assert await supervisor.ended() == WorkerEnd("talkative", 0)
