@@ -27,7 +27,7 @@ public class Buy {
     static final String RESULTS = PREFIX + "purchase-results";
     static final Set<String> REFUSALS = Set.of("purchase_rejected", "command_unreadable");
     static final Map<String, String> OWN_ID = Map.of("purchase_confirmed", "request_id", "purchase_cancelled", "purchase");
-    static final Duration TIMEOUT = Duration.ofSeconds(30);
+    static final Duration TIMEOUT = Duration.ofSeconds(60);
     static final Duration AGAIN = Duration.ofSeconds(5);
     static final ObjectMapper JSON = new ObjectMapper();
 

@@ -11,7 +11,7 @@ const prefix = process.env.BOXOFFICE_TOPIC_PREFIX ?? "";
 const [requests, results] = [`${prefix}purchase-requests`, `${prefix}purchase-results`];
 const refusals = ["purchase_rejected", "command_unreadable"];
 const ownId = { purchase_confirmed: "request_id", purchase_cancelled: "purchase" };
-const timeoutMs = 30_000;
+const timeoutMs = 60_000;
 const againMs = 5_000;
 const pollMs = 20;
 

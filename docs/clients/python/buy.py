@@ -15,7 +15,7 @@ SERVERS = os.environ.get("BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 PREFIX = os.environ.get("BOXOFFICE_TOPIC_PREFIX", "")
 REQUESTS, RESULTS = f"{PREFIX}purchase-requests", f"{PREFIX}purchase-results"
 REFUSED = ("purchase_rejected", "command_unreadable")
-TIMEOUT_S, AGAIN_S = 30, 5
+TIMEOUT_S, AGAIN_S = 60, 5
 
 Fact = dict[str, Any]
 

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	timeout = 30 * time.Second
+	timeout = 60 * time.Second
 	again   = 5 * time.Second
 )
 
