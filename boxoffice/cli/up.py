@@ -16,7 +16,7 @@ from typing import Final
 
 from boxoffice.cli.show import show_download
 from boxoffice.cli.tables import say, tell
-from boxoffice.door.ring_file import create_if_missing
+from boxoffice.door.ring_file import create_if_missing, discard
 from boxoffice.embedded import (
     EmbeddedKafka,
     EmbeddedRedis,
@@ -90,8 +90,8 @@ class Up:
     def _key_ring(self, owned: AsyncExitStack) -> Path:
         ring = self._data_folder / KEY_RING
         if not self.keep:
-            ring.unlink(missing_ok=True)
-            owned.callback(ring.unlink, missing_ok=True)
+            discard(ring)
+            owned.callback(discard, ring)
         create_if_missing(ring)
         return ring
 

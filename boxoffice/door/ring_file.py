@@ -65,6 +65,12 @@ def create_if_missing(path: Path) -> None:
             _changed(path, KeyRing(), lambda ring: ring.with_new_key(now(), now()))
 
 
+def discard(path: Path) -> None:
+    """Remove a ring that nobody needs any more: no code of it can be verified again."""
+    for part in (path, _lock(path)):
+        part.unlink(missing_ok=True)
+
+
 def rotate(path: Path, in_s: float) -> KeyRing:
     """Add a key that signs what is sold from so many seconds from now on.
 
@@ -128,13 +134,17 @@ class KeptRing:
             self._ring, self._read_of = load(self.path), version
 
 
+def _lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
 @contextmanager
 def _changing(path: Path, *, make_folder: bool = False) -> Iterator[None]:
     """Nobody else changes the ring meanwhile."""
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_TIMEOUT_S):
+        with FileLock(_lock(path), timeout=_LOCK_TIMEOUT_S):
             yield
     except Timeout:
         raise KeyRingError(f"Somebody else has been changing the keys {path} for {_LOCK_TIMEOUT_S:g} s.") from None
