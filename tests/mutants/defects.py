@@ -36,6 +36,9 @@ TOPICS: Final = "tests/integration/test_topics.py"
 MONEY: Final = "tests/unit/test_money.py"
 SUMS: Final = "tests/unit/test_statistics_sums.py"
 PLACES: Final = "tests/unit/test_places.py"
+CODES: Final = "tests/unit/test_codes.py"
+KEYS: Final = "tests/unit/test_door_keys.py"
+HOLDING: Final = "tests/unit/test_door_holding.py"
 
 
 class Defect(NamedTuple):
@@ -1062,5 +1065,104 @@ DEFECTS: Final = (
         "range(partitions or 0) if number not in told",
         "range(0) if number not in told",
         SUMS,
+    ),
+    # The codes on tickets
+    Defect(
+        "the seq is left out of what is signed",
+        "models/codes.py",
+        "    return SIGNED_PREFIX + _claim_bytes(claim)\n",
+        "    return SIGNED_PREFIX + _claim_bytes(claim._replace(seq=1))\n",
+        CODES,
+    ),
+    Defect(
+        "a code is signed without the prefix that says what it is",
+        "models/codes.py",
+        "    return SIGNED_PREFIX + _claim_bytes(claim)\n",
+        "    return _claim_bytes(claim)\n",
+        CODES,
+    ),
+    Defect(
+        "bytes behind the signature are passed over",
+        "models/codes.py",
+        "    signature = read.rest()\n",
+        "    signature = read.rest()[:SIGNATURE_BYTES]\n",
+        CODES,
+    ),
+    Defect(
+        "a number in a code may be written longer than it needs to be",
+        "models/codes.py",
+        "if place and not group:",
+        "if place < 0:",
+        CODES,
+    ),
+    Defect(
+        "a code may stand for a ticket that has another name",
+        "models/codes.py",
+        "or claim.ticket != ticket:",
+        "or not claim.number:",
+        CODES,
+    ),
+    Defect(
+        "a code's signature is not looked at",
+        "boxoffice/door/verifying.py",
+        "    except InvalidSignature:\n        raise WrongSignatureError(claim) from None\n",
+        "    except InvalidSignature:\n        pass\n",
+        CODES,
+    ),
+    Defect(
+        "codes by a revoked key are good",
+        "boxoffice/door/verifying.py",
+        "    if key.revoked_at is not None:\n",
+        "    if key.revoked_at == key.created_at:\n",
+        CODES,
+    ),
+    Defect(
+        "a revoked key goes on signing",
+        "boxoffice/door/keys.py",
+        "return self.seed is not None and self.revoked_at is None",
+        "return self.seed is not None",
+        KEYS,
+    ),
+    Defect(
+        "a revoked key keeps its seed",
+        "boxoffice/door/keys.py",
+        "revoked_at=now, seed=None)",
+        "revoked_at=now)",
+        KEYS,
+    ),
+    Defect(
+        "the newest key signs whatever is drawn",
+        "boxoffice/door/keys.py",
+        "[key for key in signing if key.signs_from <= at]",
+        "[key for key in signing if at]",
+        KEYS,
+    ),
+    Defect(
+        "the last key that signs can be revoked",
+        "boxoffice/door/keys.py",
+        "if revoked.signs and not any(",
+        "if not revoked.signs and not any(",
+        KEYS,
+    ),
+    Defect(
+        "the public keys have the seeds in them",
+        "boxoffice/door/keys.py",
+        "return KeyRing(tuple(replace(key, seed=None) for key in self.keys))",
+        "return KeyRing(tuple(replace(key) for key in self.keys))",
+        KEYS,
+    ),
+    Defect(
+        "a process that signs never looks at the ring again",
+        "boxoffice/door/ring_file.py",
+        "if version is None or version != self._read_of:",
+        "if self._ring is None:",
+        KEYS,
+    ),
+    Defect(
+        "a cancelled buyer's code is as good as the new owner's",
+        "boxoffice/door/holding.py",
+        "    if not sale.cancelled_by:\n",
+        "    if sale.seq == claim.seq:\n",
+        HOLDING,
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,7 +124,7 @@ def test_no_code_says_what_is_no_sale_of_ours(event_id: str, ticket: str, seq: i
 # The vectors that others test their scanners with
 
 
-@pytest.mark.parametrize("vector", GOOD, ids=lambda vector: vector["note"])
+@pytest.mark.parametrize("vector", GOOD, ids=lambda vector: vector["note"].replace(" ", "-"))
 def test_a_good_vector_is_what_its_key_signs_and_is_good(vector: dict[str, Any]) -> None:
     claim = claim_of(vector["key"], vector["event_id"], vector["ticket"], vector["seq"])
     assert signed_bytes(claim).removeprefix(SIGNED_PREFIX).hex() == vector["claim_hex"]
@@ -130,11 +132,28 @@ def test_a_good_vector_is_what_its_key_signs_and_is_good(vector: dict[str, Any])
     assert verify(vector["code"], PUBLIC) == claim
 
 
-@pytest.mark.parametrize("vector", BAD, ids=lambda vector: vector["note"])
+@pytest.mark.parametrize("vector", BAD, ids=lambda vector: vector["note"].replace(" ", "-"))
 def test_a_bad_vector_is_refused_for_its_reason(vector: dict[str, str]) -> None:
     with pytest.raises(BadCodeError) as refused:
         verify(vector["code"], PUBLIC)
     assert type(refused.value) is VERDICTS[vector["verdict"]]
+
+
+def test_every_code_in_the_document_is_one_of_the_vectors() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "codes.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^(?:\| `)?(BX1:[^`\n…]+)", document, re.MULTILINE)
+    assert len(shown) > 5
+    assert set(shown) <= {vector["code"] for vector in [*GOOD, *BAD]}
+    verdicts = {vector["code"]: vector["verdict"] for vector in BAD} | {vector["code"]: "good" for vector in GOOD}
+    for code, verdict in re.findall(r"^\| `(BX1:[^`]+)` \| ([a-z ]+):", document, re.MULTILINE):
+        assert verdicts[code] == verdict
+    # The example, byte by byte.
+    assert shown[0] == GOOD[0]["code"]
+    raw = from_base45(shown[0].removeprefix("BX1:"))
+    assert re.findall(r"^\| `([0-9a-f]+)…?` \|", document, re.MULTILINE) == [
+        *(raw[at : at + 1].hex() for at in range(5)),
+        raw[5:7].hex(),
+    ]
 
 
 # Verifying
