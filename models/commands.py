@@ -111,7 +111,7 @@ class Price(Message):
 class Purchase(Message):
     """Buy ``quantity`` tickets, all or none. ``type`` may be left out."""
 
-    type: Literal["purchase"] = "purchase"
+    type: Annotated[Literal["purchase"], Field(title="PurchaseType")] = "purchase"
     request_id: RequestId
     event_id: EventId
     buyer: Buyer

@@ -114,10 +114,16 @@ class PriceOfEvent(TypedDict):
 StartsAtForm = Annotated[
     Literal["rfc_3339"],
     Field(
+        title="StartsAtForm",
+        # A constant would be there in whatever generated code writes.
+        json_schema_extra=lambda schema: schema.update(enum=[schema.pop("const")]),
         description="There only if `starts_at` has another form than YYYY-MM-DDTHH:MM:SS, up to 6 decimals, and Z or "
-        "an offset: releases that read no other one stop here."
+        "an offset: releases that read no other one stop here.",
     ),
 ]
+
+
+DecidedBy = Annotated[Literal["redis", "local"], Field(title="DecidedBy")]
 
 
 class Decision(TypedDict):
@@ -128,7 +134,7 @@ class Decision(TypedDict):
     request_id: RequestId
     source: Source
     at: At
-    decided_by: Literal["redis", "local"]
+    decided_by: DecidedBy
 
 
 @_strict_and_whole

@@ -30,11 +30,11 @@ def schema(
         Path | None, typer.Option(metavar="FOLDER", help="Write the schemas and their documentation there.")
     ] = None,
 ) -> None:
-    """Print the JSON Schemas and the AsyncAPI document of all messages."""
-    from boxoffice.schema import asyncapi, json_schemas, write_docs
+    """Print the JSON Schemas and the AsyncAPI documents of all messages."""
+    from boxoffice.schema import asyncapi, internal_asyncapi, json_schemas, write_docs
 
     if write is None:
-        print_json({"asyncapi": asyncapi(), "schemas": json_schemas()})
+        print_json({"asyncapi": asyncapi(), "asyncapiInternal": internal_asyncapi(), "schemas": json_schemas()})
     else:
         for path in write_docs(write):
             say(str(path))

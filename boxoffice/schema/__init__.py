@@ -4,8 +4,8 @@ The checked-in copies lie in ``docs/``; a test compares them, and ``boxoffice sc
 makes them again.
 """
 
-from boxoffice.schema.asyncapi import asyncapi
+from boxoffice.schema.asyncapi import asyncapi, internal_asyncapi
 from boxoffice.schema.files import documents, write_docs
 from boxoffice.schema.payloads import json_schemas
 
-__all__ = ["asyncapi", "documents", "json_schemas", "write_docs"]
+__all__ = ["asyncapi", "documents", "internal_asyncapi", "json_schemas", "write_docs"]

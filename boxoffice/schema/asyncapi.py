@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from boxoffice import __version__
 from boxoffice.schema.examples import COMMANDS, Example, examples
-from boxoffice.schema.headers import CONTENT_TYPE, HEADERS
+from boxoffice.schema.headers import CONTENT_TYPE, HEADERS, INTERNAL_HEADERS
 from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, components, json_schemas
 from models.commands import BY_TYPE
 from topics import (
@@ -21,17 +21,42 @@ from topics import (
     stats_changelog,
     ticket_documents,
 )
+from topics.purchase_requests import ORIGIN_HEADER
 
 Json = dict[str, Any]
 
 _CORRELATED: Final = {"correlationId": {"$ref": "#/components/correlationIds/requestId"}}
 _CORRELATED_BY_CLAIM: Final = {"correlationId": {"$ref": "#/components/correlationIds/claimedRequestId"}}
 
+_CORRELATION_IDS: Final = {
+    "requestId": {
+        "description": "The command's `request_id`, in its fact and all that follows from that too.",
+        "location": "$message.payload#/request_id",
+    },
+    "claimedRequestId": {
+        "description": "The `request_id` that stands in a command that could not be read, if it can be.",
+        "location": "$message.payload#/claimed_request_id",
+    },
+}
 _NULL: Final = {"type": "null"}
+_PUBLIC: Final = {"name": "public", "description": "For whoever sends commands, or reads what comes of them."}
+_INTERNAL: Final = {"name": "internal", "description": "The box office's own: it may change with each release."}
+_SERVERS: Final = {
+    "practice": {"host": "127.0.0.1:9092", "protocol": "kafka", "description": "What `boxoffice up` starts."},
+    "production": {
+        "host": "{host}:{port}",
+        "protocol": "kafka-secure",
+        "description": "A cluster of yours: `kafka` where it is without TLS.",
+        "variables": {"host": {"description": "Any of its brokers."}, "port": {"default": "9093"}},
+    },
+}
+INTERNAL_TOPICS: Final = (stats_changelog.TOPIC, documents_places.TOPIC)
+PUBLIC_TOPICS: Final = tuple(topic for topic in TOPICS if topic not in INTERNAL_TOPICS)
+"""The topics of which others need to know."""
 
 
 def asyncapi() -> Json:
-    """The AsyncAPI 3.0 document of the box office."""
+    """The AsyncAPI 3.0 document of the box office, for whoever sends commands or reads what comes of them."""
     messages = _messages()
     return {
         "asyncapi": "3.0.0",
@@ -40,25 +65,59 @@ def asyncapi() -> Json:
             "version": __version__,
             "description": "Commands in, facts out: tickets are sold in the order in which they were asked for. "
             "`messages.md` beside this file says in words what a producer and a consumer have to know.",
+            "tags": [_PUBLIC],
         },
+        "servers": _SERVERS,
         "defaultContentType": CONTENT_TYPE,
-        "channels": {topic.name: _channel(topic, messages[topic.name]) for topic in TOPICS},
+        "channels": {topic.name: _channel(topic, messages[topic.name], _PUBLIC) for topic in PUBLIC_TOPICS},
         "operations": _operations(messages),
         "components": {
-            "messages": {message["name"]: message for of_topic in messages.values() for message in of_topic},
+            "messages": _by_name(messages),
             "schemas": {**components(), **HEADERS},
-            "correlationIds": {
-                "requestId": {
-                    "description": "The command's `request_id`, in its fact and all that follows from that too.",
-                    "location": "$message.payload#/request_id",
-                },
-                "claimedRequestId": {
-                    "description": "The `request_id` that stands in a command that could not be read, if it can be.",
-                    "location": "$message.payload#/claimed_request_id",
-                },
-            },
+            "correlationIds": _CORRELATION_IDS,
         },
     }
+
+
+def internal_asyncapi() -> Json:
+    """What the box office sends to itself: it may change with each release."""
+    messages = _internal_messages()
+    requests, results = purchase_requests.TOPIC, purchase_results.TOPIC
+    rows, places = INTERNAL_TOPICS
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Box office, within",
+            "version": __version__,
+            "description": "What the box office sends to itself. Nobody else may send it, nobody needs to read it, and "
+            "it may change with each release. What others send and read is in `asyncapi.json`.",
+            "tags": [_INTERNAL],
+        },
+        "servers": _SERVERS,
+        "defaultContentType": CONTENT_TYPE,
+        "channels": {
+            topic.name: _channel(topic, messages[topic.name], _INTERNAL)
+            for topic in (requests, results, *INTERNAL_TOPICS)
+        },
+        "operations": {
+            "forwardCommands": _operation("send", requests, messages, "What was found away from home is sent there."),
+            "decideForwards": _operation("receive", requests, messages, "There it is decided."),
+            "followFacts": _operation("receive", results, messages, "Documents and statistics are made from facts."),
+            "keepStatistics": _operation("send", rows, messages, f"The statistics process keeps {rows.holds}."),
+            "recoverStatistics": _operation("receive", rows, messages, "It reads them again when it starts."),
+            "keepPlaces": _operation("send", places, messages, f"The documents process keeps {places.holds}."),
+            "recoverPlaces": _operation("receive", places, messages, "It goes on from there when it starts."),
+        },
+        "components": {
+            "messages": _by_name(messages),
+            "schemas": {**components(), **HEADERS, **INTERNAL_HEADERS},
+            "correlationIds": _CORRELATION_IDS,
+        },
+    }
+
+
+def _by_name(messages: dict[str, list[Json]]) -> Json:
+    return {message["name"]: message for of_topic in messages.values() for message in of_topic}
 
 
 # Messages
@@ -77,14 +136,30 @@ def _messages() -> dict[str, list[Json]]:
             _described(STATISTICS, "statisticsHeaders", shown[STATISTICS]),
             _removal(shown["event_stats_removed"]),
         ],
-        stats_changelog.TOPIC.name: [_row(stats_changelog.TOPIC)],
-        documents_places.TOPIC.name: [_row(documents_places.TOPIC)],
         dead_letters.TOPIC.name: [
             _command_dead_letter(shown["command_dead_letter"]),
             _document_dead_letter(shown["document_dead_letter"]),
         ],
     }
-    return {topic.name: [{**message, "bindings": _key(topic)} for message in of[topic.name]] for topic in TOPICS}
+    return _with_keys(of, PUBLIC_TOPICS)
+
+
+def _internal_messages() -> dict[str, list[Json]]:
+    shown = {name: _example(name, example) for name, example in examples().items()}
+    origin = {ORIGIN_HEADER: "5:99"}
+    of = {
+        purchase_requests.TOPIC.name: [
+            _described(name, "forwardHeaders", {"name": name, "headers": origin, "payload": COMMANDS[name]})
+            for name in BY_TYPE
+        ],
+        purchase_results.TOPIC.name: [_described(name, "factHeaders", shown[name]) for name in FACTS],
+        **{topic.name: [_row(topic)] for topic in INTERNAL_TOPICS},
+    }
+    return _with_keys(of, (purchase_requests.TOPIC, purchase_results.TOPIC, *INTERNAL_TOPICS))
+
+
+def _with_keys(messages: dict[str, list[Json]], of: Sequence[TopicDefinition]) -> dict[str, list[Json]]:
+    return {topic.name: [{**message, "bindings": _key(topic)} for message in messages[topic.name]] for topic in of}
 
 
 def _key(topic: TopicDefinition) -> Json:
@@ -167,10 +242,11 @@ def _document_dead_letter(example: Json) -> Json:
 # Channels and operations
 
 
-def _channel(topic: TopicDefinition, messages: Sequence[Json]) -> Json:
+def _channel(topic: TopicDefinition, messages: Sequence[Json], tag: Json) -> Json:
     return {
         "address": topic.name,
         "title": topic.name,
+        "tags": [tag],
         "summary": topic.holds[0].upper() + topic.holds[1:] + ".",
         "description": f"Key: {topic.key}. Value: {_value(topic)}. BOXOFFICE_TOPIC_PREFIX goes before the name. "
         "Partitions: BOXOFFICE_PARTITIONS, the same number for every topic.",
@@ -197,28 +273,33 @@ def _configured(name: str, value: str) -> Any:
     return int(value) if value.lstrip("-").isdigit() else value
 
 
-def _operations(messages: dict[str, list[Json]]) -> Json:
-    def operation(action: str, topic: TopicDefinition, summary: str) -> Json:
-        return {
-            "action": action,
-            "channel": {"$ref": f"#/channels/{topic.name}"},
-            "summary": summary,
-            "messages": [
-                {"$ref": f"#/channels/{topic.name}/messages/{message['name']}"} for message in messages[topic.name]
-            ],
-        }
-
-    requests, results = purchase_requests.TOPIC, purchase_results.TOPIC
+def _operation(action: str, topic: TopicDefinition, messages: dict[str, list[Json]], summary: str) -> Json:
     return {
-        "decideCommands": operation("receive", requests, "The box office decides what clients ask for."),
-        "forwardCommands": operation("send", requests, "What was found away from home is sent there."),
-        "publishFacts": operation("send", results, "Every command is answered with a fact."),
-        "followFacts": operation("receive", results, "Documents and statistics are made from facts."),
+        "action": action,
+        "channel": {"$ref": f"#/channels/{topic.name}"},
+        "summary": summary,
+        "messages": _on_channel(topic, (message["name"] for message in messages[topic.name])),
+    }
+
+
+def _on_channel(topic: TopicDefinition, names: Iterable[str]) -> list[Json]:
+    return [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in names]
+
+
+def _operations(messages: dict[str, list[Json]]) -> Json:
+    requests, results = purchase_requests.TOPIC, purchase_results.TOPIC
+    answers = [name for name in FACTS if name != "offsets_passed"]
+    return {
+        "decideCommands": {
+            **_operation("receive", requests, messages, "The box office decides what clients ask for."),
+            "reply": {"channel": {"$ref": f"#/channels/{results.name}"}, "messages": _on_channel(results, answers)},
+        },
+        "publishFacts": _operation("send", results, messages, "Every command is answered with a fact."),
         **{
-            f"publish{''.join(word.title() for word in topic.name.split('-'))}": operation(
-                "send", topic, f"The box office says {topic.holds}."
+            f"publish{''.join(word.title() for word in topic.name.split('-'))}": _operation(
+                "send", topic, messages, f"The box office says {topic.holds}."
             )
-            for topic in TOPICS
+            for topic in PUBLIC_TOPICS
             if topic not in (requests, results)
         },
     }

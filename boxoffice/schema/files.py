@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from boxoffice.schema.asyncapi import asyncapi
+from boxoffice.schema.asyncapi import asyncapi, internal_asyncapi
 from boxoffice.schema.payloads import json_schemas
 from boxoffice.schema.reference import errors_page, settings_page
 
@@ -14,7 +14,8 @@ from boxoffice.schema.reference import errors_page, settings_page
 def documents() -> dict[str, str]:
     """The text of every file, by its path in ``docs/``."""
     schemas = {f"schemas/{name}.json": schema for name, schema in json_schemas().items()}
-    made = {path: _text(document) for path, document in {**schemas, "asyncapi.json": asyncapi()}.items()}
+    described = {**schemas, "asyncapi.json": asyncapi(), "asyncapi-internal.json": internal_asyncapi()}
+    made = {path: _text(document) for path, document in described.items()}
     return {**made, "settings.md": settings_page(), "errors.md": errors_page()}
 
 

@@ -102,18 +102,7 @@ def _object(properties: Json, required: Json, description: str = "") -> Json:
 
 
 HEADERS: Final[dict[str, Json]] = {
-    "commandHeaders": _object(
-        {
-            **_TRACE,
-            ORIGIN_HEADER: _header(
-                "PARTITION:OFFSET at which the box office found the command, before it forwarded it. "
-                "Only the box office sets it: leave it out.",
-                pattern=f"^{_NUMBER}:{_NUMBER}$",
-            ),
-        },
-        {},
-        "None is needed. Together they have at most 16 KiB, names and values.",
-    ),
+    "commandHeaders": _object(_TRACE, {}, "None is needed. Together they have at most 16 KiB, names and values."),
     "factHeaders": _object({**_OF_FACT, **_PARTITIONS, **_TRACE}, _OF_FACT),
     "announcementHeaders": _object({**_OF_ANNOUNCEMENT, **_TRACE}, _OF_ANNOUNCEMENT),
     "statisticsHeaders": _object(_OF_STATISTICS, _OF_STATISTICS),
@@ -131,4 +120,15 @@ HEADERS: Final[dict[str, Json]] = {
         "Those of the fact, and these.",
     ),
 }
-"""By the name of its schema, the headers of each kind of message."""
+"""By the name of its schema, the headers of each kind of message that others send or read."""
+
+_OF_FORWARD: Final = {
+    ORIGIN_HEADER: _header(
+        "PARTITION:OFFSET at which the box office found the command, before it forwarded it.",
+        pattern=f"^{_NUMBER}:{_NUMBER}$",
+    )
+}
+INTERNAL_HEADERS: Final[dict[str, Json]] = {
+    "forwardHeaders": _object({**_TRACE, **_OF_FORWARD}, _OF_FORWARD, "Those of the command, and where it was found.")
+}
+"""Those of messages that only the box office sends, and only itself reads."""

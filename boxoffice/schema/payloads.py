@@ -32,10 +32,19 @@ UNIONS: Final = {"command": "Command", "fact": "Fact", "announcement": "Announce
 
 
 class _Generator(GenerateJsonSchema):
-    """Without a title for each member: its name says it."""
+    """Without a title for each member, as its name says it, and with nothing in it but JSON Schema.
+
+    ``discriminator`` is OpenAPI's, and strict validators refuse what they do not know.
+    """
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic calls it so
         return False
+
+    def tagged_union_schema(self, schema: Any) -> Json:
+        """The types of a message, any of which it may have."""
+        union = super().tagged_union_schema(schema)
+        union.pop("discriminator", None)
+        return union
 
 
 @cache
@@ -66,20 +75,65 @@ def json_schemas() -> dict[str, Json]:
 
 
 def components() -> Json:
-    """The same for one document: by title, and with what they refer to beside them."""
+    """The same for one document: by title, and with what they refer to beside them.
+
+    Code is generated from it: so an integer says how wide it is, and what has a name of its own is a component.
+    """
     _, definitions = TypeAdapter.json_schemas(
         [(name, "validation", adapter) for name, adapter in _adapters().items()],
-        ref_template="#/components/schemas/{model}",
+        ref_template=f"{_COMPONENTS}{{model}}",
         schema_generator=_Generator,
     )
-    return dict(sorted(_readable(definitions["$defs"]).items()))
+    defined: Json = _readable(definitions["$defs"])
+    named: Json = {}
+    whole = {title: _for_generators(schema, named) for title, schema in defined.items()}
+    return dict(sorted({**whole, **named}.items()))
+
+
+_COMPONENTS: Final = "#/components/schemas/"
+_LARGEST_INT32: Final = 2**31 - 1
+_NULL: Final = {"type": "null"}
+
+
+def _for_generators(schema: Any, named: Json, *, is_component: bool = True) -> Any:
+    """The schema with wide integers marked, and with references to what has a title; that is put into ``named``."""
+    if isinstance(schema, list):
+        return [_for_generators(value, named, is_component=False) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _for_generators(value, named, is_component=False) for name, value in schema.items()}
+    if made.get("type") == "integer" and made.get("maximum", 0) > _LARGEST_INT32:
+        made["format"] = "int64"
+    if is_component or not isinstance(made.get("title"), str):
+        return made
+    named[made["title"]] = made
+    return {"$ref": f"{_COMPONENTS}{made['title']}"}
 
 
 def _readable(schema: Any) -> Any:
-    """The schema with descriptions in Markdown, as its readers expect, not in reStructuredText."""
-    if isinstance(schema, dict):
-        return {
-            name: value.replace("``", "`") if name == "description" and isinstance(value, str) else _readable(value)
-            for name, value in schema.items()
-        }
-    return [_readable(value) for value in schema] if isinstance(schema, list) else schema
+    """The schema with descriptions in Markdown, as its readers expect, not in reStructuredText.
+
+    What may be null has two types, and not two schemas: code that is generated from those knows no type for it.
+    """
+    if isinstance(schema, list):
+        return [_readable(value) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    readable: Json = {
+        name: value.replace("``", "`") if name == "description" and isinstance(value, str) else _readable(value)
+        for name, value in schema.items()
+    }
+    alternatives = readable.get("anyOf")
+    if alternatives and _NULL in alternatives and len(alternatives) == 2:  # noqa: PLR2004 - a type and null
+        [other] = [one for one in alternatives if one != _NULL]
+        if isinstance(other.get("type"), str):
+            del readable["anyOf"]
+            return {**_or_null(other), **readable}
+    return readable
+
+
+def _or_null(schema: Json) -> Json:
+    made = {**schema, "type": [schema["type"], "null"]}
+    if "const" in made:
+        made["enum"] = [made.pop("const")]
+    return made | ({"enum": [*made["enum"], None]} if "enum" in made else {})

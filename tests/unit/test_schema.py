@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ from boxoffice.batching import Outgoing, Removal
 from boxoffice.documents.announcing import announcement_record
 from boxoffice.kafka.clients import home_partition
 from boxoffice.kafka.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead_letter
-from boxoffice.schema import asyncapi, documents, json_schemas, write_docs
+from boxoffice.schema import asyncapi, documents, internal_asyncapi, json_schemas, write_docs
 from boxoffice.schema.examples import COMMANDS, examples
 from boxoffice.schema.examples import facts as decided
 from boxoffice.schema.headers import HEADERS
@@ -50,9 +51,9 @@ from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record
 from tests.unit.strategies import HOME, Arrival, arrivals, sell
 from tests.unit.test_ledger import decide_after
-from topics import TOPICS, dead_letters, documents_places, purchase_results, stats_changelog
+from topics import TOPICS, dead_letters, documents_places, purchase_requests, purchase_results, stats_changelog
 from topics.definition import DAY_MS
-from topics.purchase_requests import TRACE_HEADER
+from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
 
 Json = dict[str, Any]
 
@@ -66,7 +67,7 @@ MEMBERS = {**COMMANDS, **{name: EXAMPLES[name].payload for name in (*FACTS, *ANN
 
 # A validator of the keywords that our schemas use, and of no other: one that is new must be added here.
 
-NOTES = {"title", "description", "default", "$schema", "$defs", "discriminator", "format"}
+NOTES = {"title", "description", "default", "$schema", "$defs", "format"}
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -82,7 +83,7 @@ def _is(value: Any, type_: str) -> bool:
 
 
 CHECKS: dict[str, Any] = {
-    "type": _is,
+    "type": lambda value, types: any(_is(value, type_) for type_ in ([types] if isinstance(types, str) else types)),
     "const": lambda value, const: value == const and type(value) is type(const),
     "enum": lambda value, enum: value in enum,
     "pattern": lambda value, pattern: not isinstance(value, str) or re.search(_whole(pattern), value),
@@ -231,14 +232,58 @@ def _change(message: Json, data: st.DataObject) -> None:
         message[member] = data.draw(ODD)
 
 
+def subschemas(schema: Any) -> Iterator[Json]:
+    """A schema and all within it."""
+    if isinstance(schema, bool):
+        return
+    yield schema
+    for keyword in ("properties", "$defs"):
+        for inner in schema.get(keyword, {}).values():
+            yield from subschemas(inner)
+    for keyword in ("anyOf", "oneOf"):
+        for inner in schema.get(keyword, ()):
+            yield from subschemas(inner)
+    for keyword in ("items", "additionalProperties", "propertyNames"):
+        if keyword in schema:
+            yield from subschemas(schema[keyword])
+
+
+OF_TYPE = {
+    "minimum": "number", "maximum": "number", "pattern": "string", "minLength": "string", "maxLength": "string",
+    "minItems": "array", "maxItems": "array", "items": "array", "properties": "object", "required": "object",
+    "additionalProperties": "object", "propertyNames": "object",
+}  # fmt: skip
+"""Keywords of JSON Schema, 2020-12, that say something of one type only; and that type."""
+OTHER_KEYWORDS = {
+    "$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "anyOf", "oneOf",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_strict_validators_take_the_schemas(name: str) -> None:
+    """As ajv is by default: a keyword that it does not know is an error, and so is a format that nobody gave it.
+
+    What it only warns of (strictTypes): a keyword without the type of which it says something; two types, but for null.
+    """
+    for schema in subschemas(SCHEMAS[name]):
+        assert schema.keys() <= OF_TYPE.keys() | OTHER_KEYWORDS
+        types = schema["type"] if isinstance(schema.get("type"), list) else [schema.get("type")]
+        assert len([type_ for type_ in types if type_ != "null"]) <= 1
+        for keyword in OF_TYPE.keys() & schema.keys():
+            assert OF_TYPE[keyword] in ["number" if type_ == "integer" else type_ for type_ in types], keyword
+        if "$ref" in schema:
+            assert resolve(SCHEMAS[name], schema["$ref"])
+
+
 def test_descriptions_are_markdown() -> None:
-    assert "``" not in json.dumps([SCHEMAS, DOCUMENT])
+    assert "``" not in json.dumps([SCHEMAS, DOCUMENT, WITHIN])
 
 
 # AsyncAPI
 
 
-DOCUMENT = asyncapi()
+DOCUMENT, WITHIN = asyncapi(), internal_asyncapi()
+DOCUMENTED = pytest.mark.parametrize("document", [DOCUMENT, WITHIN], ids=["public", "internal"])
 
 
 def references(value: Any) -> list[str]:
@@ -251,48 +296,110 @@ def references(value: Any) -> list[str]:
     return own + [found for item in value.values() for found in references(item)]
 
 
-def test_every_reference_leads_somewhere() -> None:
-    assert references(DOCUMENT)
-    for reference in references(DOCUMENT):
-        assert resolve(DOCUMENT, reference), reference
+@DOCUMENTED
+def test_every_reference_leads_somewhere(document: Json) -> None:
+    assert references(document)
+    for reference in references(document):
+        assert resolve(document, reference), reference
 
 
-def test_the_document_has_the_shape_of_asyncapi_3() -> None:
-    assert DOCUMENT["asyncapi"] == "3.0.0"
-    assert DOCUMENT.keys() <= {
+@DOCUMENTED
+def test_the_document_has_the_shape_of_asyncapi_3(document: Json) -> None:
+    assert document["asyncapi"] == "3.0.0"
+    assert document.keys() <= {
         "asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components",
     }  # fmt: skip
-    assert DOCUMENT["info"].keys() >= {"title", "version"}
-    for channel in DOCUMENT["channels"].values():
-        assert channel.keys() <= {"address", "title", "summary", "description", "messages", "bindings"}
-    for message in DOCUMENT["components"]["messages"].values():
+    assert document["info"].keys() >= {"title", "version"}
+    for channel in document["channels"].values():
+        assert channel.keys() <= {"address", "title", "tags", "summary", "description", "messages", "bindings"}
+    for message in document["components"]["messages"].values():
         assert message.keys() <= {
             "name", "title", "summary", "contentType", "correlationId", "headers", "payload", "bindings", "examples",
         }  # fmt: skip
-    for name in [*DOCUMENT["channels"], *DOCUMENT["operations"], *DOCUMENT["components"]["schemas"]]:
+    for name in [*document["channels"], *document["operations"], *document["components"]["schemas"]]:
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+    for server in document["servers"].values():
+        assert server.keys() <= {"host", "protocol", "description", "variables"}
+        assert set(re.findall(r"\{(\w+)\}", server["host"])) == server.get("variables", {}).keys()
+
+
+def test_the_practice_server_is_where_a_client_looks_by_default() -> None:
+    assert DOCUMENT["servers"]["practice"]["host"] == KafkaSettings.model_fields["bootstrap_servers"].default
+
+
+def test_a_command_is_a_request_and_a_fact_its_reply() -> None:
+    asked = DOCUMENT["operations"]["decideCommands"]
+    assert (asked["action"], asked["channel"]["$ref"]) == ("receive", "#/channels/purchase-requests")
+    reply = asked["reply"]
+    assert reply["channel"]["$ref"] == "#/channels/purchase-results"
+    answers = [message["$ref"].rpartition("/")[2] for message in reply["messages"]]
+    assert answers == [name for name in FACTS if name != "offsets_passed"]
+
+
+def test_whoever_waits_is_told_by_which_member() -> None:
+    by = {name: message.get("correlationId", {}).get("$ref") for name, message in MESSAGES.items()}
+    assert by["purchase_confirmed"] == by["purchase"] == "#/components/correlationIds/requestId"
+    assert by["command_unreadable"] == "#/components/correlationIds/claimedRequestId"
+    assert by["offsets_passed"] is None
+    for name, of in {"requestId": "purchase_confirmed", "claimedRequestId": "command_unreadable"}.items():
+        member = DOCUMENT["components"]["correlationIds"][name]["location"].rpartition("/")[2]
+        assert isinstance(MEMBERS[of][member], str)
+
+
+def test_what_is_internal_stands_apart_and_is_said_to_be() -> None:
+    assert stats_changelog.TOPIC.name not in DOCUMENT["channels"]
+    assert ORIGIN_HEADER not in json.dumps(DOCUMENT)
+    assert WITHIN["channels"].keys() == {
+        purchase_requests.TOPIC.name,
+        purchase_results.TOPIC.name,
+        stats_changelog.TOPIC.name,
+    }
+    assert not DOCUMENT["operations"].keys() & WITHIN["operations"].keys()
+    for document, tag in ((DOCUMENT, "public"), (WITHIN, "internal")):
+        tagged = [document["info"], *document["channels"].values()]
+        assert [one["tags"][0]["name"] for one in tagged] == [tag] * len(tagged)
+
+
+def test_code_is_generated_with_wide_integers_and_names_for_what_is_shared() -> None:
+    generated = DOCUMENT["components"]["schemas"]
+    assert generated["PurchaseConfirmed"]["properties"]["seq"]["format"] == "int64"
+    assert generated["Source"]["properties"]["offset"]["format"] == "int64"
+    assert generated["Source"]["properties"]["partition"].get("format") is None
+    assert generated["Purchase"]["properties"]["quantity"]["type"] == ["integer", "null"]
+    anonymous = [
+        (title, name)
+        for title, schema in generated.items()
+        for name, member in schema.get("properties", {}).items()
+        if "enum" in member or "anyOf" in member
+    ]
+    assert {name for _, name in anonymous} <= {"event_id"}
+    wide = [one for schema in generated.values() for one in subschemas(schema) if one.get("maximum", 0) > 2**31 - 1]
+    assert all(one["format"] == "int64" for one in wide)
+    assert generated["DecidedBy"]["enum"] == ["redis", "local"]
 
 
 def test_every_topic_is_a_channel_with_its_settings() -> None:
-    assert list(DOCUMENT["channels"]) == [topic.name for topic in TOPICS]
+    documents = {**WITHIN["channels"], **DOCUMENT["channels"]}
+    assert documents.keys() == {topic.name for topic in TOPICS}
     for topic in TOPICS:
-        channel = DOCUMENT["channels"][topic.name]
+        channel = documents[topic.name]
         assert channel["address"] == topic.name
         configured = channel["bindings"]["kafka"]["topicConfiguration"]
         told = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in configured.items()}
         assert told == topic.config
 
 
-def test_every_message_is_sent_or_received() -> None:
-    for operation in DOCUMENT["operations"].values():
+@DOCUMENTED
+def test_every_message_is_sent_or_received(document: Json) -> None:
+    for operation in document["operations"].values():
         assert operation["action"] in {"send", "receive"}
-        channel = resolve(DOCUMENT, operation["channel"]["$ref"])
+        channel = resolve(document, operation["channel"]["$ref"])
         for message in operation["messages"]:
             assert message["$ref"].startswith(f"{operation['channel']['$ref']}/messages/")
-            assert resolve(DOCUMENT, message["$ref"]) in channel["messages"].values()
-    told = {message["$ref"].rpartition("/")[2] for op in DOCUMENT["operations"].values() for message in op["messages"]}
-    assert told == DOCUMENT["components"]["messages"].keys()
-    assert told >= MEMBERS.keys()
+            assert resolve(document, message["$ref"]) in channel["messages"].values()
+    told = {message["$ref"].rpartition("/")[2] for op in document["operations"].values() for message in op["messages"]}
+    assert told == document["components"]["messages"].keys()
+    assert document is WITHIN or told >= MEMBERS.keys()
 
 
 MESSAGES = DOCUMENT["components"]["messages"]
@@ -305,8 +412,9 @@ def test_a_messages_examples_fit_its_payload_and_headers(name: str) -> None:
 
 
 def test_only_what_is_nobody_elses_has_no_example() -> None:
+    messages = {**MESSAGES, **WITHIN["components"]["messages"]}
     internal = [stats_changelog.TOPIC.name, documents_places.TOPIC.name]
-    assert sorted(name for name, message in MESSAGES.items() if "examples" not in message) == sorted(internal)
+    assert sorted(name for name, message in messages.items() if "examples" not in message) == sorted(internal)
 
 
 def test_the_examples_lie_at_their_home() -> None:
