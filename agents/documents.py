@@ -51,6 +51,7 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
         FontError, KeyRingError: the fonts, or the keys of the door, cannot be used.
+        LanguageError: there are no words in the settings' language.
     """
     check_before_start(settings.documents, settings.door)
     os.nice(_NICENESS)

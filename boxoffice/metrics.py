@@ -140,6 +140,11 @@ for _registry in (PURCHASES, DOCUMENTS, STATS):
     _registry.register(LAG)
 # Documents
 DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
+DOCUMENTS_FLAWED: Final = Counter(
+    "boxoffice_documents_flawed",
+    "Documents made in which something cannot be read as it was written.",
+    registry=DOCUMENTS,
+)
 DOCUMENTS_FAILED: Final = Counter(
     "boxoffice_documents_failed", "Documents that could not be made and went to dead-letters.", registry=DOCUMENTS
 )

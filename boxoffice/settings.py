@@ -36,6 +36,7 @@ _MOST_SHOWN: Final = 200
 _SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
 _LAST_PORT = 65_535
 _PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
+_LANGUAGE: Final = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
 _DOCUMENTS_URL = re.compile(r"(file:///|(s3|gs|az)://)[^/\s]\S*")
 _REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
@@ -78,6 +79,12 @@ def _failpoints(value: str) -> str:
 
 def _paths(value: str) -> str:
     return ",".join(path.strip() for path in value.split(",") if path.strip())
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError("must be a language, and a country if need be, as in de and de-AT")
+    return value
 
 
 def _documents_url(value: str) -> str:
@@ -278,7 +285,12 @@ class DocumentsSettings(_Group):
         default_text="`documents` in the user's data folder, on Linux `~/.local/share/boxoffice`",
     )
     fonts: Annotated[str, AfterValidator(_paths)] = _setting(
-        "", "TrueType files, between commas, to take characters from that Fira Sans does not have."
+        "", "Font files, between commas, to take characters from that Fira Sans does not have, before Noto is asked."
+    )
+    language: Annotated[str, AfterValidator(_language)] = _setting(
+        "en",
+        "The language of the words, dates and prices on tickets: ar, de, en, es, fr, it, ja or pl; with a country if "
+        "dates and prices are to be written as there: de-AT.",
     )
     processes: int = _setting(0, "Processes that draw tickets; 0 takes as many as cores.", ge=0, le=1_000)
     drawing_timeout_ms: int = _setting(

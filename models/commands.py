@@ -7,6 +7,7 @@ workers may run different versions of it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -30,6 +31,22 @@ MAX_NAME_SHOWN: Final = 64
 
 PRINTABLE: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """No control characters: U+0000 to 1F and 7F to 9F."""
+
+_SHOWS_NOTHING: Final = re.compile(
+    "[\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f"
+    "\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
+"""Spaces, controls, what joins or turns other text, and fillers: white space, and what Unicode has ignored."""
+
+
+def shows_something(text: str) -> bool:
+    """Whether anything is to be seen of a text, in whatever font.
+
+    A command whose name shows nothing is readable all the same: a worker of an older release decides it, and two must
+    not decide the same command in two ways. Who types one is refused; a page says something in its place.
+    """
+    return _SHOWS_NOTHING.fullmatch(text) is None
 
 
 def _a_date_that_exists(value: str) -> str:

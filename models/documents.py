@@ -7,7 +7,8 @@ do not know.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_json
@@ -28,6 +29,13 @@ SeqOfFact = Annotated[
         ge=1,
         le=2**63 - 1,
         description="The number of the fact that it follows from; of a ticket's announcements the highest holds.",
+    ),
+]
+Flaws = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        description="What cannot be read in the document as it was written, a sentence each; left out if all can.",
     ),
 ]
 _strict = with_config(ConfigDict(strict=True))
@@ -52,6 +60,7 @@ class DocumentMade(Announcement):
     type: Literal["document_made"]
     size_bytes: Annotated[int, Field(ge=1, le=2**63 - 1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Of the document's bytes, in hexadecimal.")]
+    flaws: NotRequired[Flaws]
 
 
 @_strict
@@ -101,9 +110,11 @@ def purchase_in(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[2].removesuffix(SUFFIX).partition(_CAPITALS)[0]
 
 
-def made(fact: PurchaseConfirmed, ticket: str, location: str, size_bytes: int, sha256: str) -> DocumentMade:
+def made(
+    fact: PurchaseConfirmed, ticket: str, location: str, size_bytes: int, sha256: str, flaws: Sequence[str] = ()
+) -> DocumentMade:
     """The announcement that a ticket's document lies in the store."""
-    return {
+    announcement: DocumentMade = {
         "type": "document_made",
         "event_id": fact["event_id"],
         "seq": fact["seq"],
@@ -115,6 +126,9 @@ def made(fact: PurchaseConfirmed, ticket: str, location: str, size_bytes: int, s
         "sha256": sha256,
         "at": fact["at"],
     }
+    if flaws:
+        announcement["flaws"] = list(flaws)
+    return announcement
 
 
 def removed(fact: PurchaseCancelled, ticket: str, location: str) -> DocumentRemoved:

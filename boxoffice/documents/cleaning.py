@@ -13,6 +13,7 @@ from boxoffice.documents.errors import StoreError
 from boxoffice.documents.store import STALE_AFTER_S, DocumentStore
 from boxoffice.rendering import EventPage
 from boxoffice.settings import DocumentsSettings
+from models.times import moment
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,6 @@ class Cleaner:
 def is_over(starts_at: str, kept_days: float, now: datetime) -> bool:
     """Whether an event began so many days ago; one whose time nobody can read is never over."""
     try:
-        begun = datetime.fromisoformat(starts_at)
-        return begun + timedelta(days=kept_days) < now
+        return moment(starts_at) + timedelta(days=kept_days) < now
     except (ValueError, TypeError, OverflowError):
         return False

@@ -14,10 +14,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from boxoffice.rendering import Rendered, TicketPage
+from boxoffice.rendering import Rendered, Style, TicketPage
 
-Draw = Callable[[TicketPage, tuple[str, ...]], Rendered]
-"""Draws a ticket with these fonts; a function of a module, since it goes to another process by its name."""
+Draw = Callable[[TicketPage, Style], Rendered]
+"""Draws a ticket in this style; a function of a module, since it goes to another process by its name."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -27,10 +27,10 @@ class Drawn(NamedTuple):
 
     pdf: bytes
     sha256: str
-    warnings: tuple[str, ...]
+    flaws: tuple[str, ...]
 
 
-def serve(connection: Connection, draw: Draw, fonts: tuple[str, ...]) -> None:
+def serve(connection: Connection, draw: Draw, style: Style) -> None:
     """Answer every page with what was drawn, or with a sentence that says why not."""
     _die_with_parent()
     # Ctrl-C reaches the whole terminal; the box office finishes what it has begun.
@@ -40,15 +40,15 @@ def serve(connection: Connection, draw: Draw, fonts: tuple[str, ...]) -> None:
             page = connection.recv()
         except EOFError:
             return
-        connection.send(_answer(draw, page, fonts))
+        connection.send(_answer(draw, page, style))
 
 
-def _answer(draw: Draw, page: TicketPage, fonts: tuple[str, ...]) -> Drawn | str:
+def _answer(draw: Draw, page: TicketPage, style: Style) -> Drawn | str:
     try:
-        rendered = draw(page, fonts)
+        rendered = draw(page, style)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is this ticket's
         return f"{type(error).__name__}: {error}"
-    return Drawn(rendered.pdf, hashlib.sha256(rendered.pdf).hexdigest(), tuple(rendered.warnings))
+    return Drawn(rendered.pdf, hashlib.sha256(rendered.pdf).hexdigest(), tuple(rendered.flaws))
 
 
 def _die_with_parent() -> None:

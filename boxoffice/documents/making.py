@@ -30,7 +30,7 @@ from boxoffice.errors import PublishError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader
 from boxoffice.kafka.damage import tell_passed_over
 from boxoffice.kafka.groups import committed_offsets
-from boxoffice.rendering import TicketPage
+from boxoffice.rendering import Style, TicketPage
 from boxoffice.settings import DocumentsSettings, KafkaSettings
 from boxoffice.tasks import end_tasks
 from models.codes import CodeError
@@ -69,7 +69,7 @@ class Making:
         self._ending_on_failure = ending_on_failure
         self._ledger = purchase_results.TOPIC.full_name(kafka.topic_prefix)
         self.store = DocumentStore(settings)
-        self.pool = Pool(settings.processes, settings.drawing_timeout_ms / 1000, fonts_of(settings))
+        self.pool = Pool(settings.processes, settings.drawing_timeout_ms / 1000, style_of(settings))
         self.progress = Progress(settings.queue_size)
         metrics.DOCUMENTS_WAITING.set_function(lambda: self.progress.tickets)
         self._cleaner = Cleaner(settings, self.store, pages.at_hand)
@@ -230,8 +230,10 @@ class Making:
             return
         name = document_name(job.event_id, job.ticket, sale["request_id"])
         await self.store.put(name, drawn.pdf)
-        await self._announce(job, made(sale, job.ticket, self.store.location(name), len(drawn.pdf), drawn.sha256))
+        location, size_bytes = self.store.location(name), len(drawn.pdf)
+        await self._announce(job, made(sale, job.ticket, location, size_bytes, drawn.sha256, drawn.flaws))
         metrics.DOCUMENTS_MADE.inc()
+        metrics.DOCUMENTS_FLAWED.inc(bool(drawn.flaws))
         metrics.DOCUMENT_BYTES.inc(len(drawn.pdf))
 
     async def _draw(self, job: Job, sale: PurchaseConfirmed) -> Drawn:
@@ -257,9 +259,9 @@ class Making:
 
     def _warn(self, job: Job, drawn: Drawn) -> None:
         """Say once of an event that its tickets do not look as they should."""
-        if drawn.warnings and job.event_id not in self._warned:
+        if drawn.flaws and job.event_id not in self._warned:
             self._warned.add(job.event_id)
-            log.warning("a ticket does not look as it should", ticket=job.ticket, warnings=list(drawn.warnings))
+            log.warning("a ticket does not look as it should", ticket=job.ticket, flaws=list(drawn.flaws))
 
     async def _draw_once(self, page: TicketPage) -> Drawn:
         try:
@@ -335,9 +337,9 @@ def _log_held(tp: TP, taken: TakenLedger) -> None:
     )
 
 
-def fonts_of(settings: DocumentsSettings) -> tuple[str, ...]:
-    """The TrueType files of the settings."""
-    return tuple(settings.fonts.split(",")) if settings.fonts else ()
+def style_of(settings: DocumentsSettings) -> Style:
+    """How the settings have tickets drawn."""
+    return Style(tuple(settings.fonts.split(",")) if settings.fonts else (), settings.language)
 
 
 def _start(committed: int | None, kept: Place | None, begin: int, end: int) -> int:

@@ -21,7 +21,7 @@ from typing import TypeVar
 from boxoffice.documents import drawing
 from boxoffice.documents.drawing import Draw, Drawn
 from boxoffice.documents.errors import DrawingError
-from boxoffice.rendering import TicketPage, render_ticket
+from boxoffice.rendering import Style, TicketPage, render_ticket
 
 _PRELOADED = ["boxoffice.documents.drawing", "boxoffice.rendering"]
 _STOP_S = 1.0
@@ -40,11 +40,11 @@ class Pool:
     """Draws on so many processes at once; none of them outlives this one."""
 
     def __init__(
-        self, processes: int, timeout_s: float, fonts: tuple[str, ...] = (), draw: Draw = render_ticket
+        self, processes: int, timeout_s: float, style: Style | None = None, draw: Draw = render_ticket
     ) -> None:
         self.processes = processes or _cores()
         self._timeout_s = timeout_s
-        self._slots = [_Slot(draw, fonts) for _ in range(self.processes)]
+        self._slots = [_Slot(draw, style or Style()) for _ in range(self.processes)]
         self._threads = ThreadPoolExecutor(self.processes, thread_name_prefix="drawing")
         self._idle: asyncio.LifoQueue[_Slot] = asyncio.LifoQueue()
         for slot in self._slots:
@@ -115,9 +115,9 @@ def _cores() -> int:
 class _Slot:
     """A process and the pipe to it; a new one after it has ended."""
 
-    def __init__(self, draw: Draw, fonts: tuple[str, ...]) -> None:
+    def __init__(self, draw: Draw, style: Style) -> None:
         self._draw = draw
-        self._fonts = fonts
+        self._style = style
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
@@ -136,7 +136,7 @@ class _Slot:
         context.set_forkserver_preload(_PRELOADED)
         for tries_left in reversed(range(_START_TRIES)):
             ours, theirs = context.Pipe()
-            arguments = (theirs, self._draw, self._fonts)
+            arguments = (theirs, self._draw, self._style)
             process = context.Process(target=drawing.serve, args=arguments, name="drawing", daemon=True)
             try:
                 with _ASKING_HOW_IT_ENDED:

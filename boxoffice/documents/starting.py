@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from boxoffice.documents.making import fonts_of
+from boxoffice.documents.making import style_of
 from boxoffice.door.signing import TicketCodes
-from boxoffice.rendering.faces import REGULAR_WEIGHT, faces
+from boxoffice.rendering import check_style
 from boxoffice.settings import DocumentsSettings, DoorSettings
 
 
@@ -13,7 +13,8 @@ def check_before_start(documents: DocumentsSettings, door: DoorSettings) -> None
 
     Raises:
         FontError: a font of the settings cannot be used.
+        LanguageError: there are no words in the settings' language.
         KeyRingError: there is no key.
     """
-    faces(REGULAR_WEIGHT, fonts_of(documents))
+    check_style(style_of(documents))
     TicketCodes(door).check()

@@ -2,7 +2,8 @@
 
 A6 fills a telephone's screen without scrolling sideways, prints true to size four to a sheet, or one to a sheet
 folded twice. The paper stays white, since printing at home leaves a margin and ink costs. Above the
-perforation stands the event, below it what is this ticket's own.
+perforation stands the event, below it what is this ticket's own. In a language that is read from the right all of it
+stands mirrored. Nothing is said in letters of less than 8 points, or with less contrast than 4.5 to 1.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.pagesizes import A6
 from reportlab.pdfgen.canvas import Canvas
 
-from boxoffice.rendering.embedding import TextPainter, number, spoken
-from boxoffice.rendering.faces import EM, EmbeddedFace
-from boxoffice.rendering.pages import EventPage, date_text, offset_text, price_text, time_text
-from boxoffice.rendering.typesetting import LEADING, Block, Line, Space, fit, single_line
+from boxoffice.rendering.embedding import TextPainter, spoken
+from boxoffice.rendering.faces import EM, Face
+from boxoffice.rendering.languages import Language
+from boxoffice.rendering.pages import EventPage, offset_text
+from boxoffice.rendering.structure import END, Area, Element, Structure
+from boxoffice.rendering.typesetting import LEADING, Block, Line, Space, Type, fit, single_line
+from boxoffice.rendering.writing import number
+from models.commands import shows_something
 
 WIDTH, HEIGHT = A6
 MARGIN: Final = 22.0
@@ -29,9 +34,9 @@ _EDGE: Final = HexColor(0xC9CCD3)
 
 _ASCENT: Final = 0.78
 """From the top of a line's box to the foot of its letters."""
-_LABEL_SIZE: Final = 6.2
+_LABEL_SIZE: Final = 8.0
 _LABEL_SPACING: Final = 0.9
-_HINT: Final = "Show this code at the door."
+_SMALL: Final = 8.0
 
 _BAR: Final = 7.0
 _PERFORATION: Final = 195.0
@@ -56,22 +61,29 @@ class Box:
     bold: bool = False
     sides_with_script: bool = False
     """Whether text that is read from right to left stands on the right."""
+    from_right: bool = False
+    """Whether any text does."""
+
+    def mirrored(self) -> Box:
+        """The box on a page that is read from the right."""
+        return replace(self, x=WIDTH - self.x - self.width, from_right=True)
 
 
 _INNER: Final = WIDTH - 2 * MARGIN
 _RIGHT: Final = WIDTH - MARGIN - _BESIDE_QR
-_LABELLED: Final = 42.0
-"""From a label to the value beside it."""
+_GAP: Final = 10.0
+"""Between a label and the value beside it."""
 
-NAME: Final = Box(MARGIN, HEIGHT - 45, _INNER, 98, 27, bold=True, sides_with_script=True)
+NAME: Final = Box(MARGIN, HEIGHT - 47, _INNER, 98, 27, bold=True, sides_with_script=True)
 VENUE: Final = Box(MARGIN, 0, _INNER, 34, 12, sides_with_script=True)
-DATE: Final = Box(MARGIN, 232, 150, 20, 11.5, bold=True)
+DATE: Final = Box(MARGIN, 232, 152, 20, 11.5, bold=True)
 TIME: Final = Box(MARGIN + 165, 232, _INNER - 165, 20, 11.5, bold=True)
-TICKET: Final = Box(_BESIDE_QR, 167.7, _RIGHT, 24, 18, bold=True)
-PRICE: Final = Box(_BESIDE_QR, 125, _RIGHT, 16, 12, bold=True)
-HINT: Final = Box(_BESIDE_QR, 72.9, _RIGHT, 10, 7.5)
-BUYER: Final = Box(MARGIN + _LABELLED, 50, _INNER - _LABELLED, 20, 9)
-ORDER: Final = Box(MARGIN + _LABELLED, 28, _INNER - _LABELLED, 12, 9)
+TICKET: Final = Box(_BESIDE_QR, 166, _RIGHT, 24, 18, bold=True)
+PRICE: Final = Box(_BESIDE_QR, 124, _RIGHT, 16, 12, bold=True)
+HINT: Final = Box(_BESIDE_QR, 0, _RIGHT, 26, _SMALL)
+"""Its last line stands beside the code's foot."""
+BUYER: Final = Box(MARGIN, 52, _INNER, 21, 9)
+ORDER: Final = Box(MARGIN, 28, _INNER, 12, 9)
 
 
 @dataclass(frozen=True)
@@ -83,59 +95,128 @@ class Details:
     order: str
 
 
+@dataclass(frozen=True)
+class Slot:
+    """Where a ticket's own text goes, and what is drawn before it."""
+
+    before: str
+    box: Box
+
+
 class Page:
     """Draws a ticket's page on a canvas."""
 
-    def __init__(self, canvas: Canvas, regular: tuple[EmbeddedFace, ...], bold: tuple[EmbeddedFace, ...]) -> None:
+    def __init__(self, canvas: Canvas, regular: tuple[Face, ...], bold: tuple[Face, ...], language: Language) -> None:
         self.canvas = canvas
         self.painter = TextPainter(canvas)
-        self.regular = regular
-        self.bold = bold
-        self.warnings: list[str] = []
+        self.regular = Type(regular, language.name)
+        self.bold = Type(bold, language.name)
+        self.language = language
+        self.words = language.words
+        self.structure = Structure()
+        self.flaws: list[str] = []
+        self._document = self.structure.document
 
     def draw_event(self, event: EventPage) -> None:
         """Everything that all tickets of an event have in common, in the order in which it is read."""
         self._draw_ornaments()
-        self.canvas.addLiteral(self._label("TICKET", MARGIN, HEIGHT - 33, _ACCENT))
-        name_ends = self._draw_text("name", event.name, NAME)
-        self._draw_text("venue", event.venue, _moved(VENUE, name_ends - 4))
-        self.canvas.addLiteral(self.label_above("DATE", DATE))
-        self._draw_text("date", date_text(event.starts_at), DATE)
-        self.canvas.addLiteral(self.label_above("TIME", TIME))
-        time_ends = self._draw_text("time", time_text(event.starts_at), TIME)
-        self._draw_text("offset", offset_text(event.starts_at), Box(TIME.x, time_ends, TIME.width, 12, 7.5), _FAINT)
-        self.canvas.addLiteral(self.label_above("PRICE", PRICE))
-        self._draw_text("price", price_text(event.amount, event.currency), PRICE)
-        self._draw_text("hint", _HINT, HINT, _FAINT)
+        head = self._placed(Box(MARGIN, HEIGHT - 33 + 6, _INNER, 10, _LABEL_SIZE))
+        self._draw(self._document.add("P"), self._label(self.words.ticket, head, _ACCENT))
+        name_ends = self._draw_text("name", event.name, self._placed(NAME), self._document.add("H1"))
+        if shows_something(event.venue):
+            venue = self._placed(replace(VENUE, top=name_ends - 4))
+            self._draw_text("venue", event.venue, venue, self._document.add("P"))
+        self._labelled = self._document.add("L")
+        date, time, price = map(self._placed, (DATE, TIME, PRICE))
+        self._draw_text("date", self.language.date(event.starts_at), date, self._item(self.words.date, date))
+        value = self._item(self.words.time, time)
+        time_ends = self._draw_text("time", self.language.time(event.starts_at), time, value)
+        offset = replace(time, top=time_ends, height=12, size=_SMALL, bold=False)
+        self._draw_text("offset", offset_text(event.starts_at), offset, value, _FAINT)
+        written = self.language.price(event.amount, event.currency)
+        self._draw_text("price", written, price, self._item(self.words.price, price))
 
     def draw_details(self, details: Details) -> None:
         """A ticket's own texts, in whatever script."""
-        texts = (("ticket", details.ticket, TICKET), ("buyer", details.buyer, BUYER), ("order", details.order, ORDER))
-        for label, (field, text, box) in zip(self.detail_labels(), texts, strict=True):
+        texts = (details.ticket, details.buyer, details.order)
+        for field, text, (label, value, box) in zip(_DETAILS, texts, self._details(), strict=True):
             self.canvas.addLiteral(label)
-            self._draw_text(field, text, box)
+            self._draw_text(field, text, box, value)
 
-    def detail_labels(self) -> tuple[str, str, str]:
-        """What draws the labels of a ticket's number, its buyer and its order."""
-        return (
-            self.label_above("NUMBER", TICKET),
-            self._label_beside("BUYER", BUYER),
-            self._label_beside("ORDER", ORDER),
-        )
+    def slots(self) -> tuple[Slot, ...]:
+        """Where a ticket's number, its buyer and its order go, where these are not drawn yet."""
+        return tuple(Slot(f"{label}\n{self.structure.begin(value)}", box) for label, value, box in self._details())
 
-    def label_above(self, text: str, box: Box) -> str:
-        """What draws a label above a text."""
-        return self._label(text, box.x, box.top + 3)
+    def code(self) -> Slot:
+        """Where the QR code goes."""
+        box = self._placed(Box(QR_X, QR_Y + QR_SIDE, QR_SIDE, QR_SIDE, 0))
+        area = Area(box.x, QR_Y, box.x + QR_SIDE, QR_Y + QR_SIDE)
+        figure = self._document.add("Figure", alternative=self.words.code, area=area)
+        return Slot(self.structure.begin(figure), box)
 
-    def _label_beside(self, text: str, box: Box) -> str:
-        return self._label(text, MARGIN, next(baselines(box, box.size, 1)))
+    def draw_hint(self) -> None:
+        """What to do with the code."""
+        box = self._placed(HINT)
+        lines = len(self._fitted(self.words.hint, box).lines)
+        box = replace(box, top=QR_Y + box.size * (_ASCENT + (lines - 1) * LEADING))
+        self._draw_text("hint", self.words.hint, box, self._document.add("P"), _FAINT)
 
-    def _label(self, text: str, x: float, y: float, colour: Color = _FAINT) -> str:
+    def _details(self) -> Iterator[tuple[str, Element, Box]]:
+        """What draws each label, the element of its value, and where that stands."""
+        ticket, buyer, order = map(self._placed, (TICKET, BUYER, ORDER))
+        label, value = self._item_parts()
+        yield self._marked_label(label, self.words.number, self._above(ticket)), value, ticket
+        names = (self.words.buyer, self.words.order)
+        beside = max(self._label_width(name) for name in names) + _GAP
+        for name, box in zip(names, (buyer, order), strict=True):
+            label, value = self._item_parts()
+            free = replace(box, x=box.x + (0 if box.from_right else beside), width=box.width - beside)
+            yield self._marked_label(label, name, box), value, free
+
+    def _item(self, name: str, box: Box) -> Element:
+        """Draw a label above a box, and return the element of what stands there."""
+        label, value = self._item_parts()
+        self.canvas.addLiteral(self._marked_label(label, name, self._above(box)))
+        return value
+
+    def _above(self, box: Box) -> Box:
+        """Where the label above a box stands; letters that are no capitals reach further down."""
+        gap = 3 if self.language.has_capitals else 5
+        return replace(box, top=box.top + gap + _LABEL_SIZE * _ASCENT, size=_LABEL_SIZE)
+
+    def _item_parts(self) -> tuple[Element, Element]:
+        item = self._labelled.add("LI")
+        return item.add("Lbl"), item.add("LBody")
+
+    def _placed(self, box: Box) -> Box:
+        return box.mirrored() if self.language.is_rtl else box
+
+    def _draw(self, element: Element, operators: str) -> None:
+        self.canvas.addLiteral(self.structure.marked(element, operators))
+
+    def _marked_label(self, element: Element, text: str, box: Box) -> str:
+        return self.structure.marked(element, self._label(text, box))
+
+    def _label(self, text: str, box: Box, colour: Color = _FAINT) -> str:
+        line, spacing = self._label_line(text)
+        x = box.x if not box.from_right else box.x + box.width - self._label_width(text)
+        operators = self.painter.operators(line, x, next(baselines(box, box.size, 1)), _LABEL_SIZE)
         # Letters that stand so far apart are taken for words.
-        line = spoken(text, [self.painter.operators(single_line(text, self.bold[:1]), x, y, _LABEL_SIZE)])
-        return "\n".join([f"{fill(colour)} {_LABEL_SPACING} Tc", *line, f"0 Tc {fill(INK)}"])
+        spoken_line = "\n".join(spoken(line.text, [operators]))
+        return f"{fill(colour)} {number(spacing)} Tc\n{spoken_line}\n0 Tc {fill(INK)}"
+
+    def _label_line(self, text: str) -> tuple[Line, float]:
+        """A label's letters, and the space between them: none where letters are joined, or have no capitals."""
+        if self.language.has_capitals:
+            return single_line(text.upper(), self.bold), _LABEL_SPACING
+        return single_line(text, self.bold), 0
+
+    def _label_width(self, text: str) -> float:
+        line, spacing = self._label_line(text)
+        return line.width * _LABEL_SIZE / EM + spacing * len(text)
 
     def _draw_ornaments(self) -> None:
+        self.canvas.addLiteral("/Artifact BMC")
         self.canvas.setFillColor(_ACCENT)
         self.canvas.rect(0, HEIGHT - _BAR, WIDTH, _BAR, stroke=0, fill=1)
         self.canvas.setStrokeColor(_EDGE)
@@ -145,15 +226,21 @@ class Page:
         self.canvas.setDash()
         for x in (0, WIDTH):
             self.canvas.circle(x, _PERFORATION, _NOTCH, stroke=1, fill=0)
+        self.canvas.addLiteral(END)
 
-    def _draw_text(self, field: str, text: str, box: Box, colour: Color = INK) -> float:
+    def _fitted(self, text: str, box: Box) -> Block:
+        return fit(text, self.bold if box.bold else self.regular, Space(box.width, box.height, box.size))
+
+    def _draw_text(self, field: str, text: str, box: Box, element: Element, colour: Color = INK) -> float:
         """Draw a text, and return where it ends below."""
-        block = fit(text, self.bold if box.bold else self.regular, Space(box.width, box.height, box.size))
-        self.warnings += (f"{field}: {warning}" for warning in block.warnings)
-        self.canvas.addLiteral(fill(colour))
-        for x, y, line in _positions(block, box):
-            self.painter.draw(line, x, y, block.size)
+        block = self._fitted(text, box)
+        self.flaws += (f"{field}: {flaw}" for flaw in block.flaws)
+        lines = (self.painter.operators(line, x, y, block.size) for x, y, line in _positions(block, box))
+        self._draw(element, "\n".join([fill(colour), *lines]))
         return box.top - len(block.lines) * block.size * LEADING
+
+
+_DETAILS: Final = ("ticket", "buyer", "order")
 
 
 def fill(colour: Color) -> str:
@@ -170,8 +257,4 @@ def baselines(box: Box, size: float, lines: int) -> Iterator[float]:
 def _positions(block: Block, box: Box) -> Iterator[tuple[float, float, Line]]:
     for y, line in zip(baselines(box, block.size, len(block.lines)), block.lines, strict=True):
         free = box.width - line.width * block.size / EM
-        yield box.x + (free if line.rtl and box.sides_with_script else 0), y, line
-
-
-def _moved(box: Box, top: float) -> Box:
-    return replace(box, top=top)
+        yield box.x + (free if box.from_right or (line.rtl and box.sides_with_script) else 0), y, line

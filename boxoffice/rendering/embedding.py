@@ -10,43 +10,29 @@ from __future__ import annotations
 import struct
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import groupby
 from typing import Any, Final
 
-from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream, PDFZCompress
 from reportlab.pdfgen.canvas import Canvas
 
-from boxoffice.rendering.faces import EM, Cluster, EmbeddedFace, Face, NamedFace
+from boxoffice.rendering.faces import EM, Cluster, Face, Program
 from boxoffice.rendering.typesetting import Line, Run
+from boxoffice.rendering.writing import number, text_string, utf16
 
 _SYMBOLIC: Final = 1 << 2
 _NOTDEF: Final = 0
 _LONGEST_READING: Final = 8
 """Poppler does not accept more characters for one code."""
 _CODES_IN_A_BLOCK: Final = 100
-"""The most that one ``beginbfchar`` may hold."""
-
-
-def number(value: float) -> str:
-    """A number as PDF writes it, to a hundredth of a point."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def utf16(text: str) -> str:
-    """A text in hexadecimal digits."""
-    return text.encode("utf-16-be").hex().upper()
-
-
-def text_string(text: str) -> str:
-    """A text as PDF's dictionaries hold it."""
-    return f"<FEFF{utf16(text)}>"
+"""The most that one ``beginbfchar`` or ``begincidchar`` may hold."""
 
 
 class Subset:
     """The glyphs of one face that a document uses."""
 
-    def __init__(self, face: EmbeddedFace, resource: str) -> None:
+    def __init__(self, face: Face, resource: str) -> None:
         self.face = face
         self.resource = resource
         # By the glyph and the text that is read from it.
@@ -64,9 +50,11 @@ class Subset:
 
     def _texts(self, glyph_ids: list[int], text: str) -> list[str]:
         """What each glyph is read as, in the order of reading."""
-        own = [self.face.characters.get(glyph_id, "") for glyph_id in glyph_ids]
+        mirrored = unicodedata.mirrored(text[0])
+        candidates = _mirrored_characters() if mirrored else text + unicodedata.normalize("NFD", text)
+        own = [self.face.character(glyph_id, candidates) for glyph_id in glyph_ids]
         # Readers turn brackets around with the text that they stand in.
-        if unicodedata.mirrored(text[0]) and all(own):
+        if mirrored and all(own):
             return own
         if len(own) > 1 and _same("".join(own), text):
             return own
@@ -77,14 +65,13 @@ class Subset:
     def add_to(self, canvas: Canvas) -> None:
         """Embed what was used. Nothing may be drawn in this face afterwards."""
         document = canvas._doc
-        glyph_ids = [glyph_id for glyph_id, _ in self._codes]
-        file, numbers = self.face.subset(glyph_ids)
+        program = self.face.subset([glyph_id for glyph_id, _ in self._codes])
         font = {
             "Type": "/Font",
             "Subtype": "/Type0",
             "BaseFont": PDFName(self._tagged_name),
-            "Encoding": "/Identity-H",
-            "DescendantFonts": PDFArray([document.Reference(self._descendant(document, file, numbers))]),
+            "Encoding": document.Reference(self._encoding(program)) if self.face.is_cff else "/Identity-H",
+            "DescendantFonts": PDFArray([document.Reference(self._descendant(document, program))]),
             "ToUnicode": document.Reference(_stream(self._to_unicode())),
         }
         fonts = document.idToObject["BasicFonts"].dict
@@ -95,23 +82,39 @@ class Subset:
         """Six letters say that it is a subset; the resource's number tells two of a face apart."""
         return f"{int(self.resource[1:]):06d}".translate(_DIGITS_AS_LETTERS) + f"+{self.face.name}"
 
-    def _descendant(self, document: Any, file: bytes, numbers: list[int]) -> PDFDictionary:
-        font_file = _stream(file, Length1=len(file))
-        widths = " ".join(str(self.face.width(glyph_id)) for glyph_id, _ in self._codes)
+    def _descendant(self, document: Any, program: Program) -> PDFDictionary:
         return PDFDictionary(
             {
                 "Type": "/Font",
-                "Subtype": "/CIDFontType2",
+                "Subtype": "/CIDFontType0" if self.face.is_cff else "/CIDFontType2",
                 "BaseFont": PDFName(self._tagged_name),
                 "CIDSystemInfo": PDFDictionary({"Registry": "(Adobe)", "Ordering": "(Identity)", "Supplement": 0}),
-                "FontDescriptor": document.Reference(self._descriptor(document.Reference(font_file))),
-                "W": f"[0 [{widths}]]",
-                "CIDToGIDMap": document.Reference(_stream(struct.pack(f">{len(numbers)}H", *numbers))),
+                "FontDescriptor": document.Reference(self._descriptor(document, program.content)),
+                "W": self._widths(program),
+                **({} if self.face.is_cff else {"CIDToGIDMap": document.Reference(_glyphs_by_code(program))}),
             }
         )
 
-    def _descriptor(self, font_file: Any) -> PDFDictionary:
+    def _widths(self, program: Program) -> str:
+        """By code; or by the glyph's number where that is what a code stands for."""
+        widths = [self.face.width(glyph_id) for glyph_id, _ in self._codes]
+        if not self.face.is_cff:
+            return f"[0 [{' '.join(map(str, widths))}]]"
+        by_number = dict(zip(program.numbers, widths, strict=True))
+        return f"[{' '.join(f'{number} [{width}]' for number, width in sorted(by_number.items()))}]"
+
+    def _encoding(self, program: Program) -> PDFStream:
+        """Which glyph each code stands for: PostScript's outlines have no map of their own for that."""
+        lines = [f"<{code:04X}> {number}" for code, number in enumerate(program.numbers)]
+        content = "\n".join(_cmap(_CODES, lines, "cidchar")).encode()
+        return _stream(content, Type="/CMap", CMapName=f"/{_CODES}", CIDSystemInfo=_IDENTITY)
+
+    def _descriptor(self, document: Any, program: bytes) -> PDFDictionary:
         ascent, descent, cap_height = self.face.metrics
+        if self.face.is_cff:
+            file = {"FontFile3": document.Reference(_stream(program, Subtype="/CIDFontType0C"))}
+        else:
+            file = {"FontFile2": document.Reference(_stream(program, Length1=len(program)))}
         return PDFDictionary(
             {
                 "Type": "/FontDescriptor",
@@ -123,13 +126,18 @@ class Subset:
                 "Descent": descent,
                 "CapHeight": cap_height,
                 "StemV": 80,
-                "FontFile2": font_file,
+                **file,
             }
         )
 
     def _to_unicode(self) -> bytes:
-        pairs = [f"<{code:04X}> <{utf16(text)}>" for (_, text), code in self._codes.items() if text]
-        return "\n".join(_cmap(pairs)).encode()
+        pairs = [f"<{code:04X}> <{utf16(text)}>" for (glyph_id, text), code in self._codes.items() if glyph_id]
+        return "\n".join(_cmap("ToUnicode", pairs, "bfchar")).encode()
+
+
+@cache
+def _mirrored_characters() -> str:
+    return "".join(char for char in map(chr, range(0x10000)) if unicodedata.mirrored(char))
 
 
 def _same(one: str, other: str) -> bool:
@@ -140,17 +148,29 @@ def _same(one: str, other: str) -> bool:
 _DIGITS_AS_LETTERS: Final = str.maketrans("0123456789", "ABCDEFGHIJ")
 
 
-def _cmap(pairs: list[str]) -> Iterator[str]:
-    yield "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /ToUnicode def /CMapType 2 def"
-    yield "/CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def"
+_CODES: Final = "Codes"
+_IDENTITY: Final = "<</Registry (Adobe) /Ordering (Identity) /Supplement 0>>"
+
+
+def _cmap(name: str, lines: list[str], kind: str) -> Iterator[str]:
+    """A table of what codes stand for, as a program in PostScript."""
+    yield f"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /{name} def"
+    if kind == "cidchar":
+        yield f"/CIDSystemInfo {_IDENTITY} def /CMapType 1 def /WMode 0 def"
+    else:
+        yield "/CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def /CMapType 2 def"
     yield "1 begincodespacerange <0000> <FFFF> endcodespacerange"
-    for start in range(0, len(pairs), _CODES_IN_A_BLOCK):
-        block = pairs[start : start + _CODES_IN_A_BLOCK]
-        yield from (f"{len(block)} beginbfchar", *block, "endbfchar")
+    for start in range(0, len(lines), _CODES_IN_A_BLOCK):
+        block = lines[start : start + _CODES_IN_A_BLOCK]
+        yield from (f"{len(block)} begin{kind}", *block, f"end{kind}")
     yield "endcmap CMapName currentdict /CMap defineresource pop end end"
 
 
-def _stream(content: bytes, **entries: int) -> PDFStream:
+def _glyphs_by_code(program: Program) -> PDFStream:
+    return _stream(struct.pack(f">{len(program.numbers)}H", *program.numbers))
+
+
+def _stream(content: bytes, **entries: int | str) -> PDFStream:
     return PDFStream(dictionary=PDFDictionary(entries), content=content, filters=[PDFZCompress])
 
 
@@ -159,9 +179,9 @@ class TextPainter:
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas
-        self._subsets: dict[EmbeddedFace, Subset] = {}
+        self._subsets: dict[Face, Subset] = {}
 
-    def subset(self, face: EmbeddedFace) -> Subset:
+    def subset(self, face: Face) -> Subset:
         """The glyphs of a face that this document uses."""
         return self._subsets.setdefault(face, Subset(face, f"T{len(self._subsets) + 1}"))
 
@@ -183,16 +203,8 @@ class TextPainter:
             subset.add_to(self.canvas)
 
     def _run(self, run: Run, size: float) -> list[str]:
-        if isinstance(run.face, EmbeddedFace):
-            subset = self.subset(run.face)
-            return [f"/{subset.resource} {number(size)} Tf", *_shown(run, subset, size)]
-        resource = self._named_resource(run.face)
-        return [f"{resource} {number(size)} Tf", f"<{utf16(''.join(cluster.text for cluster in run.clusters))}> Tj"]
-
-    def _named_resource(self, face: Face) -> str:
-        assert isinstance(face, NamedFace)
-        pdfmetrics.registerFont(face.font)
-        return str(self.canvas._doc.getInternalFontName(face.name))
+        subset = self.subset(run.face)
+        return [f"/{subset.resource} {number(size)} Tf", *_shown(run, subset, size)]
 
 
 def _shown(run: Run, subset: Subset, size: float) -> Iterator[str]:

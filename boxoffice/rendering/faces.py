@@ -1,23 +1,27 @@
-"""Typefaces: TrueType files that HarfBuzz shapes and cuts down, and Adobe's names for what every reader brings.
+"""Typefaces: font files that HarfBuzz shapes and cuts down.
 
 HarfBuzz instead of reportlab's own fonts, since it joins Arabic and stacks Devanagari, kerns, and cuts a
 subset in 50 µs where reportlab takes milliseconds. All measures are thousandths of the type's size.
+
+Fira Sans sets what it has. Noto, which comes with the product, has the rest of what people write in. A file is
+not read but mapped into memory, which all processes share: of 40 MB of fonts a ticket touches a few kilobytes.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import fontpkg_fira_sans  # type: ignore[import-untyped]
+import manimgx_fonts  # type: ignore[import-untyped]
+import manimgx_fonts_cjk  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 
 from boxoffice.rendering.errors import FontError
+from models.commands import shows_something
 
 EM: Final = 1000
 REGULAR_WEIGHT: Final = 400
@@ -32,9 +36,8 @@ _FEATURES: Final = {"liga": False, "clig": False}
 _DROPPED_TABLES: Final = (
     *("BASE", "CBDT", "CBLC", "COLR", "CPAL", "DSIG", "GDEF", "GPOS", "GSUB", "JSTF", "MATH", "OS/2", "STAT"),
     *("SVG ", "VDMX", "cmap", "cvt ", "fpgm", "gasp", "hdmx", "kern", "meta", "name", "post", "prep", "sbix"),
-    *("VORG", "vhea", "vmtx"),
+    *("HVAR", "MVAR", "VORG", "VVAR", "vhea", "vmtx"),
 )
-_INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _NOTDEF: Final = 0
 _FARTHEST_MARK: Final = EM * 3 // 10
 """Marks piled upon marks are raised by no more than this, or they would leave the page."""
@@ -56,28 +59,6 @@ class Cluster(NamedTuple):
     glyphs: tuple[Glyph, ...]
 
 
-class Face(Protocol):
-    """What text is set in."""
-
-    @property
-    def name(self) -> str:
-        """The face's PostScript name."""
-
-    def covers(self, cluster: str) -> bool:
-        """Whether each of the characters that belong together can be seen."""
-
-    def shape(self, text: str, *, rtl: bool) -> tuple[Cluster, ...]:
-        """The text's glyphs from left to right."""
-
-    def width(self, glyph_id: int) -> int:
-        """How far a glyph moves on by itself."""
-
-
-def is_invisible(char: str) -> bool:
-    """Whether nothing is to be seen of a character, in whatever font."""
-    return unicodedata.category(char) in {"Cf", "Zs", "Zl", "Zp"} or char in _INVISIBLE or "\ufe00" <= char <= "\ufe0f"
-
-
 class Metrics(NamedTuple):
     """What a font's descriptor says about it."""
 
@@ -86,12 +67,23 @@ class Metrics(NamedTuple):
     cap_height: int
 
 
-class EmbeddedFace:
-    """A TrueType file at one weight."""
+class Program(NamedTuple):
+    """What of a face goes into a document, and the number there of each glyph that was asked for."""
 
-    def __init__(self, path: Path, weight: int) -> None:
+    content: bytes
+    numbers: list[int]
+
+
+class Face:
+    """A font file at one weight; of a collection the font at ``index``."""
+
+    def __init__(self, path: Path, weight: int, index: int = 0, region: str | None = None) -> None:
         self.path = path
-        self.face = _open(path)
+        self.region = region
+        """The country whose way of writing Han characters this is."""
+        self.face = _open(path, index)
+        self.is_cff = "glyf" not in self.face.table_tags
+        """Whether its outlines are PostScript's instead of TrueType's."""
         self.font = hb.Font(self.face)
         self.font.scale = (EM, EM)
         self.location = _location(self.face, weight)
@@ -113,22 +105,22 @@ class EmbeddedFace:
         cap_height = self.font.get_metric_position_with_fallback(hb.OTMetricsTag.CAP_HEIGHT)
         return Metrics(extents.ascender, extents.descender, cap_height)
 
-    @cached_property
-    def characters(self) -> dict[int, str]:
-        """The character that each glyph stands for by itself; the first, where there are several."""
-        glyph_ids: dict[int, str] = {}
-        for code in sorted(self.face.unicodes):
-            glyph_ids.setdefault(self.font.get_nominal_glyph(code), chr(code))
-        return glyph_ids
+    def character(self, glyph_id: int, candidates: Iterable[str]) -> str:
+        """Which of the candidates a glyph stands for by itself; nothing, if it is none of them."""
+        return next((char for char in candidates if self.font.get_nominal_glyph(ord(char)) == glyph_id), "")
 
     def width(self, glyph_id: int) -> int:
         """How far a glyph moves on by itself."""
         return int(self.font.get_glyph_h_advance(glyph_id))
 
     def _covers(self, cluster: str) -> bool:
-        visible = any(not is_invisible(char) for char in cluster)
+        if not shows_something(cluster):
+            return True
+        # Nearly every face lacks nearly every character; to shape it would be the slow way to find out.
+        if self.font.get_nominal_glyph(ord(cluster[0])) is None:
+            return False
         glyph_ids = [glyph.glyph_id for part in self._shape(cluster, rtl=False) for glyph in part.glyphs]
-        return not visible or (_NOTDEF not in glyph_ids and any(map(self._has_ink, glyph_ids)))
+        return _NOTDEF not in glyph_ids and any(map(self._has_ink, glyph_ids))
 
     def _has_ink(self, glyph_id: int) -> bool:
         # A colour font's glyphs may have no outline at all, which is worse than an empty box.
@@ -146,17 +138,29 @@ class EmbeddedFace:
         hb.shape(self.font, buffer, _FEATURES)
         return tuple(_clusters(text, buffer))
 
-    def subset(self, glyph_ids: list[int]) -> tuple[bytes, list[int]]:
-        """A font file with nothing but these glyphs, and each one's number in it."""
+    def subset(self, glyph_ids: list[int]) -> Program:
+        """What a document needs to show these glyphs."""
         wanted = hb.SubsetInput()
         wanted.glyph_set.update(glyph_ids)
         wanted.drop_table_tag_set.update(int.from_bytes(tag.encode(), "big") for tag in _DROPPED_TABLES)
-        wanted.flags = hb.SubsetFlags.NO_HINTING | hb.SubsetFlags.NOTDEF_OUTLINE | hb.SubsetFlags.NO_LAYOUT_CLOSURE
+        wanted.flags = _SUBSET_FLAGS
         for tag, value in self.location.items():
             wanted.pin_axis_location(self.face, tag, value)
         plan = hb.SubsetPlan(self.face, wanted)
         numbers = plan.old_to_new_glyph_mapping
-        return bytes(plan.execute().blob.data), [numbers[glyph_id] for glyph_id in glyph_ids]
+        font = plan.execute()
+        content = font.reference_table("CFF ") if self.is_cff else font.blob
+        return Program(bytes(content.data), [numbers[glyph_id] for glyph_id in glyph_ids])
+
+
+_SUBSET_FLAGS: Final = (
+    hb.SubsetFlags.NO_HINTING
+    | hb.SubsetFlags.NOTDEF_OUTLINE
+    | hb.SubsetFlags.NO_LAYOUT_CLOSURE
+    # A PDF takes the older form of PostScript's outlines only, and finds a glyph there by its number.
+    | hb.SubsetFlags.DOWNGRADE_CFF2
+    | hb.SubsetFlags.CFF_IDENTITY_CHARSET
+)
 
 
 def _clusters(text: str, buffer: Any) -> Iterator[Cluster]:
@@ -173,14 +177,20 @@ def _glyph(glyph_id: int, position: Any) -> Glyph:
     return Glyph(glyph_id, position.x_advance, position.x_offset, y)
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, index: int) -> Any:
     try:
-        face = hb.Face(hb.Blob(path.read_bytes()))
+        path.stat()
+        face = hb.Face(hb.Blob.from_file_path(str(path)), index)
     except OSError as error:
         raise FontError(f"The font {path} cannot be read: {error.strerror}.") from None
-    if "glyf" not in face.table_tags:
-        raise FontError(f"The font {path} cannot be embedded: it has no TrueType outlines (a table named glyf).")
+    except hb.HarfBuzzError:
+        raise FontError(f"The font {path} cannot be read.") from None
+    if not _OUTLINES.intersection(face.table_tags):
+        raise FontError(f"The font {path} cannot be embedded: it has no outlines (a table named glyf, CFF or CFF2).")
     return face
+
+
+_OUTLINES: Final = frozenset({"glyf", "CFF ", "CFF2"})
 
 
 def _location(face: Any, weight: int) -> dict[str, float]:
@@ -193,59 +203,66 @@ def _location(face: Any, weight: int) -> dict[str, float]:
     }
 
 
-class NamedFace:
-    """A face that the PDF only names: each reader sets it in whatever it has."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.font = UnicodeCIDFont(name)
-
-    def covers(self, cluster: str) -> bool:
-        """Whether Adobe's character collections have it; marks upon them are left out."""
-        return len(cluster) == 1 and is_cjk(cluster)
-
-    def width(self, glyph_id: int) -> int:
-        """How far a glyph moves on by itself."""
-        return int(self.font.stringWidth(chr(glyph_id), EM))
-
-    def shape(self, text: str, *, rtl: bool) -> tuple[Cluster, ...]:  # noqa: ARG002
-        """One glyph a character, whose id is its code point."""
-        return tuple(Cluster(char, (Glyph(ord(char), self.width(ord(char)), 0, 0),)) for char in text)
-
-
-_CJK: Final = (
-    *(("\u3000", "\u30ff"), ("\u3131", "\u318e"), ("\u3400", "\u4db5"), ("\u4e00", "\u9fa5")),
-    *(("\uac00", "\ud7a3"), ("\uff01", "\uff5e"), ("\uffe0", "\uffe6")),
+# Those of whole alphabets first; a symbol or an emoji is looked for where nothing else has it.
+_NOTO: Final = (
+    *("NotoSans", "NotoSansArabic", "NotoSansHebrew", "NotoSansDevanagari", "NotoSansBengali", "NotoSansTamil"),
+    *("NotoSansThai", "NotoSansArmenian", "NotoSansEthiopic", "NotoSansGeorgian", "NotoSansGujarati"),
+    *("NotoSansGurmukhi", "NotoSansKannada", "NotoSansKhmer", "NotoSansLao", "NotoSansMalayalam", "NotoSansMyanmar"),
+    *("NotoSansOriya", "NotoSansSinhala", "NotoSansTelugu"),
 )
+_NOTO_PICTURES: Final = ("NotoSansSymbols", "NotoEmoji")
+_NOTO_CJK: Final = "NotoSansCJK-VF.otf.ttc"
+_REGIONS: Final = ("JP", "KR", "CN")
+"""The first fonts in Noto's file: Japan's, Korea's and China's."""
 
 
-def is_cjk(char: str) -> bool:
-    """Whether a character belongs to the scripts that Adobe's CJK fonts are for."""
-    return any(first <= char <= last for first, last in _CJK)
+def has_hangul(text: str) -> bool:
+    """Whether a text is Korean: nobody else has these letters."""
+    return any("\uac00" <= char <= "\ud7a3" or "\u3131" <= char <= "\u318e" for char in text)
 
 
-def named_face(char: str, text: str) -> NamedFace:
-    """The face to name for a character of a text: Korean, Japanese where the text has kana, else Chinese."""
-    if "\uac00" <= char <= "\ud7a3" or "\u3131" <= char <= "\u318e":
-        return _named("HYGothic-Medium")
-    return _named("HeiseiKakuGo-W5" if any("\u3041" <= each <= "\u30ff" for each in text) else "STSong-Light")
+def has_kana(text: str) -> bool:
+    """Whether a text is Japanese."""
+    return any("\u3041" <= char <= "\u30ff" for char in text)
 
 
-_named = lru_cache(maxsize=None)(NamedFace)
+def region_of(text: str, language: str) -> str:
+    """Whose Han characters a text is in: Korea's, Japan's, else those of the language around it, else China's."""
+    if has_hangul(text):
+        return "KR"
+    if has_kana(text):
+        return "JP"
+    return {"ja": "JP", "ko": "KR"}.get(language, "CN")
+
+
+def suited(faces: Sequence[Face], text: str, language: str) -> list[Face]:
+    """The faces in the order in which they are asked for the characters of a text."""
+    region = region_of(text, language)
+    return sorted(faces, key=lambda face: face.region not in (None, region))
 
 
 @lru_cache(maxsize=64)
-def embedded_face(path: Path, weight: int) -> EmbeddedFace:
+def face_in(path: Path, weight: int, index: int = 0, region: str | None = None) -> Face:
     """The face in a file, opened once in a process."""
-    return EmbeddedFace(path, weight)
+    return Face(path, weight, index, region)
 
 
 @lru_cache(maxsize=64)
-def faces(weight: int, paths: tuple[str, ...] = ()) -> tuple[EmbeddedFace, ...]:
-    """The faces to look for a character in, in order: Fira Sans, then the files named.
+def faces(weight: int, paths: tuple[str, ...] = ()) -> tuple[Face, ...]:
+    """The faces to look for a character in, in order: Fira Sans, then the files named, then Noto.
 
     Raises:
-        FontError: a file cannot be read, or has no TrueType outlines.
+        FontError: a file cannot be read, or has no outlines.
     """
     fira = Path(fontpkg_fira_sans.ROOT) / "files" / _FIRA[weight]
-    return tuple(embedded_face(path, weight) for path in (fira, *map(Path, paths)))
+    noto, cjk = Path(manimgx_fonts.__file__).parent, Path(manimgx_fonts_cjk.__file__).parent / _NOTO_CJK
+    alphabets, pictures = ([noto / f"{name}[wght].ttf" for name in names] for names in (_NOTO, _NOTO_PICTURES))
+    return (
+        *(face_in(path, weight) for path in (fira, *map(Path, paths), *alphabets)),
+        *(face_in(cjk, weight, index, region) for index, region in enumerate(_REGIONS)),
+        *(face_in(path, weight) for path in pictures),
+    )
+
+
+BOX: Final = "\u25a1"
+"""What stands for a character that no face has."""

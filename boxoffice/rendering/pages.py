@@ -1,22 +1,10 @@
-"""What a ticket's page says, as plain values, and how prices, dates and times are written on it."""
+"""What a ticket's page says, as plain values, and what of it is the same in every language."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple
-
-from models.money import amount_text
-from models.times import moment
-
-# Not strftime's, which are those of whatever locale the process has.
-_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-
-_NO_BREAK_SPACE: Final = "\u00a0"
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +34,19 @@ class TicketPage:
     """What the QR code says."""
 
 
+class Style(NamedTuple):
+    """How tickets are drawn: what else has characters that Fira Sans does not have, and the language of the page."""
+
+    fonts: tuple[str, ...] = ()
+    """Font files, which are asked in this order, before Noto."""
+    language: str = "en"
+
+
 class Rendered(NamedTuple):
     """A PDF, and a sentence for each thing in it that does not look as it should."""
 
     pdf: bytes
-    warnings: tuple[str, ...]
-
-
-def price_text(amount: int, currency: str) -> str:
-    """``1 234.50 EUR``: the same in every language, and never broken into two lines."""
-    return amount_text(amount, currency, thousands=" ").replace(" ", _NO_BREAK_SPACE)
-
-
-def date_text(starts_at: str) -> str:
-    """``Monday, 1 March 2027``, where the event is."""
-    start = moment(starts_at)
-    return f"{_DAYS[start.weekday()]}, {start.day} {_MONTHS[start.month - 1]} {start.year}"
-
-
-def time_text(starts_at: str) -> str:
-    """``19:30``, where the event is, with seconds only where there are some."""
-    start = moment(starts_at)
-    return f"{start:%H:%M:%S}" if start.second else f"{start:%H:%M}"
+    flaws: tuple[str, ...]
 
 
 def offset_text(starts_at: str) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from boxoffice.rendering.design import Box, baselines
-from boxoffice.rendering.embedding import Subset, number
+from boxoffice.rendering.embedding import Subset
 from boxoffice.rendering.faces import EM
 from boxoffice.rendering.typesetting import LEADING, SHRINK
+from boxoffice.rendering.writing import number
 
 PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F)))
 TICKET_CHARACTERS: Final = "0123456789-"
@@ -34,7 +35,8 @@ class Alphabet:
         yield f"BT /{self.resource} {number(size)} Tf"
         for line, y in zip(lines, baselines(box, size, len(lines)), strict=True):
             codes = "".join(map(self.codes.__getitem__, line))
-            yield f"1 0 0 1 {number(box.x)} {number(y)} Tm <{codes}> Tj"
+            x = box.x if not box.from_right else box.x + box.width - self._width(line) * size / EM
+            yield f"1 0 0 1 {number(x)} {number(y)} Tm <{codes}> Tj"
         yield "ET"
 
     def _fit(self, text: str, box: Box) -> tuple[list[str], float]:

@@ -1,8 +1,8 @@
 """Text of any script, broken into lines that fit a box: which face, which order, how large.
 
 A character that belongs to the one before it (an accent, a vowel sign, a joined emoji) stays with it: the two
-are a cluster. A line may end after a space or a hyphen, between characters of the scripts that set no spaces,
-and, where nothing else helps, between any two clusters.
+are a cluster. Where a line may end is ICU's to say, which knows Thai, Lao, Khmer and Burmese words by its
+dictionaries; where nothing else helps, it ends between any two clusters.
 """
 
 from __future__ import annotations
@@ -16,22 +16,18 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from bidi import get_base_level, get_display  # type: ignore[import-untyped]
+from icu4py.breakers import CharacterBreaker, LineBreaker
 
-from boxoffice.rendering.faces import EM, Cluster, EmbeddedFace, Face, named_face
+from boxoffice.rendering.faces import BOX, EM, Cluster, Face, has_hangul, has_kana, suited
 
-_ZERO_WIDTH_JOINER: Final = "\u200d"
 _SPACES: Final = " \u1680\u2000-\u2006\u2008-\u200b\u205f\u3000"
-_IDEOGRAPHS: Final = "\u3040-\u30fa\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
-_OPENING: Final = "\u3008\u300a\u300c\u300e\u3010\uff08"
-_CLOSING: Final = "\u3001\u3002\u3009\u300b\u300d\u300f\u3011\u30fb-\u30fe\uff01\uff09\uff0c\uff0e\uff1a\uff1b\uff1f"
-_PIECE: Final = re.compile(
-    rf"(?:[{_OPENING}]*[{_IDEOGRAPHS}][{_CLOSING}]*|[^{_SPACES}{_IDEOGRAPHS}{_OPENING}-]+-*|-+|[{_OPENING}]+)[{_SPACES}]*"
-    rf"|[{_SPACES}]+"
-)
 _SPACES_AT_END: Final = re.compile(rf"[{_SPACES}]+$")
 _NOT_TEXT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # They turn text around beyond their own end; a name that needs them is a forgery of another.
 _TURNING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# It says in which order a file's bytes are; in a text it is nothing, and a PDF may not have it for a glyph's.
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_NO_CHARACTER: Final = re.compile("[\ufffe\uffff]")
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 
 LEADING: Final = 1.2
@@ -43,38 +39,28 @@ _COMFORTABLE: Final = 0.45
 
 
 def clean(text: str) -> str:
-    """The text without what is no text: lone surrogates, controls, and marks that turn other text around."""
+    """The text without what is no text: lone surrogates, controls, marks that turn other text around."""
     readable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    readable = _NO_CHARACTER.sub("\ufffd", readable.replace(_BYTE_ORDER_MARK, ""))
     return _TURNING.sub("", _NOT_TEXT.sub(" ", readable))
+
+
+_ROOT: Final = "root"
+"""The rules that all languages have in common: what a name is in, nobody says."""
+_KOREAN: Final = "ko@lw=phrase"
+_JAPANESE: Final = "ja@lw=phrase"
+"""Lines end between phrases, as in a headline, not between any two syllables."""
 
 
 def clusters(text: str) -> list[str]:
     """The text in parts that nothing may come between."""
-    parts: list[str] = []
-    for char in text:
-        if parts and _belongs(parts[-1], char):
-            parts[-1] += char
-        else:
-            parts.append(char)
-    return parts
+    return list(CharacterBreaker(text, _ROOT))
 
 
-def _belongs(before: str, char: str) -> bool:
-    if before[-1] == " ":
-        return False
-    if before[-1] == _ZERO_WIDTH_JOINER:
-        return True
-    if unicodedata.combining(before[-1]) == _VIRAMA:
-        return unicodedata.category(char) == "Lo"
-    return (
-        unicodedata.category(char) in {"Mn", "Mc", "Me", "Cf"}
-        or "\U0001f3fb" <= char <= "\U0001f3ff"
-        or ("\U0001f1e6" <= char <= "\U0001f1ff" and "\U0001f1e6" <= before <= "\U0001f1ff" and len(before) == 1)
-    )
-
-
-_VIRAMA: Final = 9
-"""The combining class of the signs that join two consonants."""
+def pieces_of(text: str) -> list[str]:
+    """The text in parts between which a line may end."""
+    rules = _KOREAN if has_hangul(text) else _JAPANESE if has_kana(text) else _ROOT
+    return list(LineBreaker(text, rules))
 
 
 @dataclass(frozen=True)
@@ -118,54 +104,58 @@ class Block(NamedTuple):
 
     lines: tuple[Line, ...]
     size: float
-    warnings: tuple[str, ...]
+    flaws: tuple[str, ...]
+
+
+class Type(NamedTuple):
+    """What a text is set in: faces, in the order in which they are asked, and the language of the page around it."""
+
+    faces: tuple[Face, ...]
+    language: str
 
 
 @lru_cache(maxsize=1024)
-def fit(text: str, faces: tuple[EmbeddedFace, ...], space: Space) -> Block:
+def fit(text: str, typeface: Type, space: Space) -> Block:
     """The largest lines, from the space's size down, that it holds; kept, since tickets repeat what they say."""
-    return Typesetter(text, faces).fit(space)
+    return Typesetter(text, typeface).fit(space)
 
 
-@lru_cache(maxsize=64)
-def single_line(text: str, faces: tuple[EmbeddedFace, ...]) -> Line:
+@lru_cache(maxsize=256)
+def single_line(text: str, typeface: Type) -> Line:
     """A text on one line, however long."""
-    return Typesetter(text, faces).line(text)
+    return Typesetter(text, typeface).line(text)
 
 
 class _Part(NamedTuple):
-    """A cluster and the face that it is set in."""
+    """A cluster and the face that it is set in; a box stands for one that no face has."""
 
     face: Face
     script: str
     text: str
+    is_box: bool = False
 
 
 class Typesetter:
     """Sets one text, in the first of the faces that has each of its clusters."""
 
-    def __init__(self, text: str, faces: Sequence[EmbeddedFace]) -> None:
+    def __init__(self, text: str, typeface: Type) -> None:
         self.text = clean(text)
-        self.faces = faces
+        self.faces = suited(typeface.faces, self.text, typeface.language)
         self.base = "R" if self.text and get_base_level(self.text) else "L"
         self.missing: dict[str, None] = {}
-        self.unembedded: dict[str, None] = {}
 
     def fit(self, space: Space) -> Block:
         """The largest lines that the space holds."""
-        pieces = _PIECE.findall(self.text)
+        pieces = pieces_of(self.text)
         size = space.size
         while True:
             lines = self._wrap(pieces, space.width * EM / size, may_split=size < space.size * _COMFORTABLE)
             if lines is not None and len(lines) * LEADING * size <= space.height:
-                return Block(lines, size, self.warnings())
+                return Block(lines, size, tuple(self._flaws()))
             size *= SHRINK
 
-    def warnings(self) -> tuple[str, ...]:
+    def _flaws(self) -> Iterator[str]:
         """What is amiss with the text as it was set."""
-        return (*self._missing_glyphs(), *map(_UNEMBEDDED.format, self.unembedded))
-
-    def _missing_glyphs(self) -> Iterator[str]:
         if self.missing:
             codes = [f"U+{ord(char):04X}" for char in self.missing]
             more = f" and {len(codes) - _NAMED_CODES} more" if len(codes) > _NAMED_CODES else ""
@@ -211,36 +201,50 @@ class Typesetter:
         return reversed(list(self._runs("".join(reversed(seen)), rtl=True)))
 
     def _runs(self, text: str, *, rtl: bool) -> Iterator[Run]:
-        for (face, _), parts in groupby(self._parts(text), key=lambda part: (part.face, part.script)):
-            together = "".join(part.text for part in parts)
-            yield Run(face, face.shape(together, rtl=rtl), rtl)
+        for (face, _, is_box), parts in groupby(
+            self._parts(text), key=lambda part: (part.face, part.script, part.is_box)
+        ):
+            texts = [part.text for part in parts]
+            if is_box:
+                yield Run(face, tuple(_boxes(face, texts[::-1] if rtl else texts)), rtl)
+            else:
+                yield Run(face, face.shape("".join(texts), rtl=rtl), rtl)
 
     def _parts(self, text: str) -> Iterator[_Part]:
         script = next(filter(None, map(_script, text)), "")
         for cluster in clusters(text):
             script = _script(cluster[0]) or script
-            yield _Part(self._face(cluster), script, cluster)
+            face = self._face(cluster)
+            if face is not None:
+                yield _Part(face, script, cluster)
+            else:
+                yield from self._patched(cluster, script)
 
-    def _face(self, cluster: str) -> Face:
-        for face in self.faces:
-            if face.covers(cluster):
-                return face
-        named = named_face(cluster, self.text) if len(cluster) == 1 else None
-        if named is not None and named.covers(cluster):
-            self.unembedded[named.name] = None
-            return named
-        return self._best(cluster)
+    def _face(self, cluster: str) -> Face | None:
+        return next((face for face in self.faces if face.covers(cluster)), None)
 
-    def _best(self, cluster: str) -> Face:
-        """The face that has the letter, if not all of its marks; whatever it lacks is drawn as a box."""
-        face = next((face for face in self.faces if face.covers(cluster[0])), self.faces[0])
-        lacking = [char for char in cluster if not face.covers(char)]
-        self.missing.update(dict.fromkeys(lacking or cluster))
+    def _patched(self, cluster: str, script: str) -> Iterator[_Part]:
+        """The characters that some face has, each by itself, and a box for each that none has."""
+        for char in cluster:
+            face = self._face(char)
+            if face is None:
+                self.missing[char] = None
+            yield _Part(face or self._box_face, script, char, is_box=face is None)
+
+    @property
+    def _box_face(self) -> Face:
+        face = self._face(BOX)
+        assert face is not None
         return face
 
 
+def _boxes(face: Face, texts: Iterable[str]) -> Iterator[Cluster]:
+    """A box for each text, which is still what is read there."""
+    ((_, glyphs),) = face.shape(BOX, rtl=False)
+    return (Cluster(text, glyphs) for text in texts)
+
+
 _NAMED_CODES: Final = 5
-_UNEMBEDDED: Final = "{} is not embedded, readers may show it in another face"
 
 
 def _is_rtl(char: str) -> bool:

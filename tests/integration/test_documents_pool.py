@@ -40,7 +40,7 @@ async def test_what_is_drawn_there_is_what_would_be_drawn_here(pool: Pool) -> No
     drawn = await asyncio.gather(*(pool.draw(page(number)) for number in range(50)))
     for number, one in enumerate(drawn):
         expected = render_ticket(page(number))
-        assert (one.pdf, one.warnings) == (expected.pdf, tuple(expected.warnings))
+        assert (one.pdf, one.flaws) == (expected.pdf, tuple(expected.flaws))
         assert one.sha256 == hashlib.sha256(expected.pdf).hexdigest()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from boxoffice.rendering.faces import BOLD_WEIGHT, EM, faces
-from boxoffice.rendering.typesetting import Block, Space, clean, clusters, fit, seen_order
+from boxoffice.rendering.typesetting import Block, Space, Type, clean, clusters, fit, seen_order
 
 
 def fitted(text: str, width: float = 250, height: float = 98, size: float = 27) -> Block:
-    return fit(text, faces(BOLD_WEIGHT), Space(width, height, size))
+    return fit(text, Type(faces(BOLD_WEIGHT), "en"), Space(width, height, size))
 
 
 def lines(block: Block) -> list[str]:
@@ -33,7 +33,13 @@ def test_characters_that_belong_together_stay_together(text: str, parts: list[st
 
 @pytest.mark.parametrize(
     ("text", "cleaned"),
-    [("a\ud800b", "a\ufffdb"), ("a\nb\u2028c", "a b c"), ("a\u202eb\u2066c", "abc"), ("👍", "👍")],
+    [
+        ("a\ud800b", "a\ufffdb"),
+        ("a\nb\u2028c", "a b c"),
+        ("a\u202eb\u2066c", "abc"),
+        ("a\ufeffb\ufffe", "ab\ufffd"),
+        ("👍", "👍"),
+    ],
 )
 def test_what_is_no_text_is_taken_out(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
