@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,7 +17,7 @@ from boxoffice.kafka.clients import header, home_partition, producer, reader, to
 from boxoffice.kafka.connecting import BrokerLostError
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
-from models.commands import Command, UnreadableCommandError, read_command
+from models.commands import Command, UnreadableCommandError, read_command, shows_something
 from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, read_range
 from topics import purchase_requests, purchase_results
 
@@ -69,12 +69,20 @@ def command_from(members: Mapping[str, Any]) -> Command:
     """The command with these members, judged as a worker would judge it.
 
     Raises:
-        WrongCommandError: it would be unreadable.
+        WrongCommandError: it would be unreadable, or its ticket would say nothing where a name belongs.
     """
     try:
-        return read_command(to_json({name: value for name, value in members.items() if value is not None}))
+        command = read_command(to_json({name: value for name, value in members.items() if value is not None}))
     except UnreadableCommandError as error:
         raise WrongCommandError(str(error)) from None
+    for member in _SHOWN.get(command.type, ()):
+        if not shows_something(getattr(command, member)):
+            raise WrongCommandError(f"{member}: nothing of it can be seen")
+    return command
+
+
+_SHOWN: Final = {"create_event": ("name", "venue"), "purchase": ("buyer",)}
+"""What stands on a ticket. A worker takes them all the same: see ``shows_something``."""
 
 
 async def ask(settings: KafkaSettings, command: Command, timeout_s: float) -> Fact:
