@@ -109,6 +109,10 @@ class DocumentsCheck:
         if counts and counts.failed:
             failed = number_of(counts.failed, "ticket")
             self._report.notes.append(f"Event {report.event_id}: {failed} could not be drawn: see dead-letters.")
+        if counts and counts.flawed:
+            flawed = number_of(counts.flawed, "ticket")
+            sentence = f"{flawed} with something that cannot be read as it was written: see flaws on ticket-documents."
+            self._report.notes.append(f"Event {report.event_id}: {sentence}")
         if counts and counts.expired:
             gone = number_of(counts.expired, "document")
             self._report.notes.append(f"Event {report.event_id}: {gone} gone, as the event is over.")
@@ -196,6 +200,7 @@ class Papers:
         # and its size, 0 where it could not be drawn. Arrays, since there are as many as tickets.
         self._said, self._said_bytes = array("q"), array("Q")
         self._stored_bytes = array("Q")
+        self._flawed = array("B")
 
     # Taking
 
@@ -203,7 +208,7 @@ class Papers:
         """Take an announcement of the event."""
         number = ticket_number(announcement["ticket"])
         if announcement["type"] == "document_made":
-            self._say(number, announcement["seq"], announcement["size_bytes"])
+            self._say(number, announcement["seq"], announcement["size_bytes"], flawed="flaws" in announcement)
         else:
             self._say(number, -announcement["seq"], 0)
 
@@ -211,16 +216,17 @@ class Papers:
         """Take a dead letter: the ticket that was sold with ``seq`` could not be drawn."""
         self._say(ticket_number(ticket), seq, 0)
 
-    def _say(self, number: int, said: int, size_bytes: int) -> None:
+    def _say(self, number: int, said: int, size_bytes: int, *, flawed: bool = False) -> None:
         # What there is no ticket of was sold after the moment, or is nothing of ours.
         if number > self.event.issued:
             return
         _make_room(self._said, number)
         _make_room(self._said_bytes, number)
+        _make_room(self._flawed, number)
         # Drawn in the end counts more than given up before, or after; drawn again, with another code, more than before.
         drawn, drawn_before = bool(size_bytes), bool(self._said_bytes[number])
         if (abs(said), drawn) >= (abs(self._said[number]), drawn_before):
-            self._said[number], self._said_bytes[number] = said, size_bytes
+            self._said[number], self._said_bytes[number], self._flawed[number] = said, size_bytes, flawed
 
     def stored(self, document: Stored) -> bool:
         """Take a document; returns False if no purchase that is known accounts for it."""
@@ -296,6 +302,7 @@ class Papers:
             self.problems.add("ticket", "without a document", where)
         else:
             counts.made += 1
+            counts.flawed += said == sale.seq and _at(self._flawed, number)
             if said == sale.seq and stored_bytes != said_bytes:
                 sizes = f"{self._name(number, purchase)} ({stored_bytes} bytes, announced {said_bytes})"
                 self.problems.add("document", "of another size than announced", sizes)

@@ -12,11 +12,15 @@ from models.words import number_of
 
 @dataclass
 class DocumentCounts:
-    """Tickets that are sold: how many have their document, could not be drawn, or had the age to be removed."""
+    """Tickets that are sold: how many have their document, could not be drawn, or had the age to be removed.
+
+    On ``flawed`` of those made something cannot be read as it was written.
+    """
 
     made: int = 0
     failed: int = 0
     expired: int = 0
+    flawed: int = 0
 
 
 @dataclass

@@ -65,7 +65,7 @@ def _documents() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show how many are made, wait and failed, their size, and the store that they lie in."""
+    """Show how many are made, have flaws, wait and failed, their size, and the store that they lie in."""
     from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.documents.status import documents_status
     from boxoffice.documents.store import DocumentStore
@@ -78,6 +78,7 @@ def status(as_json: AsJson = False) -> None:
     rows = [
         ("made", found.made, f"documents in {found.store}"),
         ("size", found.size_bytes, "bytes"),
+        ("flawed", found.flawed, "tickets with something that cannot be read as it was written"),
         ("waiting", found.waiting, "facts not dealt with"),
         ("failed", found.failed, "tickets on dead-letters"),
     ]

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from boxoffice.documents.errors import NoDocumentError, NoStoreError, WrongTicketError
+from boxoffice.documents.flaws import find_flawed
 from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
@@ -27,13 +28,15 @@ _POLL_INTERVAL_S: Final = 0.2
 class DocumentsStatus:
     """How far the documents are.
 
-    ``made`` lie in the ``store``, ``size_bytes`` is their size; ``waiting`` are facts that are not dealt with,
-    ``failed`` tickets that could not be drawn and are on ``dead-letters``.
+    ``made`` lie in the ``store``, ``size_bytes`` is their size; on ``flawed`` something cannot be read as it was
+    written, as far back as announcements are kept; ``waiting`` are facts that are not dealt with, ``failed`` tickets that
+    could not be drawn and are on ``dead-letters``.
     """
 
     store: str
     made: int
     size_bytes: int
+    flawed: int
     waiting: int
     failed: int
 
@@ -48,6 +51,7 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
     """
     waiting = await facts_waiting(settings)
     failed = len(await _given_up(settings))
+    flawed = len(await find_flawed(settings))
     made = size_bytes = 0
     try:
         async for some in store.documents():
@@ -57,7 +61,7 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
         # Where no documents process has begun, there need be none.
         if any((await dealt_with_until(settings, range(await check_topics(settings)))).values()):
             raise
-    return DocumentsStatus(store.place, made, size_bytes, waiting, failed)
+    return DocumentsStatus(store.place, made, size_bytes, flawed, waiting, failed)
 
 
 async def facts_waiting(settings: KafkaSettings) -> int:

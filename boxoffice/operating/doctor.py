@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
 from boxoffice.documents.errors import NoStoreError, StoreError
+from boxoffice.documents.flaws import find_flawed
 from boxoffice.documents.store import DocumentStore, is_stranger
 from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
@@ -30,7 +31,7 @@ from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.tasks import end_tasks
 from models.words import number_of
-from topics import TopicDefinition, event_stats, purchase_requests, purchase_results
+from topics import TopicDefinition, event_stats, purchase_requests, purchase_results, ticket_documents
 
 READ_BY: Final[Mapping[str, TopicDefinition]] = {
     "purchases": purchase_requests.TOPIC,
@@ -131,8 +132,13 @@ async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waitin
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
             sells = not any(difference.stops_sale for report in reports for difference in report.differences)
-            if sells and event_stats.TOPIC not in [report.definition for report, _ in _led_in_part(reports)]:
-                diagnosis.findings += await _examine_statistics(settings)
+            without_leader = [report.definition for report, _ in _led_in_part(reports)]
+            for topic, examine in (
+                (event_stats.TOPIC, _examine_statistics),
+                (ticket_documents.TOPIC, _examine_documents),
+            ):
+                if sells and topic not in without_leader:
+                    diagnosis.findings += await examine(settings)
         diagnosis.findings += await _examine_store(settings, were_made=await has_run(settings.kafka, DOCUMENTS))
     except UnreachableError as error:
         diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
@@ -349,6 +355,30 @@ def _wiped_folders() -> set[Path]:
 _STORE: Final = "document store"
 _WIPED: Final = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108  # they are warned of
 _OTHERS: Final = 0o077
+
+
+# Documents
+
+
+async def _examine_documents(settings: Settings) -> list[Finding]:
+    """Whether the newest tickets can be read."""
+    flawed = await find_flawed(settings.kafka, newest=_ANNOUNCEMENTS_LOOKED_AT)
+    if not flawed:
+        return []
+    tickets, first = number_of(len(flawed), "ticket"), flawed[0]
+    sentence = (
+        f"{tickets} of those made last, with something that cannot be read as it was written, "
+        f"the first {first.ticket} ({'; '.join(first.flaws)})."
+    )
+    return [Finding("documents", State.WARNING, sentence, _NAME_FONTS)]
+
+
+_ANNOUNCEMENTS_LOOKED_AT: Final = 10_000
+"""Of each partition: there are as many as tickets."""
+_NAME_FONTS: Final = (
+    "Name fonts that have the characters in BOXOFFICE_DOCUMENTS_FONTS, and have the tickets made again: "
+    "see docs/dead-letters.md."
+)
 
 
 # Groups

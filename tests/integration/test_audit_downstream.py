@@ -176,8 +176,8 @@ async def test_statistics_and_documents_that_agree_are_shown_for_each_event(serv
     assert "4 documents" in done.stdout.splitlines()[-1]
     found = json.loads(served.office.boxoffice("audit", "--wait", "0", "--json").stdout)
     assert {event["event_id"]: (event["statistics"], event["documents"]) for event in found["events"]} == {
-        EVENT: (True, {"made": 3, "failed": 0, "expired": 0}),
-        OTHER: (True, {"made": 1, "failed": 0, "expired": 0}),
+        EVENT: (True, {"made": 3, "failed": 0, "expired": 0, "flawed": 0}),
+        OTHER: (True, {"made": 1, "failed": 0, "expired": 0, "flawed": 0}),
     }
 
 
