@@ -220,16 +220,16 @@ def _strangers(report: Report) -> Iterator[str]:
     instead = "left out, since the topic cannot be read" if report.left_out else "read from the topic"
     for place in report.unreadable[:_MOST_KEYS]:
         yield f"What lies under {place} in Redis is no statistics: they are {instead}."
+    more = sum(max(len(found) - _MOST_KEYS, 0) for found in (report.unreadable, report.processes.unreadable))
+    if more:
+        yield f"So it is with {more:,} more."
     for what in report.lacking:
         yield f"Redis lacks the figures of {what}: they are {instead}."
     if report.unsure:
         yield "Whether Redis has the figures of all partitions is not known, since Kafka cannot be asked."
-    more = sum(max(len(found) - _MOST_KEYS, 0) for found in (report.unreadable, report.processes.unreadable))
-    if more:
-        yield f"So it is with {more:,} more."
-    for currency in report.totals["revenue"]:
-        if not is_currency(currency):
-            yield f"ISO 4217 has no currency {currency}: its amounts are shown with 2 decimals."
+    if unknown := [currency for currency in report.totals["revenue"] if not is_currency(currency)]:
+        named = ", ".join(unknown[:_MOST_KEYS]) + (" and others" if len(unknown) > _MOST_KEYS else "")
+        yield f"ISO 4217 has no currency {named}: its amounts are shown with 2 decimals."
     for topic, count in report.strange.items():
         yield f"{topic} holds {number_of(count, 'record')} that nobody of ours wrote: passed over."
 
