@@ -142,24 +142,35 @@ def _holdings(settings: KafkaSettings, timeout_s: float) -> Holdings:
 
 
 def _judge_lines(desk: Desk) -> int:
-    """A sentence for each line of standard input; returns the status of the first code that is not good."""
+    """A sentence for each line of standard input; returns the status of the first code that is not good.
+
+    Raises:
+        MalformedCodeError: there was none: nothing is good because nobody looked.
+    """
+    from boxoffice.door.errors import MalformedCodeError
     from boxoffice.errors import BoxOfficeError
 
-    status = 0
+    status = None
     for line in _lines():
         try:
             say(desk.judge(line))
+            status = status or 0
         except BoxOfficeError as error:
             say(str(error))
             status = status or error.exit_status
+    if status is None:
+        raise MalformedCodeError("nothing came on standard input")
     return status
 
 
 def _lines() -> Iterator[str]:
     """The lines of standard input that are not empty, whatever stands in them; of long ones only the beginning."""
-    while line := sys.stdin.buffer.readline(_LONGEST_LINE_BYTES):
+    if sys.stdin is None:  # who started it has closed it
+        return
+    given = sys.stdin.buffer
+    while line := given.readline(_LONGEST_LINE_BYTES):
         whole = line.endswith(b"\n")
-        while not whole and (rest := sys.stdin.buffer.readline(_LONGEST_LINE_BYTES)):
+        while not whole and (rest := given.readline(_LONGEST_LINE_BYTES)):
             whole = rest.endswith(b"\n")
         # No code begins or ends with a space.
         if text := line.decode("ascii", "replace").strip():

@@ -50,6 +50,7 @@ def create(path: Path, lost: Path | None = None) -> KeyRing:
     known = load(lost).public if lost is not None else KeyRing()
     with _changing(path, make_folder=True):
         if path.exists():
+            load(path)  # which says it where they are none
             raise KeyRingError(f"There are keys at {path}, and they stay: add one with 'boxoffice door keys rotate'.")
         return _changed(path, known, lambda ring: ring.with_new_key(now(), now()))
 
@@ -135,7 +136,7 @@ class KeptRing:
 
 
 def _lock(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
+    return path.parent / f"{path.name}.lock"
 
 
 @contextmanager

@@ -243,6 +243,15 @@ def test_a_hand_scanner_types_lines_and_hears_of_each(vectors: str) -> None:
     assert scanned(vectors, f"{good}\n".encode()).returncode == ExitStatus.OK
 
 
+@pytest.mark.parametrize("given", ["</dev/null", "<&-", "<<< ''"])
+def test_where_no_code_comes_nothing_is_good(vectors: str, given: str) -> None:
+    """Or a scanner that is not plugged in lets everybody in."""
+    shell = ["bash", "-c", f'exec "$0" door verify - --keys "$1" {given}', boxoffice_path(), vectors]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (ExitStatus.BAD_CODE, "")
+    assert done.stderr == "This is no ticket's code: nothing came on standard input.\n"
+
+
 def test_nothing_that_a_scanner_types_stops_it(vectors: str) -> None:
     good = GOOD[0]["code"].encode()
     hostile = [

@@ -91,10 +91,14 @@ def test_who_waits_in_vain_for_another_is_told(ring: Path, monkeypatch: pytest.M
         rotate(ring, 0)
 
 
-def test_where_no_ring_can_be_is_a_sentence(tmp_path: Path) -> None:
+def test_where_no_ring_can_be_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(KeyRingError, match="cannot be written: "):
         create(tmp_path / "file" / "ring.json")
+    for folder in (tmp_path, Path()):
+        with pytest.raises(KeyRingError, match=r"cannot be (read|written): "):
+            create(folder)
     with pytest.raises(NoKeysError):
         rotate(tmp_path / "nowhere" / "ring.json", 0)
     with pytest.raises(NoKeysError):
