@@ -121,9 +121,13 @@ class Places:
             PublishError: they were not acknowledged.
         """
         for tp, taken in ledgers.items():
-            while (place := taken.place_until(committed(tp) or 0)) is not None:
-                alone = await self._write(tp.partition, place)
-                taken.kept(place, anew=not alone)
+            # One that has waited for the group, and what has moved since; or all of it, where somebody else wrote too.
+            for _ in range(2):
+                until = committed(tp)
+                place = taken.place_until(until) if until is not None else None
+                if place is None:
+                    break
+                taken.kept(place, anew=not await self._write(tp.partition, place))
 
     async def _write(self, number: int, place: Place) -> bool:
         """Returns False if somebody else wrote in between, who may have put older rows on top of ours."""
