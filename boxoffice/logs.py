@@ -100,7 +100,7 @@ class Repeats:
         library = record.name.partition(".")[0]
         left_out = self.left_out(library, _NUMBER.sub("N", str(record.msg)))
         if left_out:
-            record.msg, record.args = f"{record.getMessage()} ({left_out} more lines of {library} were left out)", ()
+            record.msg, record.args = f"{record.getMessage()} (lines of {library} left out: {left_out})", ()
         return left_out is not None
 
     def left_out(self, who: str, what: str) -> int | None:

@@ -181,7 +181,7 @@ def test_what_a_library_says_each_second_is_written_once_a_minute() -> None:
     assert written[0] == 'Unable connect to "127.0.0.1:9092"'
     assert written[1].startswith("Unable to update metadata from [1, 2]")
     assert len(written) == 2 + 10
-    assert all(line.endswith(" more lines of aiokafka were left out)") for line in written[2:])
+    assert all("(lines of aiokafka left out: " in line for line in written[2:])
 
 
 def test_what_is_new_or_grave_or_comes_after_a_silence_is_written_at_once() -> None:
@@ -192,7 +192,7 @@ def test_what_is_new_or_grave_or_comes_after_a_silence_is_written_at_once() -> N
     assert said(repeats, "Heartbeat failed", level=logging.CRITICAL)
     assert said(repeats, "Heartbeat failed", name="faust.transport")
     clock.now_s += 61
-    assert said(repeats, "Heartbeat failed") == "Heartbeat failed (1 more lines of aiokafka were left out)"
+    assert said(repeats, "Heartbeat failed") == "Heartbeat failed (lines of aiokafka left out: 1)"
     clock.now_s += 61
     assert said(repeats, "Heartbeat failed") == "Heartbeat failed"
     assert said(repeats, "Topic %s is not authorized", "x") == "Topic x is not authorized"
