@@ -29,8 +29,8 @@ class DocumentsStatus:
     """How far the documents are.
 
     ``made`` lie in the ``store``, ``size_bytes`` is their size; on ``flawed`` something cannot be read as it was
-    written, as far back as announcements are kept; ``waiting`` are facts that are not dealt with, ``failed`` tickets that
-    could not be drawn and are on ``dead-letters``.
+    written, as far back as announcements are kept; ``waiting`` are facts that are not dealt with, ``failed``
+    tickets that could not be drawn and are on ``dead-letters``.
     """
 
     store: str
