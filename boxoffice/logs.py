@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
-from boxoffice.masking import MASK, SHORTEST, SecretUrl, masked, secrets_in
-from boxoffice.showing import json_text, printable, printable_lines
+from boxoffice.showing.masking import MASK, SHORTEST, SecretUrl, masked, secrets_in
+from boxoffice.showing.printing import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger

@@ -38,7 +38,7 @@ from boxoffice.redis.store import (
     expected_copy,
 )
 from boxoffice.settings import Settings
-from boxoffice.showing import printable
+from boxoffice.showing.printing import printable
 from lua.keys import event_keys, event_statistics_key
 from models.commands import EVENT_ID_PATTERN
 from models.facts import read_range

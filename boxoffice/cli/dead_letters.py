@@ -12,7 +12,7 @@ import typer
 from boxoffice.cli.options import AsJson, whole_number
 from boxoffice.cli.tables import print_json, print_table, say
 from boxoffice.errors import ExitStatus
-from boxoffice.showing import told_apart
+from boxoffice.showing.printing import told_apart
 
 if TYPE_CHECKING:
     from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed, Retried

@@ -41,8 +41,8 @@ def schema(
 
 
 def _rows(values: Settings) -> list[dict[str, Any]]:
-    from boxoffice.masking import masked
     from boxoffice.settings import SETTINGS
+    from boxoffice.showing.masking import masked
 
     return [
         {

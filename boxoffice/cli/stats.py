@@ -14,7 +14,7 @@ import typer
 
 from boxoffice.cli.options import AsJson
 from boxoffice.cli.tables import print_json
-from boxoffice.showing import printable
+from boxoffice.showing.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -287,7 +287,7 @@ def chart(counts: Sequence[int], height: int = 1) -> list[str]:
 def _bars() -> str:
     """From none to the highest: what standard output has characters for."""
     try:
-        _BARS.encode(sys.stdout.encoding)
+        _BARS.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return _ASCII_BARS
     return _BARS

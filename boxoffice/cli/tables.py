@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TextIO
 
-from boxoffice.showing import json_text, printable, printable_lines
+from boxoffice.showing.printing import json_text, printable, printable_lines
 
 _WIDE = 10_000
 """Columns where nobody looks: a table in a pipe is not wrapped, so that lines can be searched."""

@@ -26,8 +26,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from boxoffice.documents.errors import NoStoreError, StoreError
-from boxoffice.masking import masked_in, without_credentials
 from boxoffice.settings import DocumentsSettings
+from boxoffice.showing.masking import masked_in, without_credentials
 from models.documents import SUFFIX
 
 if TYPE_CHECKING:

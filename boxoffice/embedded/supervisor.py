@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from boxoffice.embedded.process import dying_with_parent
-from boxoffice.showing import printable
+from boxoffice.showing.printing import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -23,10 +23,10 @@ from boxoffice.errors import ExitStatus, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
-from boxoffice.masking import masked
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings
+from boxoffice.showing.masking import masked
 from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.tasks import end_tasks

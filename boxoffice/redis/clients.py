@@ -18,9 +18,9 @@ from redis.exceptions import (
 )
 
 from boxoffice.errors import UnreachableError
-from boxoffice.masking import masked
 from boxoffice.redis.connection import RedisClient, connect
 from boxoffice.settings import RedisSettings
+from boxoffice.showing.masking import masked
 
 _TIMEOUT_MS: Final = 2_000
 _VARIABLE: Final = "BOXOFFICE_REDIS_URL"

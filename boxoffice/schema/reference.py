@@ -10,8 +10,8 @@ from typing import Final
 
 import boxoffice
 from boxoffice.errors import RESTARTABLE, BoxOfficeError, ExitStatus
-from boxoffice.masking import masked
 from boxoffice.settings import GROUPS, SETTINGS
+from boxoffice.showing.masking import masked
 
 _SETTINGS_PAGE: Final = """# Settings
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from boxoffice.redis.connection import connect
 from boxoffice.settings import RedisSettings
-from boxoffice.showing import told_apart
+from boxoffice.showing.printing import told_apart
 from boxoffice.statistics.figures import Figures, Totals, from_hash, read_totals_field, to_hash
 from lua.keys import event_statistics_key, global_statistics_key
 from models.figures import UnreadableFiguresError

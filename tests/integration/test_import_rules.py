@@ -17,7 +17,7 @@ WRONG: Final = {
     "topics.event_stats": "lua.keys",
     "lua.keys": "boxoffice.errors",
     "boxoffice.errors": "boxoffice.settings",
-    "boxoffice.settings": "boxoffice.logs",
+    "boxoffice.settings.groups": "boxoffice.logs",
     "boxoffice.logs": "boxoffice.batching.stages",
     "boxoffice.batching.consumer": "boxoffice.kafka.clients",
     "boxoffice.redis.store": "boxoffice.process.health",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from boxoffice.cli.tables import print_json
 from boxoffice.kafka.dead_letters import DeadLetter, Position, WrongPositionError, read_position
 from boxoffice.kafka.side_records import Marks, dead_letter, read_marks
-from boxoffice.showing import told_apart
+from boxoffice.showing.printing import told_apart
 from tests.unit.records import record
 
 MARKS = [

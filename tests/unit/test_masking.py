@@ -14,9 +14,9 @@ from boxoffice.documents.errors import StoreError
 from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import SettingsError
 from boxoffice.logs import masker, secrets_of
-from boxoffice.masking import MASK, SecretUrl, masked, masked_url, secrets_in, without_credentials
 from boxoffice.redis.connection import connect
 from boxoffice.settings import load_settings
+from boxoffice.showing.masking import MASK, SecretUrl, masked, masked_url, secrets_in, without_credentials
 
 ODD = "/?#@:&=;%+,[] \t\\é"
 """What passwords hold, and URLs mean something by."""

@@ -13,7 +13,7 @@ from boxoffice.kafka.topics import MOST_BATCH_BYTES
 
 PROJECT = Path(__file__).parents[2]
 PRODUCT = ("agents", "topics", "models", "lua", "boxoffice")
-FOUNDATION = {"__init__", "settings", "errors", "logs", "metrics", "tasks", "failpoints", "masking", "showing"}
+FOUNDATION = {"__init__", "errors", "logs", "metrics", "tasks", "failpoints"}
 MOST_LINES = 500
 MOST_LINES_OF_AN_AGENT = 60
 

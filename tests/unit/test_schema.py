@@ -353,6 +353,7 @@ def test_what_is_internal_stands_apart_and_is_said_to_be() -> None:
         purchase_requests.TOPIC.name,
         purchase_results.TOPIC.name,
         stats_changelog.TOPIC.name,
+        documents_places.TOPIC.name,
     }
     assert not DOCUMENT["operations"].keys() & WITHIN["operations"].keys()
     for document, tag in ((DOCUMENT, "public"), (WITHIN, "internal")):

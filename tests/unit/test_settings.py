@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from boxoffice.errors import ExitStatus, SettingsError
-from boxoffice.masking import masked
 from boxoffice.settings import ENV_PREFIX, SETTINGS, is_given, load_settings, settings_from
+from boxoffice.showing.masking import masked
 
 ROOT = Path(__file__).parents[2]
 UNITS = {"_ms": "ms", "_s": "s", "_bytes": "bytes", "_days": "days"}

@@ -30,7 +30,7 @@ from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed
 from boxoffice.kafka.side_records import dead_letter, headers_bytes, read_marks, read_origin
 from boxoffice.redis.presence import Presences, _read
 from boxoffice.settings import settings_from
-from boxoffice.showing import printable
+from boxoffice.showing.printing import printable
 from boxoffice.statistics.counting import fold
 from boxoffice.statistics.documents import Announced
 from boxoffice.statistics.figures import (
