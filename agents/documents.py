@@ -32,8 +32,8 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     app = worker.make_app(kafka, "documents", options)
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     pages = EventPages(settings, connect_redis(settings.redis), topics.partitions)
-    producer = cast(BatchProducer, app.producer)
-    making = Making(kafka, settings.documents, TicketCodes(settings.door), pages, producer, worker.ending_on_failure)
+    codes, producer = TicketCodes(settings.door), cast(BatchProducer, app.producer)
+    making = Making(kafka, settings.documents, codes, pages, producer, worker.ending_on_failure)
 
     @app.agent(facts)
     async def make(stream: faust.StreamT[bytes]) -> None:
@@ -50,8 +50,7 @@ def main(settings: Settings) -> int:
 
     Raises:
         TopicsError: the topics cannot be used.
-        FontError, KeyRingError: the fonts, or the keys of the door, cannot be used.
-        LanguageError: there are no words in the settings' language.
+        FontError, LanguageError, KeyRingError: the fonts, the language or the keys of the door cannot be used.
     """
     check_before_start(settings.documents, settings.door)
     os.nice(_NICENESS)
