@@ -39,6 +39,11 @@ PLACES: Final = "tests/unit/test_places.py"
 CODES: Final = "tests/unit/test_codes.py"
 KEYS: Final = "tests/unit/test_door_keys.py"
 HOLDING: Final = "tests/unit/test_door_holding.py"
+STRUCTURE: Final = "tests/unit/test_rendering_structure.py"
+TYPEFACES: Final = "tests/unit/test_rendering_scripts.py"
+LANGUAGES: Final = "tests/unit/test_rendering_languages.py"
+FLAWS: Final = "tests/unit/test_flaws.py"
+FLAWED: Final = "tests/integration/test_flaws.py"
 
 
 class Defect(NamedTuple):
@@ -951,6 +956,99 @@ DEFECTS: Final = (
         '    told = f"{_CAPITALS}{capitals:x}" if capitals else ""',
         '    told = "" if capitals else ""',
         "tests/unit/test_documents.py",
+    ),
+    # Tickets that cannot be read
+    Defect(
+        "a box stands for a character and is no flaw",
+        "boxoffice/rendering/typesetting.py",
+        "                self.missing[char] = None\n",
+        "                del self.missing\n                self.missing = {}\n",
+        TYPEFACES,
+    ),
+    Defect(
+        "an empty name is no flaw",
+        "boxoffice/rendering/tickets.py",
+        "    return rendered._replace(flaws=rendered.flaws + flaws) if flaws else rendered\n",
+        "    return rendered\n",
+        TYPEFACES,
+    ),
+    Defect(
+        "Han characters are drawn as China does, wherever they stand",
+        "boxoffice/rendering/faces.py",
+        '    return {"ja": "JP", "ko": "KR"}.get(language, "CN")\n',
+        '    return "CN"\n',
+        TYPEFACES,
+    ),
+    Defect(
+        "what a ticket lacks is not announced",
+        "boxoffice/documents/making.py",
+        "drawn.sha256, drawn.flaws)",
+        "drawn.sha256)",
+        FLAWED,
+    ),
+    Defect(
+        "a ticket counts as flawed after its purchase was cancelled",
+        "boxoffice/documents/flaws.py",
+        "        if said.seq >= known.seq if known else said.flaws:\n",
+        "        if said.flaws:\n",
+        FLAWS,
+    ),
+    Defect(
+        "an older announcement of flaws counts",
+        "boxoffice/documents/flaws.py",
+        "said.seq >= known.seq if known",
+        "said.seq >= 0 if known",
+        FLAWS,
+    ),
+    Defect(
+        "the audit notes no flaws",
+        "boxoffice/audit/documents_check.py",
+        "            counts.flawed += said == sale.seq and _at(self._flawed, number)\n",
+        "",
+        FLAWED,
+    ),
+    Defect(
+        "a name that shows nothing is taken from who types it",
+        "boxoffice/kafka/asking.py",
+        "        if not shows_something(getattr(command, member)):\n",
+        "        if not getattr(command, member):\n",
+        "tests/unit/test_names_shown.py",
+    ),
+    Defect(
+        "prices have the decimals that people mostly write",
+        "boxoffice/rendering/languages.py",
+        "        pattern.frac_prec = (places, places)\n",
+        "",
+        LANGUAGES,
+    ),
+    # What a screen reader is told
+    Defect(
+        "the code has no description",
+        "boxoffice/rendering/design.py",
+        'add("Figure", alternative=self.words.code, area=area)',
+        'add("Figure", area=area)',
+        STRUCTURE,
+    ),
+    Defect(
+        "contents belong to other elements than their own",
+        "boxoffice/rendering/structure.py",
+        "for owner in self._owners]",
+        "for owner in reversed(self._owners)]",
+        STRUCTURE,
+    ),
+    Defect(
+        "ornaments are read out",
+        "boxoffice/rendering/design.py",
+        '        self.canvas.addLiteral("/Artifact BMC")\n',
+        '        self.canvas.addLiteral("/P BMC")\n',
+        STRUCTURE,
+    ),
+    Defect(
+        "labels are as small as they were",
+        "boxoffice/rendering/design.py",
+        "_LABEL_SIZE: Final = 8.0\n",
+        "_LABEL_SIZE: Final = 6.2\n",
+        STRUCTURE,
     ),
     # Partitions without a leader
     Defect(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agents.documents import main
+from boxoffice.errors import SettingsError
 from boxoffice.rendering import EventPage, LanguageError, Rendered, Style, TicketPage, check_style, render_ticket
 from boxoffice.rendering.design import WIDTH
 from boxoffice.rendering.languages import WORDS, Language
+from boxoffice.settings import load_settings
 from models.money import decimals
 from tests.unit.test_rendering import CODE, OPERA, characters, scanned, text_of
 
@@ -98,6 +101,17 @@ def test_a_page_in_arabic_is_read_from_the_right() -> None:
 def test_a_language_without_words_is_refused_with_those_that_there_are(tag: str) -> None:
     with pytest.raises(LanguageError, match="the languages are ar, de, en, es, fr, it, ja, pl"):
         check_style(Style(language=tag))
+
+
+@pytest.mark.parametrize(
+    ("language", "error"), [("xx", LanguageError), ("german", SettingsError), ("de_AT", SettingsError)]
+)
+def test_documents_are_not_begun_in_a_language_without_words(
+    language: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOXOFFICE_DOCUMENTS_LANGUAGE", language)
+    with pytest.raises(error, match="Tickets cannot be written in 'xx'|must be a language, and a country if need be"):
+        main(load_settings())
 
 
 def test_the_price_of_the_opera() -> None:
