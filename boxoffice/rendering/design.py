@@ -201,9 +201,10 @@ class Page:
         line, spacing = self._label_line(text)
         x = box.x if not box.from_right else box.x + box.width - self._label_width(text)
         operators = self.painter.operators(line, x, next(baselines(box, box.size, 1)), _LABEL_SIZE)
-        # Letters that stand so far apart are taken for words.
-        spoken_line = "\n".join(spoken(line.text, [operators]))
-        return f"{fill(colour)} {number(spacing)} Tc\n{spoken_line}\n0 Tc {fill(INK)}"
+        if spacing:
+            # Letters that stand so far apart are taken for words.
+            operators = "\n".join([f"{number(spacing)} Tc", *spoken(line.text, [operators]), "0 Tc"])
+        return f"{fill(colour)}\n{operators}\n{fill(INK)}"
 
     def _label_line(self, text: str) -> tuple[Line, float]:
         """A label's letters, and the space between them: none where letters are joined, or have no capitals."""

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream, PDFZCompress
 from reportlab.pdfgen.canvas import Canvas
@@ -42,11 +42,10 @@ class Subset:
         """The code of a glyph that stands for a text, given out when it is first used."""
         return f"{self._codes.setdefault((glyph_id, text), len(self._codes)):04X}"
 
-    def codes(self, cluster: Cluster, *, rtl: bool) -> list[str]:
-        """The codes of a cluster's glyphs, from left to right."""
+    def texts(self, cluster: Cluster, *, rtl: bool) -> list[str]:
+        """What each of a cluster's glyphs is read as, from left to right."""
         order = slice(None, None, -1 if rtl else 1)
-        glyph_ids = [glyph.glyph_id for glyph in cluster.glyphs[order]]
-        return list(map(self.code, glyph_ids, self._texts(glyph_ids, cluster.text)))[order]
+        return self._texts([glyph.glyph_id for glyph in cluster.glyphs[order]], cluster.text)[order]
 
     def _texts(self, glyph_ids: list[int], text: str) -> list[str]:
         """What each glyph is read as, in the order of reading."""
@@ -58,8 +57,8 @@ class Subset:
             return own
         if len(own) > 1 and _same("".join(own), text):
             return own
-        first = max(len(text) - len(own), 0) + 1
-        rest = text[first:] if len(own) <= len(text) else [""] * (len(own) - 1)
+        first = len(text) - len(own) + 1 if len(own) <= len(text) else len(text)
+        rest = text[first:] or [""] * (len(own) - 1)
         return [text[:first][:_LONGEST_READING], *rest]
 
     def add_to(self, canvas: Canvas) -> None:
@@ -131,7 +130,7 @@ class Subset:
         )
 
     def _to_unicode(self) -> bytes:
-        pairs = [f"<{code:04X}> <{utf16(text)}>" for (glyph_id, text), code in self._codes.items() if glyph_id]
+        pairs = [f"<{code:04X}> <{utf16(text)}>" for (_, text), code in self._codes.items() if text]
         return "\n".join(_cmap("ToUnicode", pairs, "bfchar")).encode()
 
 
@@ -192,19 +191,19 @@ class TextPainter:
     def operators(self, line: Line, x: float, y: float, size: float) -> str:
         """What draws a line from ``x`` on, its letters standing on ``y``."""
         operators = ["BT", f"1 0 0 1 {number(x)} {number(y)} Tm"]
+        parts: list[str] = []
         for run in line.runs:
-            operators += self._run(run, size)
-        operators.append("ET")
+            subset = self.subset(run.face)
+            operators += [f"/{subset.resource} {number(size)} Tf", *_shown(run, subset, size)]
+            parts += _parts(run, subset, Place(x, y, size))
+            x += run.width * size / EM
+        operators += ["ET", *parts]
         return "\n".join(operators)
 
     def embed_fonts(self) -> None:
         """Put the fonts in. Nothing may be drawn afterwards."""
         for subset in self._subsets.values():
             subset.add_to(self.canvas)
-
-    def _run(self, run: Run, size: float) -> list[str]:
-        subset = self.subset(run.face)
-        return [f"/{subset.resource} {number(size)} Tf", *_shown(run, subset, size)]
 
 
 def _shown(run: Run, subset: Subset, size: float) -> Iterator[str]:
@@ -224,14 +223,39 @@ def _glyphs(clusters: list[Cluster], subset: Subset, size: float, *, rtl: bool) 
     """Glyphs one after the other, moved where they do not stand where the one before them ends."""
     rise, shown = 0, ""
     for cluster in clusters:
-        for glyph, code in zip(cluster.glyphs, subset.codes(cluster, rtl=rtl), strict=True):
+        for glyph, text in zip(cluster.glyphs, subset.texts(cluster, rtl=rtl), strict=True):
+            if not text:
+                shown += _move(-glyph.advance)
+                continue
             if glyph.y != rise:
                 yield f"[{shown}] TJ {number(glyph.y * size / EM)} Ts"
                 rise, shown = glyph.y, ""
             # TJ's numbers move to the left.
             after = subset.face.width(glyph.glyph_id) + glyph.x - glyph.advance
-            shown += f"{_move(-glyph.x)}<{code}>{_move(after)}"
+            shown += f"{_move(-glyph.x)}<{subset.code(glyph.glyph_id, text)}>{_move(after)}"
     yield f"[{shown}] TJ" + (" 0 Ts" if rise else "")
+
+
+class Place(NamedTuple):
+    """Where text begins, and how large it is."""
+
+    x: float
+    y: float
+    size: float
+
+
+def _parts(run: Run, subset: Subset, place: Place) -> Iterator[str]:
+    """The glyphs that are no text, as paths: the dots of an Arabic letter, which its other glyph is read as.
+
+    As glyphs they would have to be read as something, and what is copied would hold characters that nobody wrote.
+    """
+    x, scale = place.x, place.size / EM
+    for cluster in run.clusters:
+        for glyph, text in zip(cluster.glyphs, subset.texts(cluster, rtl=run.rtl), strict=True):
+            if not text and (path := subset.face.outline(glyph.glyph_id)):
+                left, foot = number(x + glyph.x * scale), number(place.y + glyph.y * scale)
+                yield f"q {scale:.5f} 0 0 {scale:.5f} {left} {foot} cm {path} f Q"
+            x += glyph.advance * scale
 
 
 def _move(left: int) -> str:

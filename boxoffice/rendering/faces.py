@@ -21,6 +21,7 @@ import manimgx_fonts_cjk  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from boxoffice.rendering.errors import FontError
+from boxoffice.rendering.writing import number
 from models.commands import shows_something
 
 EM: Final = 1000
@@ -113,6 +114,12 @@ class Face:
         """How far a glyph moves on by itself."""
         return int(self.font.get_glyph_h_advance(glyph_id))
 
+    def outline(self, glyph_id: int) -> str:
+        """A glyph as a PDF path, in thousandths of the size."""
+        pen = _Pen()
+        self.font.draw_glyph_with_pen(glyph_id, pen)
+        return " ".join(pen.operators)
+
     def _covers(self, cluster: str) -> bool:
         if not shows_something(cluster):
             return True
@@ -152,6 +159,42 @@ class Face:
         content = font.reference_table("CFF ") if self.is_cff else font.blob
         return Program(bytes(content.data), [numbers[glyph_id] for glyph_id in glyph_ids])
 
+
+class _Pen:
+    """Writes what HarfBuzz draws as PDF does, which has cubic curves alone."""
+
+    def __init__(self) -> None:
+        self.operators: list[str] = []
+        self._at: _Point = (0.0, 0.0)
+
+    def moveTo(self, point: _Point) -> None:  # noqa: N802  # HarfBuzz calls them so
+        self._add("m", point)
+
+    def lineTo(self, point: _Point) -> None:  # noqa: N802
+        self._add("l", point)
+
+    def curveTo(self, *points: _Point) -> None:  # noqa: N802
+        self._add("c", *points)
+
+    def qCurveTo(self, control: _Point, end: _Point) -> None:  # noqa: N802
+        first, second = (
+            tuple(here + (there - here) * 2 / 3 for here, there in zip(point, control, strict=True))
+            for point in (self._at, end)
+        )
+        self._add("c", first, second, end)
+
+    def closePath(self) -> None:  # noqa: N802
+        self._add("h")
+
+    def _add(self, operator: str, *points: tuple[float, ...]) -> None:
+        self.operators += [number(value) for point in points for value in point]
+        self.operators.append(operator)
+        if points:
+            x, y = points[-1]
+            self._at = (x, y)
+
+
+_Point = tuple[float, float]
 
 _SUBSET_FLAGS: Final = (
     hb.SubsetFlags.NO_HINTING

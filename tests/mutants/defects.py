@@ -43,7 +43,7 @@ STRUCTURE: Final = "tests/unit/test_rendering_structure.py"
 TYPEFACES: Final = "tests/unit/test_rendering_scripts.py"
 LANGUAGES: Final = "tests/unit/test_rendering_languages.py"
 FLAWS: Final = "tests/unit/test_flaws.py"
-FLAWED: Final = "tests/integration/test_flaws.py"
+FLAWED: Final = "tests/unit/test_flawed_documents.py"
 
 
 class Defect(NamedTuple):

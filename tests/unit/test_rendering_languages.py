@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from agents.documents import main
@@ -14,8 +16,6 @@ from models.money import decimals
 from tests.unit.test_rendering import CODE, OPERA, characters, scanned, text_of
 
 MOMENT = "2027-03-01T19:30:00+01:00"
-TURNS = "\u200e\u200f\u061c"
-"""Marks that say in which direction a text is read."""
 
 
 def ticket_in(language: str, amount: int = 4500, currency: str = "EUR", name: str = "Opera") -> Rendered:
@@ -24,7 +24,8 @@ def ticket_in(language: str, amount: int = 4500, currency: str = "EUR", name: st
 
 
 def bare(text: str) -> str:
-    return "".join(char for char in text if char not in TURNS and not char.isspace())
+    """Letters alone: readers put the marks of a vowel before or behind them as they see them."""
+    return "".join(char for char in text if unicodedata.category(char) not in {"Cf", "Mn", "Zs"} and char != "\n")
 
 
 def test_there_are_words_in_the_languages_that_are_promised() -> None:
@@ -34,13 +35,15 @@ def test_there_are_words_in_the_languages_that_are_promised() -> None:
         assert len(set(words)) == len(words)
 
 
-@pytest.mark.parametrize("language", sorted(WORDS.keys() - {"ar"}))
+@pytest.mark.parametrize("language", sorted(WORDS))
 def test_a_page_says_its_words_in_its_language(language: str) -> None:
     rendered = ticket_in(language)
     said = bare(text_of(rendered)).casefold()
     words, its = WORDS[language], Language(language)
-    for word in (*words[:7], words.hint, its.date(MOMENT), its.price(4500, "EUR")):
+    for word in (*words[:7], words.hint, its.date(MOMENT)):
         assert bare(word).casefold() in said
+    # A sign beside a number stands on its other side where all is read from the right.
+    assert all(part in said for part in bare(its.price(4500, "EUR")).split("€"))
     assert rendered.flaws == ()
     assert scanned(rendered) == [CODE]
 
@@ -81,8 +84,7 @@ def test_a_price_has_the_decimals_of_its_smallest_unit_in_every_language(languag
 @pytest.mark.parametrize("language", sorted(WORDS))
 def test_a_free_ticket_says_so(language: str) -> None:
     assert Language(language).price(0, "EUR") == WORDS[language].free
-    if language != "ar":
-        assert bare(WORDS[language].free) in bare(text_of(ticket_in(language, amount=0)))
+    assert bare(WORDS[language].free) in bare(text_of(ticket_in(language, amount=0)))
 
 
 def test_a_page_in_arabic_is_read_from_the_right() -> None:
@@ -110,8 +112,11 @@ def test_documents_are_not_begun_in_a_language_without_words(
     language: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOXOFFICE_DOCUMENTS_LANGUAGE", language)
-    with pytest.raises(error, match="Tickets cannot be written in 'xx'|must be a language, and a country if need be"):
+    with pytest.raises(error) as refused:
         main(load_settings())
+    assert "cannot be written in 'xx'" in str(refused.value) or "must be a language, and a country" in str(
+        refused.value
+    )
 
 
 def test_the_price_of_the_opera() -> None:
