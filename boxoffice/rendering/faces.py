@@ -253,7 +253,7 @@ _NOTO: Final = (
     *("NotoSansGurmukhi", "NotoSansKannada", "NotoSansKhmer", "NotoSansLao", "NotoSansMalayalam", "NotoSansMyanmar"),
     *("NotoSansOriya", "NotoSansSinhala", "NotoSansTelugu"),
 )
-_NOTO_PICTURES: Final = ("NotoSansSymbols", "NotoEmoji")
+_NOTO_PICTURES: Final = ("NotoEmoji", "NotoSansSymbols")
 _NOTO_CJK: Final = "NotoSansCJK-VF.otf.ttc"
 _REGIONS: Final = ("JP", "KR", "CN")
 """The first fonts in Noto's file: Japan's, Korea's and China's."""
