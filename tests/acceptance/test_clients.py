@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -86,6 +86,7 @@ class Selling:
     office: Office
     worker: Process
     folder: Path
+    started: list[Process] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -110,7 +111,14 @@ class Selling:
 
     def start(self, name: str, command: list[str], *arguments: str) -> Process:
         """Start a program beside the test."""
-        return Process([*command, *arguments], self.environment, self.folder / f"{name}.log")
+        self.started.append(Process([*command, *arguments], self.environment, self.folder / f"{name}.log"))
+        return self.started[-1]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self.started:
+            process.kill()
+        self.office.close()
 
     async def asked(self) -> dict[str, list[str]]:
         """The ids of each event's requests, in their order; one that is repeated at once stands once."""
@@ -161,8 +169,9 @@ def selling(
         await office.answered()
         return worker
 
-    yield Selling(office, asyncio.run(open_office()), folder)
-    office.close()
+    opened = Selling(office, asyncio.run(open_office()), folder)
+    yield opened
+    opened.close()
 
 
 async def test_a_client_buys_and_is_told_what_became_of_it(client: Client, selling: Selling) -> None:
@@ -352,5 +361,3 @@ async def test_followers_pass_nothing_over_when_they_are_killed_or_share(
     for language, process in first.items():
         assert f"{LATE}: 2 after 0. Begun in the middle?" in process.log_text(), language
         assert all(f"{event_id}: " not in process.log_text() for event_id in EVENTS.values()), process.log_text()
-    for process in second.values():
-        process.kill()
