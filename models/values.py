@@ -28,15 +28,19 @@ class Value(NamedTuple):
 
 def look_at(value: bytes) -> Value:
     """What a value holds, as far as it can be seen."""
-    wrapped = _wrapped(value)
-    if wrapped is not None:
-        inside = _object_in(wrapped.inside)
-        return Value(_ids_in_text(wrapped.inside) if inside is None else inside, f"no JSON: {wrapped.how}")
     try:
         found = from_json(value)
     except ValueError as error:
-        return Value(_ids_in_text(value), f"no JSON: {_why_no_json(value) or error}")
+        return _no_json(value, str(error))
     return _in_envelope(found) if isinstance(found, dict) else _no_object(found)
+
+
+def _no_json(value: bytes, error: str) -> Value:
+    wrapped = _wrapped(value)
+    if wrapped is None:
+        return Value(_ids_in_text(value), f"no JSON: {_why_no_json(value) or error}")
+    inside = _object_in(wrapped.inside)
+    return Value(_ids_in_text(wrapped.inside) if inside is None else inside, f"no JSON: {wrapped.how}")
 
 
 def claimed_ids(value: bytes | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from boxoffice.kafka import clients
 from tests.support.odd_headers import OddName, let_producers_send_odd_names
 from tests.support.office import Office
 from tests.support.workload import creations, order
+from tests.unit.strangers import WRAPPINGS
 from topics.dead_letters import POSITION_HEADER
 from topics.purchase_requests import ORIGIN_HEADER
 
@@ -58,6 +59,7 @@ UNREADABLE = {
     "an event id too large for any integer": Hostile(purchase("bad", event_id=10**400)),
     "an array of commands": Hostile(b"[" + purchase("bad") + b"]"),
     "two commands": Hostile(purchase("bad") + purchase("bad")),
+    **{name: Hostile(wrap(purchase("bad"))) for name, wrap in WRAPPINGS.items()},
 }
 ODD = {
     "no key": Hostile(purchase("no-key"), None),
@@ -66,6 +68,7 @@ ODD = {
     "an origin that is none": Hostile(purchase("no-origin"), headers=((ORIGIN_HEADER, b"\xff\x00"),)),
     "an origin without end": Hostile(purchase("long-origin"), headers=((ORIGIN_HEADER, b"1:" + b"9" * 4_000),)),
     "an origin on a partition that is not there": Hostile(purchase("far"), headers=((ORIGIN_HEADER, b"999:0"),)),
+    "nulls": Hostile(purchase("nulls", quantity=None, type=None, note=None)),
     "the same member twice": Hostile(purchase("twice", quantity=1)[:-1] + b', "quantity": 2}'),
     "a header whose name is no UTF-8": Hostile(purchase("odd-name"), headers=((OddName(b"\xff\x00"), b"\xff"),)),
     "headers of 16 KiB": Hostile(purchase("heavy"), headers=(("x", b"x" * (16 * KIB - 1)),)),

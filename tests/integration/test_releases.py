@@ -9,6 +9,7 @@ from typing import Any
 
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka.clients import home_partition, producer
+from models.facts import at_text
 from tests.support.observed import get, health_and_status
 from tests.support.office import Office, until
 from tests.support.workload import Sent, order
@@ -110,3 +111,46 @@ async def test_a_worker_that_meets_a_newer_release_ends_and_its_partition_is_ref
     again = office.start()
     await office.ready(again)
     assert health_and_status(again)[1]["partitions"]["newer_release"] == [home]
+
+
+async def test_an_earlier_release_s_answer_stands_and_the_same_command_is_decided_when_it_is_sent_again(
+    office: Office,
+) -> None:
+    """It read no nulls: this one does, and neither answers that command once more nor takes the topic for another."""
+    home = home_partition(NEWER, office.settings.kafka.partitions)
+    first = office.start()
+    await office.send([creation(NEWER)])
+    await office.answered()
+    assert await first.stop() == 0
+    nulled = Sent(NEWER.encode(), json.dumps({**json.loads(order(NEWER, "r-1").value), "quantity": None}).encode())
+    await office.send([nulled])
+    [asked] = [record for record in await office.read(office.requests) if record.value == nulled.value]
+    answer = {
+        "type": "command_unreadable",
+        "event_id": None,
+        "seq": 0,
+        "request_id": None,
+        "reason": "quantity: Input should be a valid integer",
+        "source": {"partition": home, "offset": asked.offset},
+        "at": at_text(asked.timestamp),
+    }
+    async with producer(office.settings.kafka) as sender:
+        headers = [(READ_HEADER, b"%d-%d" % (asked.offset, asked.offset))]
+        value = json.dumps(answer).encode()
+        await sender.send_and_wait(office.ledger, value, key=b"", partition=home, headers=headers)
+
+    again = office.start()
+    await office.ready(again)
+    assert health_and_status(again)[1]["partitions"]["refused"] == []
+    await office.send([nulled])
+    await office.answered()
+    facts = [
+        json.loads(record.value or b"{}") for record in await office.read(office.ledger) if record.partition == home
+    ]
+    assert [(fact["type"], fact["source"]["offset"]) for fact in facts] == [
+        ("event_created", 0),
+        ("command_unreadable", asked.offset),
+        ("purchase_confirmed", asked.offset + 1),
+    ]
+    audited = await office.run("audit", "--wait", "30")
+    assert audited.returncode == 0, audited.stdout + audited.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -18,11 +19,14 @@ from models.commands import (
     BY_TYPE,
     MAX_COMMAND_BYTES,
     MAX_COMPLAINT,
+    Command,
     CreateEvent,
     Purchase,
     UnreadableCommandError,
+    _read_without_nulls,
     earlier_releases_read,
     read_command,
+    without_nulls,
 )
 from models.complaints import in_words
 from models.times import moment
@@ -638,6 +642,23 @@ JSON = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
     max_leaves=5,
 )
+
+
+@given(members(), st.data())
+def test_a_command_is_read_alike_whether_or_not_nulls_are_looked_for(command: Members, data: st.DataObject) -> None:
+    """A buyer may be called null, and every worker has to read the same all the same."""
+    changed = {**command, data.draw(st.sampled_from(sorted(command))): data.draw(JSON)}
+    for members_ in (command, changed):
+        value = json.dumps(without_nulls(members_)).encode()
+        assert _read_or_none(_read_without_nulls, value) == _read_or_none(read_command, value)
+    assert read(PURCHASE, buyer="null").buyer == "null"
+
+
+def _read_or_none(reading: Callable[[bytes], Command], value: bytes) -> Command | None:
+    try:
+        return reading(value)
+    except UnreadableCommandError:
+        return None
 
 
 @given(members(), st.data())
