@@ -52,7 +52,7 @@ def create(path: Path, lost: Path | None = None) -> KeyRing:
         if path.exists():
             load(path)  # which says it where they are none
             raise KeyRingError(f"There are keys at {path}, and they stay: add one with 'boxoffice door keys rotate'.")
-        return _changed(path, known, lambda ring: ring.with_new_key(now(), now()))
+        return _changed(path, known, _with_first_key)
 
 
 def create_if_missing(path: Path) -> None:
@@ -63,7 +63,12 @@ def create_if_missing(path: Path) -> None:
     """
     with _changing(path, make_folder=True):
         if not path.exists():
-            _changed(path, KeyRing(), lambda ring: ring.with_new_key(now(), now()))
+            _changed(path, KeyRing(), _with_first_key)
+
+
+def _with_first_key(ring: KeyRing) -> KeyRing:
+    at = now()
+    return ring.with_new_key(at, at)
 
 
 def discard(path: Path) -> None:
