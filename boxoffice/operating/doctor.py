@@ -18,8 +18,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
 from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.documents.flaws import find_flawed
+from boxoffice.documents.places import dealt_with_until
 from boxoffice.documents.store import DocumentStore, is_stranger
-from boxoffice.errors import ExitStatus, UnreachableError
+from boxoffice.errors import ExitStatus, TopicsError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
@@ -31,7 +32,14 @@ from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.tasks import end_tasks
 from models.words import number_of
-from topics import TopicDefinition, event_stats, purchase_requests, purchase_results, ticket_documents
+from topics import (
+    TopicDefinition,
+    documents_places,
+    event_stats,
+    purchase_requests,
+    purchase_results,
+    ticket_documents,
+)
 
 READ_BY: Final[Mapping[str, TopicDefinition]] = {
     "purchases": purchase_requests.TOPIC,
@@ -395,9 +403,10 @@ async def _examine_groups(
             read = [tp for tp in topic_partitions(name, found.partitions) if tp.partition not in found.without_leader]
             group = group_id(settings.kafka, process)
             members = await member_count(client, group)
+            kept = await _kept(settings, reports, read) if process == DOCUMENTS.process and not members else {}
             async with reader(settings.kafka, read) as consumer:
                 # Without a worker there is nothing to be seen.
-                lags = await _Watch(client, consumer, group, read).lags(watch_s if members else 0)
+                lags = await _Watch(client, consumer, group, read, kept).lags(watch_s if members else 0)
             if not members and process in _OPTIONAL and not await has_run(settings.kafka, _OPTIONAL[process]):
                 return group, lags, _never_ran(group, process)
             return group, lags, _judge(group, process, members, lags)
@@ -409,6 +418,19 @@ async def _examine_groups(
                 diagnosis.findings.append(finding)
         finally:
             await end_tasks(looking)
+
+
+async def _kept(
+    settings: Settings, reports: Sequence[TopicReport], partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Where documents go on, whether or not Kafka still knows their group; what cannot be read is told elsewhere."""
+    if documents_places.TOPIC in [report.definition for report, _ in _led_in_part(reports)]:
+        return {}
+    try:
+        until = await dealt_with_until(settings.kafka, [tp.partition for tp in partitions])
+    except TopicsError:
+        return {}
+    return {tp: until[tp.partition] for tp in partitions}
 
 
 def _never_ran(group_id: str, process: str) -> Finding:
@@ -435,7 +457,7 @@ def _judge(group_id: str, process: str, members: int, lags: Sequence[Lag]) -> Fi
 
 
 class _Watch:
-    """Looks at a group's committed offsets until each partition that is behind has moved."""
+    """Looks at a group's committed offsets, or what it has ``kept``, until each partition that is behind has moved."""
 
     def __init__(
         self,
@@ -443,7 +465,9 @@ class _Watch:
         consumer: AIOKafkaConsumer,
         group_id: str,
         partitions: Sequence[TopicPartition],
+        kept: Mapping[TopicPartition, int],
     ) -> None:
+        self._kept = kept
         self._client = client
         self._consumer = consumer
         self._group_id = group_id
@@ -468,7 +492,7 @@ class _Watch:
 
     async def _committed(self, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         found = await committed_offsets(self._client, self._group_id)
-        return {tp: max(found.get(tp, start), start) for tp, start in starts.items()}
+        return {tp: max(found.get(tp, self._kept.get(tp, start)), start) for tp, start in starts.items()}
 
     async def _has_records(
         self, tp: TopicPartition, first: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

@@ -98,7 +98,10 @@ async def test_nothing_is_drawn_twice_when_the_group_s_offsets_are_gone(desk: De
     before = await sold(desk, SEED + 2)
     made = {path: path.stat().st_mtime_ns for path in desk.folder.glob("*/*.pdf")}
     await forget_group(desk)
+    # Nobody says that it all waits again.
     assert await facts_waiting(desk.settings.kafka) == 0
+    told = json.loads(desk.office.boxoffice("doctor", "--json").stdout)
+    assert [lag["records"] for lag in told["lag"][group_id(desk.settings.kafka, "documents")]] == [0] * 6
     process = desk.start()
     assert await offsets_read(process) == 0
     [event_id] = event_ids(SEED + 9, 1)
