@@ -45,5 +45,7 @@ async def has_run(settings: KafkaSettings, downstream: Downstream) -> bool:
         if report.definition in (downstream.writes, downstream.keeps) and report.existing is not None
         for partition in topic_partitions(report.name, report.existing.partitions)
     ]
+    if not partitions:
+        return False
     async with reader(settings, partitions) as consumer:
         return any((await consumer.end_offsets(partitions)).values())
