@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.embedded.redis import server_program
-from boxoffice.errors import SettingsError
+from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import RedisClient, connect
 from boxoffice.redis.store import Code, DecideReply, RedisStore
 from boxoffice.settings import load_settings
@@ -257,6 +258,20 @@ async def test_a_cluster_that_lost_a_node_fails_at_once_and_serves_when_it_is_ba
         await until(answers)
         fresh = tuple(str(number) for number in range(100, 112))
         await sells_and_repairs(store, fresh)
+
+
+async def test_a_cluster_is_reached_by_any_of_the_servers_that_are_named(new_redis: NewRedis) -> None:
+    async with two_primaries(new_redis) as servers:
+        alive, gone = servers
+        gone.kill()
+        kept_by_alive = next(event_id for event_id in EVENT_IDS if key_slot(event_id.encode()) < 8192)
+        for named in ([alive, gone], [gone, alive]):
+            async with connected(cluster_url(named), redis_timeout_ms=5_000) as client:
+                assert await client.get(kept_by_alive) is None
+        settings = load_settings(redis_url=cluster_url([gone])).redis
+        with pytest.raises(UnreachableError, match="with HOST:PORT,HOST:PORT any of them may be down"):
+            async with redis_client(settings) as client:
+                await client.ping()
 
 
 async def test_slots_that_moved_to_another_node_are_followed(new_redis: NewRedis, prefix: str) -> None:
