@@ -92,6 +92,7 @@ async def test_a_lost_kafka_is_said_once_and_so_is_its_return(
     process = office.start()
     try:
         await office.ready(process)
+        await until(lambda: get(process, "/health")[0] == 200, 120, "the process to be well")
         observed = Observed(process)
         kafka.kill()
         await until(
