@@ -26,6 +26,7 @@ from structlog.testing import capture_logs
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.documents.store import DocumentStore
+from boxoffice.embedded.environment import DOCUMENTS_URL, documents_variables
 from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings, load_settings
 from models.documents import document_name, read_announcement
@@ -59,6 +60,19 @@ def s3_server() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.mark.parametrize("name", ["bü, r:o 🎫", "a?b#c%20d 'e'", os.fsdecode(b"latin-\xfc")])
+async def test_a_folder_of_any_name_is_the_one_that_its_url_says(tmp_path: Path, name: str) -> None:
+    """As ``boxoffice up`` writes the URL."""
+    folder = tmp_path / name
+    settings = load_settings(documents_url=documents_variables(folder)[DOCUMENTS_URL]).documents
+    store = DocumentStore(settings)
+    assert store.folder == folder
+    if name.isprintable():  # what is no UTF-8 the store itself cannot name
+        await store.put("42/42-000001.r-1.pdf", b"%PDF-")
+        assert (folder / "42" / "42-000001.r-1.pdf").read_bytes() == b"%PDF-"
+        assert await store.read("42/42-000001.r-1.pdf") == b"%PDF-"
 
 
 @pytest.fixture
