@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
@@ -16,14 +12,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, has_run
-from boxoffice.documents.errors import NoStoreError, StoreError
-from boxoffice.documents.flaws import find_flawed
 from boxoffice.documents.places import dealt_with_until
-from boxoffice.documents.store import DocumentStore, is_stranger
 from boxoffice.errors import ExitStatus, TopicsError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
+from boxoffice.operating.documents import examine_documents, examine_store
+from boxoffice.operating.findings import Finding, State
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings
@@ -52,26 +47,6 @@ _OPTIONAL: Final = {one.process: one for one in (DOCUMENTS, STATISTICS)}
 """What a box office can do without: who has never run it may not want it."""
 
 _POLL_INTERVAL_S: Final = 0.5
-
-
-class State(StrEnum):
-    """How something is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    """It works, and is not what production wants."""
-    PROBLEM = "problem"
-    UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, how it is, and what to do."""
-
-    subject: str
-    state: State
-    sentence: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,14 +118,14 @@ async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waitin
             without_leader = [report.definition for report, _ in _led_in_part(reports)]
             for topic, examine in (
                 (event_stats.TOPIC, _examine_statistics),
-                (ticket_documents.TOPIC, _examine_documents),
+                (ticket_documents.TOPIC, examine_documents),
             ):
                 if sells and topic not in without_leader:
                     diagnosis.findings += await examine(settings)
-        diagnosis.findings += await _examine_store(settings, were_made=await has_run(settings.kafka, DOCUMENTS))
+        diagnosis.findings += await examine_store(settings, were_made=await has_run(settings.kafka, DOCUMENTS))
     except UnreachableError as error:
         diagnosis.findings.append(Finding("Kafka", State.UNREACHABLE, str(error)))
-        diagnosis.findings += await _examine_store(settings, were_made=False)
+        diagnosis.findings += await examine_store(settings, were_made=False)
     return diagnosis
 
 
@@ -315,78 +290,6 @@ async def _unreadable_in_redis(settings: Settings) -> Sequence[str]:
         return ()
     finally:
         await figures.aclose()
-
-
-# The document store
-
-
-async def _examine_store(settings: Settings, *, were_made: bool) -> list[Finding]:
-    """Whether documents lie where they last, and where nobody else gets at them."""
-    store = DocumentStore(settings.documents)
-    try:
-        await store.reach()
-    except NoStoreError as error:
-        # The first process makes it; whoever has none may not want any.
-        return [Finding(_STORE, State.PROBLEM, str(error), NoStoreError.remedy)] if were_made else []
-    except StoreError as error:
-        return [Finding(_STORE, State.UNREACHABLE, str(error), "Documents wait until it works; sales go on.")]
-    found = _examine_folder(store.folder) if store.folder is not None else []
-    return found or [Finding(_STORE, State.OK, f"It answers at {store.place}.")]
-
-
-def _examine_folder(folder: Path) -> list[Finding]:
-    status = folder.stat()
-    found = []
-    if is_stranger(status.st_uid):
-        sentence = f"{folder} belongs to user {status.st_uid}, and not to you."
-        advice = "A documents process of yours refuses it: run doctor as that process' user, or give it the folder."
-        found.append(Finding(_STORE, State.PROBLEM, sentence, advice))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        sentence = f"{folder} cannot be written by this user."
-        found.append(Finding(_STORE, State.PROBLEM, sentence, "Give the user of the documents process the right."))
-    if any(folder.resolve().is_relative_to(wiped) for wiped in _wiped_folders()):
-        sentence = f"{folder} lies where a reboot, or the system's clean-up, removes what is there."
-        advice = "Move it to a folder that lasts, and set BOXOFFICE_DOCUMENTS_URL."
-        found.append(Finding(_STORE, State.WARNING, sentence, advice))
-    if status.st_mode & _OTHERS:
-        sentence = (
-            f"Other users of this machine can get into {folder} (mode {status.st_mode & 0o777:o}): tickets lie there."
-        )
-        found.append(Finding(_STORE, State.WARNING, sentence, f"chmod 700 {folder}, unless that is meant."))
-    return found
-
-
-def _wiped_folders() -> set[Path]:
-    return {Path(folder).resolve() for folder in (tempfile.gettempdir(), *_WIPED)}
-
-
-_STORE: Final = "document store"
-_WIPED: Final = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108  # they are warned of
-_OTHERS: Final = 0o077
-
-
-# Documents
-
-
-async def _examine_documents(settings: Settings) -> list[Finding]:
-    """Whether the newest tickets can be read."""
-    flawed = await find_flawed(settings.kafka, newest=_ANNOUNCEMENTS_LOOKED_AT)
-    if not flawed:
-        return []
-    tickets, first = number_of(len(flawed), "ticket"), flawed[0]
-    sentence = (
-        f"{tickets} of those made last, with something that cannot be read as it was written, "
-        f"the first {first.ticket} ({'; '.join(first.flaws)})."
-    )
-    return [Finding("documents", State.WARNING, sentence, _NAME_FONTS)]
-
-
-_ANNOUNCEMENTS_LOOKED_AT: Final = 10_000
-"""Of each partition: there are as many as tickets."""
-_NAME_FONTS: Final = (
-    "Name fonts that have the characters in BOXOFFICE_DOCUMENTS_FONTS, and have the tickets made again: "
-    "see docs/dead-letters.md."
-)
 
 
 # Groups

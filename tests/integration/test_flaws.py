@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from boxoffice.audit import Audit
-from boxoffice.operating.doctor import State, examine
+from boxoffice.operating.doctor import examine
+from boxoffice.operating.findings import State
 from tests.support import paperwork
 from tests.support.observed import get
 from tests.support.office import Office

@@ -16,7 +16,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from boxoffice.errors import ExitStatus, TopicsError
 from boxoffice.kafka import clients
 from boxoffice.kafka.topics import SALE, check_topics, describe_topics, most_batch_bytes
-from boxoffice.operating.doctor import State, examine
+from boxoffice.operating.doctor import examine
+from boxoffice.operating.findings import State
 from boxoffice.settings import KafkaSettings
 from tests.support.office import PROCESSES, Office
 from tests.support.servers import NewKafka, RedisAddress

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from boxoffice.operating import doctor
-from boxoffice.operating.doctor import State, _examine_folder
+from boxoffice.operating import documents
+from boxoffice.operating.documents import _examine_folder
+from boxoffice.operating.findings import State
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with nothing wrong: the tests' own are below one that is wiped."""
-    monkeypatch.setattr(doctor, "_wiped_folders", lambda: {tmp_path / "wiped"})
+    monkeypatch.setattr(documents, "_wiped_folders", lambda: {tmp_path / "wiped"})
     made = tmp_path / "documents"
     made.mkdir(mode=0o700)
     return made
@@ -36,7 +37,7 @@ def test_a_folder_that_a_reboot_wipes_is_a_warning_whatever_leads_there(folder: 
 
 
 def test_the_folders_that_are_wiped_are_those_of_this_machine() -> None:
-    assert {Path("/tmp").resolve(), Path("/var/tmp").resolve()} <= doctor._wiped_folders()  # noqa: S108
+    assert {Path("/tmp").resolve(), Path("/var/tmp").resolve()} <= documents._wiped_folders()  # noqa: S108
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o710, 0o707])
