@@ -91,5 +91,5 @@ def test_the_audit_counts_what_is_announced_with_flaws(tmp_path: Path, flawed: t
         papers.take(made(fact, ticket, f"file:///x/{name}", len(PDF), "0" * 64, (FLAW,) if ticket in flawed else ()))
         assert papers.stored(Stored(name, len(PDF), datetime.now(UTC)))
     settings = changed(load_settings(), documents_url=(tmp_path / "documents").as_uri())
-    counts = papers.judge(DocumentStore(settings.documents), 0, 0)
+    counts = papers.judge(DocumentStore(settings.documents), 0, may_be_gone=False)
     assert (counts.made, counts.flawed) == (2, len(flawed))
