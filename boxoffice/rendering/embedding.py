@@ -50,6 +50,8 @@ class Subset:
     def _texts(self, glyph_ids: list[int], text: str) -> list[str]:
         """What each glyph is read as, in the order of reading."""
         mirrored = unicodedata.mirrored(text[0])
+        if len(glyph_ids) == 1 and not mirrored:
+            return [text[:_LONGEST_READING]]
         candidates = _mirrored_characters() if mirrored else text + unicodedata.normalize("NFD", text)
         own = [self.face.character(glyph_id, candidates) for glyph_id in glyph_ids]
         # Readers turn brackets around with the text that they stand in.
@@ -251,6 +253,9 @@ def _parts(run: Run, subset: Subset, place: Place) -> Iterator[str]:
     """
     x, scale = place.x, place.size / EM
     for cluster in run.clusters:
+        if len(cluster.glyphs) == 1:
+            x += cluster.glyphs[0].advance * scale
+            continue
         for glyph, text in zip(cluster.glyphs, subset.texts(cluster, rtl=run.rtl), strict=True):
             if not text and (path := subset.face.outline(glyph.glyph_id)):
                 left, foot = number(x + glyph.x * scale), number(place.y + glyph.y * scale)
