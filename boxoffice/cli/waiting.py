@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_NOTE_AFTER_S: Final = 3.0
+_NOTE_AFTER_S: Final = 5.0
 """Where no terminal is, nothing is said of what is quick."""
 
 
