@@ -110,7 +110,7 @@ def test_an_unreachable_broker_is_status_5_and_one_sentence(office: Office, comm
         (["buy", "042"], "event_id"),
         (["buy", "42", "101"], "quantity"),
         (["buy", "42", "--request-id", "r 1"], "request_id"),
-        (["buy", "42", "--buyer", ""], "buyer"),
+        (["buy", "42", "--buyer", "b\n77"], "buyer"),
         (["event", "add", "42", "0"], "count"),
         (["cancel", "42", "no such id"], "purchase"),
     ],
