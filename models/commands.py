@@ -203,8 +203,10 @@ def read_command(value: bytes | None) -> Command:
     Raises:
         UnreadableCommandError: it is too large, no JSON, of an unknown type, or breaks a bound.
     """
-    if not value:
+    if value is None:
         raise UnreadableCommandError("the record has no value")
+    if not value:
+        raise UnreadableCommandError("the record's value is empty")
     if len(value) > MAX_COMMAND_BYTES:
         raise UnreadableCommandError(f"{len(value)} bytes, more than {MAX_COMMAND_BYTES}")
     if b"null" in value:  # It would be looked at in vain: a failure costs ten times a command.
@@ -256,7 +258,7 @@ def _complaint(detail: ErrorDetails, members: Members) -> str:
     """What is wrong with one of the members, in words that quote nothing of it."""
     where = ".".join(str(part)[:MAX_NAME_SHOWN] for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{where}: no such member is known"
+        return f"{where}: no such member is known{_unseen(where)}"
     if detail["type"] == "missing":
         return f"{where}: {detail['msg']}{'; null counts as left out' if where in members else ''}"
     if detail["loc"][:1] == ("event_id",):

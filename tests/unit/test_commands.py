@@ -459,9 +459,10 @@ def test_a_command_has_up_to_16_kib() -> None:
     assert why_unreadable(padded_to(16 * 1024 + 1)) == "16385 bytes, more than 16384"
 
 
-@pytest.mark.parametrize("value", [None, b""])
-def test_a_record_without_a_value_is_unreadable(value: bytes | None) -> None:
-    assert why_unreadable(value) == "the record has no value"
+def test_a_record_without_a_value_is_unreadable_and_told_from_an_empty_one() -> None:
+    """A Kafka UI shows both as nothing."""
+    assert why_unreadable(None) == "the record has no value"
+    assert why_unreadable(b"") == "the record's value is empty"
 
 
 @pytest.mark.parametrize(
@@ -543,6 +544,11 @@ def test_what_stands_around_a_command_is_named_and_its_ids_are_seen(name: str) -
 )
 def test_other_bytes_are_named_too(value: bytes, named: str) -> None:
     assert named in why_unreadable(value)
+
+
+def test_what_cannot_be_seen_in_the_name_of_a_member_is_named() -> None:
+    why = why_unreadable(json.dumps(PURCHASE | {"quantity\u200b": 2}).encode())
+    assert why.endswith("no such member is known (it has U+200B, which cannot be seen)")
 
 
 @pytest.mark.parametrize("member", ["event_id", "request_id", "buyer"])
