@@ -22,9 +22,10 @@ from tests.support.workload import event_ids
 from tests.unit.records import creation, purchase
 from topics import documents_places, ticket_documents
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SEED = 20261130
+PATIENCE_S = 150
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def sold(desk: Desk, seed: int, count: int = 300) -> int:
     """Have tickets sold and their documents made; returns how many announcements there are."""
     await desk.sell(workload(seed, count))
     process = desk.start()
-    await desk.agrees()
+    await desk.agrees(PATIENCE_S)
     assert await process.stop() == ExitStatus.OK
     return await announced(desk)
 
@@ -69,14 +70,14 @@ async def test_a_start_reads_nothing_of_what_was_dealt_with(desk: Desk) -> None:
     process = desk.start()
     assert await offsets_read(process) == 0
     await desk.sell(sent(creation(event_ids(SEED + 9, 1)[0]), purchase("late", event_ids(SEED + 9, 1)[0])))
-    await desk.agrees()
+    await desk.agrees(PATIENCE_S)
     assert await announced(desk) == before + 1
 
 
 async def test_a_process_that_was_killed_reads_no_more_than_the_tail(desk: Desk) -> None:
     await desk.sell(workload(SEED + 1, 600))
     process = desk.start()
-    await desk.agrees()
+    await desk.agrees(PATIENCE_S)
     facts = len(await desk.office.read(desk.office.ledger))
 
     async def kept() -> int:
@@ -91,7 +92,7 @@ async def test_a_process_that_was_killed_reads_no_more_than_the_tail(desk: Desk)
     [event_id] = event_ids(SEED + 9, 1)
     await desk.sell(sent(creation(event_id, 50), *(purchase(f"r-{number}", event_id) for number in range(50))))
     assert await offsets_read(desk.start()) == 0
-    assert len((await desk.agrees()).held) > 500
+    assert len((await desk.agrees(PATIENCE_S)).held) > 500
 
 
 async def test_nothing_is_drawn_twice_when_the_group_s_offsets_are_gone(desk: Desk) -> None:
@@ -106,7 +107,7 @@ async def test_nothing_is_drawn_twice_when_the_group_s_offsets_are_gone(desk: De
     assert await offsets_read(process) == 0
     [event_id] = event_ids(SEED + 9, 1)
     await desk.sell(sent(creation(event_id), purchase("late", event_id)))
-    await desk.agrees()
+    await desk.agrees(PATIENCE_S)
     assert await announced(desk) == before + 1
     assert {path: path.stat().st_mtime_ns for path in desk.folder.glob("*/*.pdf") if path in made} == made
 
@@ -119,17 +120,17 @@ async def test_a_group_that_is_forgotten_while_it_draws_and_dies_loses_no_ticket
         process.kill()
         await forget_group(desk)
     desk.start()
-    assert len((await desk.agrees()).held) > 500
+    assert len((await desk.agrees(PATIENCE_S)).held) > 500
 
 
 async def test_without_group_and_place_all_is_drawn_again_and_announced_as_before(desk: Desk) -> None:
     await sold(desk, SEED + 4)
-    before = (await desk.agrees()).announcements
+    before = (await desk.agrees(PATIENCE_S)).announcements
     await forget_group(desk)
     await desk.office.delete_topic(documents_places.TOPIC.full_name(desk.settings.kafka.topic_prefix))
     await desk.office.open()
     desk.start()
-    after = await desk.agrees()
+    after = await desk.agrees(PATIENCE_S)
     assert len(after.announcements) > len(before)
     distinct = {json.dumps(one, sort_keys=True) for one in before}
     assert {json.dumps(one, sort_keys=True) for one in after.announcements} == distinct
@@ -145,7 +146,7 @@ async def test_a_place_that_others_have_spoilt_is_made_anew_from_the_ledger(desk
             await producer.send_and_wait(topic, b"garbage", key=b"partition-9", partition=row.partition)
     await forget_group(desk)
     process = desk.start()
-    await desk.agrees()
+    await desk.agrees(PATIENCE_S)
     assert "unreadable place" in process.log_text()
     assert await process.stop() == ExitStatus.OK
     again = await announced(desk)
