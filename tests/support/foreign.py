@@ -114,6 +114,6 @@ def _run(folder: Path, tool: str, *arguments: str) -> None:
     )
     if done.returncode:
         told = done.stdout + done.stderr
-        if _CANNOT_BE_HAD.search(told):
-            raise CannotBeHadError(f"{tool}: {told.strip().splitlines()[-1]}")
+        if why := next(filter(_CANNOT_BE_HAD.search, told.splitlines()), None):
+            raise CannotBeHadError(f"{tool}: {why}")
         raise AssertionError(told)
