@@ -54,7 +54,6 @@ def main(settings: Settings) -> int:
     """
     check_before_start(settings.documents, settings.door)
     os.nice(_NICENESS)
-    found = worker.wait_for_topics(
-        settings.kafka, ticket_documents.TOPIC, dead_letters.TOPIC, aligned=(documents_places.TOPIC,)
-    )
+    also, aligned = (ticket_documents.TOPIC, dead_letters.TOPIC), (documents_places.TOPIC,)
+    found = worker.wait_for_topics(settings.kafka, *also, aligned=aligned)
     return worker.run(settings, "documents", found, lambda topics: make_app(settings, topics))

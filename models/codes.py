@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from models.commands import EVENT_ID_PATTERN, MAX_EVENT_ID
+from models.tickets import ticket_name
 
 PREFIX: Final = "BX1:"
 VERSION: Final = 1
@@ -47,7 +48,7 @@ class Claim(NamedTuple):
     @property
     def ticket(self) -> str:
         """The ticket's name."""
-        return f"{self.event_id}-{self.number:06d}"
+        return ticket_name(self.event_id, self.number)
 
 
 class Code(NamedTuple):

@@ -143,5 +143,5 @@ def test_help_is_set_as_paragraphs(capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setenv("COLUMNS", "200")
     assert run(["audit", "--help"]) == ExitStatus.OK
     told: Any = capsys.readouterr().out
-    assert "Documents of tickets on dead-letters are not missed, nor those older than" in " ".join(told.split())
+    assert "Documents of tickets on dead-letters are not missed, nor those that" in " ".join(told.split())
     assert any("if not, a line says so. Documents of tickets" in line for line in told.splitlines())

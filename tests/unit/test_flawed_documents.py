@@ -38,6 +38,8 @@ class Pages:
     async def of(self, event_id: str) -> EventPage:
         return EventPage(event_id, "Opera", "Hall", "2027-03-01T19:30:00Z", 4500, "EUR")
 
+    at_hand = of
+
 
 class Announcer:
     """Remembers what it is to announce."""
@@ -56,7 +58,9 @@ async def test_what_drawing_finds_amiss_is_announced_and_counted(
     settings = changed(load_settings(), documents_url=(tmp_path / "documents").as_uri())
     pages: Any = Pages()
     announcer: Any = Announcer()
-    making = Making(settings.kafka, settings.documents, pages, announcer, nullcontext)
+    nobody: Any = None
+    making = Making(settings.kafka, settings.documents, nobody, pages, nobody, nullcontext)
+    monkeypatch.setattr(making, "_announcer", announcer)
 
     async def draw(*_: object) -> Drawn:
         return Drawn(PDF, sha256(PDF).hexdigest(), flaws)
