@@ -14,6 +14,8 @@ import typer
 from boxoffice.cli.options import AsJson
 from boxoffice.cli.tables import print_json, print_table, say
 
+_LONGEST_S = 86_400
+
 app = typer.Typer(help="See how far the tickets' documents are.", no_args_is_help=True)
 
 _STDOUT = Path("-")
@@ -27,7 +29,7 @@ def ticket(
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Show it, in whatever shows PDFs here.")] = False,
     wait_s: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long it may take to be made.")
+        float, typer.Option("--wait", metavar="SECONDS", min=0, max=_LONGEST_S, help="How long it may take to be made.")
     ] = 0.0,
 ) -> None:
     """Fetch a ticket's PDF and print where it was written: exit 0, 3 there is none, 5 a server is unreachable."""

@@ -56,6 +56,8 @@ RIGHT = {
     "prefix": "new-",
     "position": "0:0",
     "process": "purchases",
+    "code": "BX1:0",
+    "key_id": "1",
 }
 """What an option or argument that is needed is given while another one is tried."""
 
@@ -66,6 +68,7 @@ FORESEEN = {
     ExitStatus.NO_ANSWER,
     ExitStatus.UNREACHABLE,
     ExitStatus.REFUSED,
+    ExitStatus.BAD_CODE,
 }
 MOST_LINES = 12
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
-from pydantic import SecretStr
 
 from boxoffice.redis.connection import RedisClient, connect
 from boxoffice.redis.presence import Presence, Presences, ProcessState, read_presences
@@ -36,7 +35,7 @@ class NewPresence(Protocol):
 
 @pytest.fixture
 def settings(redis_server: RedisAddress, prefix: str) -> Settings:
-    return load_settings(redis_url=SecretStr(redis_server.url), topic_prefix=prefix)
+    return load_settings(redis_url=redis_server.url, topic_prefix=prefix)
 
 
 @pytest.fixture
@@ -173,7 +172,7 @@ async def test_words_that_no_process_says_are_not_believed(
 
 async def test_a_redis_that_is_down_hears_nothing_and_hears_again_when_it_is_back(new_redis: NewRedis) -> None:
     redis = await new_redis()
-    settings = load_settings(redis_url=SecretStr(redis.url))
+    settings = load_settings(redis_url=redis.url)
     presence = Presence(settings.redis, "purchases", settings.process.presence_interval_s)
     await presence.say(state(ready=False))
     redis.kill()
@@ -189,7 +188,7 @@ async def test_a_redis_that_is_down_hears_nothing_and_hears_again_when_it_is_bac
 
 async def test_a_redis_that_hangs_is_not_waited_for(new_redis: NewRedis) -> None:
     redis = await new_redis()
-    settings = load_settings(redis_url=SecretStr(redis.url), redis_timeout_ms=50)
+    settings = load_settings(redis_url=redis.url, redis_timeout_ms=50)
     presence = Presence(settings.redis, "purchases", settings.process.presence_interval_s)
     redis.pause()
     await presence.say(state())
