@@ -61,7 +61,8 @@ def show(
 
     ring = load(_ring_path())
     if public:
-        say(ring_text(ring.public).rstrip())
+        for line in ring_text(ring.public).splitlines():
+            say(line)
         return
     print_table(("key#", "created", "signs sales from", "revoked", "state"), [_row(ring, key) for key in ring.keys])
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 import zxingcpp
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from boxoffice.door.desk import Desk
 from boxoffice.door.errors import CancelledTicketError, NeverSoldError
@@ -138,7 +140,7 @@ async def test_a_page_that_is_drawn_again_has_the_same_code_until_its_key_is_rev
 
     async def drawn_again() -> bytes:
         assert await processes.pop().stop() == 0
-        await forget_progress(office)
+        await set_back(office)
         (folder / "42" / f"{SEAT}.r-1.pdf").unlink()
         processes.append(office.start("documents"))
         return await page_of(folder, "r-1")
@@ -174,16 +176,15 @@ async def test_a_key_that_is_rotated_in_signs_what_is_sold_from_then_on(office: 
     assert [await selling.stop(), await drawing.stop()] == [0, 0]
 
 
-async def forget_progress(office: Office) -> None:
-    """Delete the offsets of the documents' group, so that it draws everything again."""
-    from confluent_kafka.admin import AdminClient
-
+async def set_back(office: Office) -> None:
+    """Set the documents' group to the ledger's beginning, so that it draws everything again."""
     admin = AdminClient({"bootstrap.servers": office.settings.kafka.bootstrap_servers})
     group = f"{office.settings.kafka.topic_prefix}boxoffice-documents"
+    beginnings = [TopicPartition(office.ledger, number, 0) for number in range(office.settings.kafka.partitions)]
     deadline = asyncio.get_running_loop().time() + 30
     while True:
-        [deleting] = admin.delete_consumer_groups([group]).values()
-        error = await asyncio.to_thread(deleting.exception)
+        [altered] = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, beginnings)]).values()
+        error = await asyncio.to_thread(altered.exception)
         if error is None:
             return
         # Its member has left, and the broker does not know it yet.

