@@ -51,8 +51,8 @@ def configure(settings: Settings, process: str = "", stream: TextIO | None = Non
     _set_level(least, *_CLIENT_LOGGERS)
     _set_level(logging.NOTSET, "asyncio")
     repeats = Repeats()
+    _set_level(least if level > logging.DEBUG else logging.NOTSET, *_ENGINE_LOGGERS)
     if level > logging.DEBUG:
-        _set_level(least, *_ENGINE_LOGGERS)
         handler.addFilter(_is_news)
         handler.addFilter(repeats.let_through)
     structlog.configure(

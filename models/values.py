@@ -86,7 +86,7 @@ def _object_in(text: bytes | str) -> Members | None:
 
 
 class _Wrapped(NamedTuple):
-    """``inside`` is what looks like JSON, as UTF-8; empty where nothing does."""
+    """``inside`` is what looks like JSON, as UTF-8; where nothing does, the value, in which ids may stand."""
 
     how: str
     inside: bytes
@@ -148,7 +148,7 @@ def _wrapped(value: bytes) -> _Wrapped | None:
             )
             return _Wrapped(how, value[match.end() :])
     name = next((name for begin, name in _FORMATS if value.startswith(begin)), None)
-    return None if name is None else _Wrapped(f"it is {name}", b"")
+    return None if name is None else _Wrapped(f"it is {name}", value)
 
 
 def _wide(text: bytes, codec: str) -> _Wrapped:

@@ -62,7 +62,9 @@ async def test_two_box_offices_sell_in_one_process(
     offices = (first, second)
     sizes = (1_000, 7)
     chosen = [
-        changed(office.settings, buffer_size=size, batch_size=size) for office, size in zip(offices, sizes, strict=True)
+        # Nothing mends a copy once its worker has ended: Redis is given time.
+        changed(office.settings, buffer_size=size, batch_size=size, redis_timeout_ms=5_000)
+        for office, size in zip(offices, sizes, strict=True)
     ]
     apps = [
         make_app(settings, Topics(settings.kafka.partitions, BatchOptions.max_batch_bytes))[0] for settings in chosen
