@@ -124,7 +124,7 @@ async def start(office: Office, *processes: str) -> list[Process]:
 
 async def counted(office: Office, sold: int) -> dict[str, Any]:
     """What ``boxoffice stats`` shows, once it shows so many tickets and PDFs."""
-    deadline_s = monotonic() + 60
+    deadline_s = monotonic() + 150
     while True:
         done = await office.run("stats", "--json")
         assert done.returncode == 0, done.stderr
