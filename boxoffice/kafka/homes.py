@@ -25,10 +25,10 @@ from boxoffice.kafka.clients import (
 )
 from boxoffice.kafka.connecting import BrokerLostError
 from boxoffice.settings import KafkaSettings
-from models.facts import UnreadableFactError, read_fact
+from models.facts import UnreadableFactError, read_fact, read_range
 from models.words import number_of
 from topics import purchase_results
-from topics.purchase_results import PARTITIONS_HEADER
+from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER
 
 LOOKED_AT: Final = 20
 """Records at the end of each partition: the newest that says a number counts, since others may have written there."""
@@ -78,8 +78,8 @@ async def look_at_ledger(
 ) -> WrittenOtherwise | None:
     """What is wrong with the ledger, if it was written with another number of partitions.
 
-    Its newest records say their number; those of an earlier release are judged by where their events lie.
-    Partitions that have no leader now are left out.
+    Its newest records say their number. If none does, an earlier release wrote them, and they are judged by where
+    their events lie: in one partition they may all be strangers'. Partitions that have no leader now are left out.
 
     Raises:
         UnreachableError: no broker answered.
@@ -94,7 +94,7 @@ async def look_at_ledger(
     others = written - {partitions}
     if others:
         return WrittenOtherwise(topic, partitions, min(others))
-    if any(home_partition(event_id, partitions) != number for event_id, number in homes.items()):
+    if not written and any(home_partition(event_id, partitions) != number for event_id, number in homes.items()):
         return WrittenOtherwise(topic, partitions, _number_of(homes, partitions))
     return None
 
@@ -127,8 +127,10 @@ def partitions_in(record: ConsumerRecord[bytes, bytes]) -> int | None:
 
 
 def _decided(records: Iterable[ConsumerRecord[bytes, bytes]]) -> Iterable[str]:
-    """The events that records decide on."""
+    """The events that records decide on; what others wrote accounts for no command."""
     for record in records:
+        if read_range(header(record.headers, READ_HEADER)) is None:
+            continue
         try:
             fact = read_fact(record.value)
         except UnreadableFactError:

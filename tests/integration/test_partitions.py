@@ -12,15 +12,17 @@ import pytest
 from boxoffice.audit import Audit
 from boxoffice.errors import PartitionsChangedError
 from boxoffice.kafka import clients
-from boxoffice.kafka.homes import look_at_ledger
+from boxoffice.kafka.homes import LOOKED_AT, look_at_ledger
 from boxoffice.kafka.topics import check_count, check_topics, examine_topics
 from boxoffice.operating.doctor import examine
 from boxoffice.selling.deciding import new_partition
+from boxoffice.selling.publishing import ledger_record
 from boxoffice.selling.recovery import Recovery
 from tests.support.office import Office
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.settings import changed
 from tests.support.sold import SoldOffice
+from tests.unit.records import creation, record
 from topics.purchase_results import PARTITIONS_HEADER
 
 
@@ -77,6 +79,23 @@ async def test_what_others_wrote_behind_the_facts_says_nothing(sold: SoldOffice)
     await sold.raise_partitions()
     with pytest.raises(PartitionsChangedError, match="was written with 3 "):
         await check_topics(sold.office.settings.kafka)
+
+
+@pytest.mark.parametrize("accounts", [True, False])
+async def test_facts_of_strangers_that_hide_the_numbers_refuse_nobody(sold: SoldOffice, accounts: bool) -> None:
+    """Those that claim to account for a command, as facts do, hide one partition's number; the others hide all."""
+    await sold.sell(*sold.away[:8])
+    elsewhere = {sold.home(event_id): event_id for event_id in sold.away[:8]}
+    hidden = [0] if accounts else range(sold.before)
+    async with clients.producer(sold.office.settings.kafka) as producer:
+        for number in hidden:
+            foreign = next(event_id for home, event_id in elsewhere.items() if home != number)
+            [answer] = new_partition(0, 1).answer([record(0, creation(foreign))])
+            _, value, headers = ledger_record(answer, sold.before)
+            kept = [one for one in headers if accounts and one[0] != PARTITIONS_HEADER]
+            for _ in range(LOOKED_AT):
+                await producer.send_and_wait(sold.office.ledger, value, b"", number, headers=kept)
+    assert await check_topics(sold.office.settings.kafka) == sold.before
 
 
 async def test_whoever_takes_a_partition_over_refuses_an_event_that_is_not_at_home(sold: SoldOffice) -> None:
