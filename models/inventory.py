@@ -125,8 +125,8 @@ class Event:
 class Inventory:
     """The events whose home is ``partition``, and the forwarded commands that were answered, by their source partition.
 
-    ``ends`` is where the partitions of commands end, as far as known. What an earlier release believed of sources
-    beyond them is not remembered; a source that is true, or that this release believed, lies before them for ever.
+    ``ends`` is where the partitions of commands end, as far as known: a source that is true lies before them for ever.
+    What an earlier release believed of sources beyond them is not remembered; of a partition without an end all is.
     """
 
     partition: int

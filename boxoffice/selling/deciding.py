@@ -144,14 +144,19 @@ class OwnedPartition:
         """Where a command comes from that was forwarded; None also where that cannot be true.
 
         The record at an origin was there before its forward was. So what lies behind the end of its partition, asked
-        for after the forward was read, was never forwarded.
+        for after the forward was read, was never forwarded. Where nobody can say where that is, it may be true.
         """
         origin = read_origin(headers, self.number, self.partitions)
         ends = self.ledger.ends
-        if origin is None or ends is None or origin["offset"] < ends.get(origin["partition"], 0):
+        if origin is None or ends is None:
+            return origin
+        end = ends.get(origin["partition"])
+        if end is not None and origin["offset"] < end:
             return origin
         if asked is not None and origin["partition"] not in asked:
             raise OriginAheadError
+        if end is None:
+            return origin
         self.not_believed.append(origin)
         return None
 

@@ -312,23 +312,22 @@ class Selling:
         come from there is believed.
         """
         partitions = self._recovery.partitions
-        claimed: defaultdict[int, int] = defaultdict(int)
-        for run in batch.runs:
-            for record in run.records:
-                if (origin := read_origin(record.headers, run.tp.partition, partitions)) is not None:
-                    claimed[origin["partition"]] = max(claimed[origin["partition"]], origin["offset"])
+        claimed = {
+            origin["partition"]
+            for run in batch.runs
+            for record in run.records
+            if (origin := read_origin(record.headers, run.tp.partition, partitions)) is not None
+        }
         while True:
             try:
-                left_alone = await self._recovery.ends.ask(claimed)
+                await self._recovery.ends.ask(claimed)
             except UnreachableError as error:
                 log.warning(
                     "cannot ask where partitions end yet", partitions=sorted(claimed), error=str(error), seldom=True
                 )
                 await asyncio.sleep(RETRY_RECOVERY_S)
-                continue
-            for number in left_alone:
-                self._recovery.ends.learn(number, claimed[number] + 1)
-            return set(claimed)
+            else:
+                return claimed
 
     def _is_owned(self, owned: OwnedPartition) -> bool:
         return self._owned.get(owned.number) is owned

@@ -117,10 +117,19 @@ def test_it_stops_before_an_origin_behind_the_end_known_until_that_was_asked() -
 
 
 def test_a_partition_whose_end_is_not_known_is_asked_for() -> None:
-    partition = new_partition(0, PARTITIONS, {})
+    ends: dict[int, int] = {}
+    partition = new_partition(0, PARTITIONS, ends)
     assert partition.answer([forwarded_from(2, 0, "r-1", 0)], {1, 3}) == []
+    ends[2] = 0
     [answer] = partition.answer([forwarded_from(2, 0, "r-1", 0)], {2})
     assert answer.fact["source"] == {"partition": 0, "offset": 0}
+
+
+def test_what_comes_from_a_partition_whose_end_nobody_could_say_is_believed() -> None:
+    partition = new_partition(0, PARTITIONS, {})
+    [answer] = partition.answer([forwarded_from(2, 7, "r-1", 0)], {2})
+    assert answer.fact["source"] == {"partition": 2, "offset": 7}
+    assert partition.not_believed == []
 
 
 def test_a_forged_origin_hides_no_command_of_another_name() -> None:
