@@ -65,7 +65,7 @@ def test_no_value_of_a_query_is_shown_that_is_not_known_to_be_harmless(
     assert not quoted or shown.startswith(f"{scheme}://{address}/shop?ssl_ca_certs=/etc/ca.pem&")
 
 
-@given(SECRETS)
+@given(SECRETS.filter(lambda secret: "://" not in secret))
 def test_what_is_no_url_is_not_shown_at_all(secret: str) -> None:
     assert masked(SecretStr(secret)) == masked(SecretUrl(secret)) == MASK
     assert masked(SecretStr(f"scheme://{secret}")) == MASK
