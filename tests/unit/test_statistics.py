@@ -173,14 +173,15 @@ def _harmed(record: LedgerRecord, data: st.DataObject) -> LedgerRecord:
     """Unreadable, of another event or seq, with other tickets, for another buyer, of another length."""
     value, header = record
     fact = json.loads(value or b"{}")
-    changes = (
+    changes = [
         {"seq": fact["seq"] + 1},
         {"seq": 0},
         {"event_id": "43"},
-        {"tickets": ["42-999999"], "quantity": 1},
         {"at": "2026-13-01T00:00:00.000Z"},
         {"request_id": "r-0"},
-    )
+    ]
+    if "tickets" in fact:  # Elsewhere it would be a newer release's, behind which nobody reads on.
+        changes.append({"tickets": ["42-999999"], "quantity": 1})
     changed = json.dumps(fact | data.draw(st.sampled_from(changes))).encode()
     values = st.sampled_from([changed, changed, changed, None, b"", b"\x00\xff", b"{}"])
     headers = st.sampled_from([header, header, header, header, None, b"zero", b"9-"])
