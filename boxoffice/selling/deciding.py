@@ -57,9 +57,10 @@ class OwnedPartition:
 
     ``ledger`` is ahead of the topic by the answers that are not acknowledged yet (``unsettled``);
     should those be lost, the whole fold is thrown away and read again. ``settled_bookmark`` is the bookmark
-    without them, ``settled_at`` where its record lies in the ledger; ``ledger_end`` is the offset
-    at which the next record is expected to land, ``position`` the next offset to look at. ``not_believed``
-    are the origins that could not be true.
+    without them, ``settled_at`` where its record lies in the ledger; ``anchors`` are where the last record
+    lies that was read at the take-over and the first that was written since, each with its bookmark.
+    ``ledger_end`` is the offset at which the next record is expected to land, ``position`` the next offset to look
+    at. ``not_believed`` are the origins that could not be true, ``second_copies`` counts what was answered before.
     """
 
     number: int
@@ -70,7 +71,14 @@ class OwnedPartition:
     unsettled: int = 0
     settled_bookmark: int = -1
     settled_at: int = -1
+    anchors: list[tuple[int, int]] = field(default_factory=list)
     not_believed: list[Source] = field(default_factory=list)
+    second_copies: int = 0
+
+    @property
+    def checkpoints(self) -> list[tuple[int, int]]:
+        """Where records of the ledger lie that tell whether it has lost any, and the bookmark of each."""
+        return [*self.anchors, (self.settled_at, self.settled_bookmark)]
 
     def answer(self, records: list[Record], asked: Collection[int] | None = None) -> list[Answer]:
         """Decide consecutive commands, in order. Second copies of forwards get no answer.
@@ -135,6 +143,7 @@ class OwnedPartition:
             return self._forwarded(record, command, home, first)
         origin = self._origin(headers, asked) if headers else None
         if origin is not None and is_second_copy(self.ledger.inventory, origin, command):
+            self.second_copies += 1
             return None
         source: Source = origin or {"partition": self.number, "offset": record.offset}
         trace = _trace(record) if headers else None

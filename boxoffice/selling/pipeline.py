@@ -129,7 +129,7 @@ class Selling:
             with metrics.RECOVERY_DURATION.time():
                 await self._take_over(consumer)
         if not self._background:
-            repeated = (self._pass_over_repeatedly(consumer), self._take_over_waiting_repeatedly(consumer))
+            repeated = (self._look_repeatedly(consumer), self._take_over_waiting_repeatedly(consumer))
             self._background = [asyncio.create_task(one) for one in repeated]
 
     async def _take_over(self, consumer: BatchConsumer) -> None:
@@ -301,7 +301,7 @@ class Selling:
                     answers[owned.number] += owned.answer(rest, asked)
         sold = [(owners[number], decided) for number, decided in answers.items()]
         self._log_unreadable(sold)
-        self._log_copies(batch, sold)
+        self._log_copies([owned for owned, _ in sold])
         return sold
 
     async def _ask_for_ends(self, batch: Batch) -> set[int]:
@@ -377,11 +377,12 @@ class Selling:
 
     # Passing over what needs no answer
 
-    async def _pass_over_repeatedly(self, consumer: BatchConsumer) -> None:
+    async def _look_repeatedly(self, consumer: BatchConsumer) -> None:
         stood: dict[int, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(self._settings.tail_interval_s)
             with self._ending_on_failure():
+                await self._see_ledgers_whole()
                 stands = {owned.number: (owned.position, owned.ledger.bookmark) for owned in self._owned.values()}
                 idle = [number for number in self.ready if stands[number] == stood.get(number)]
                 stood = stands
@@ -391,6 +392,17 @@ class Selling:
                     behind = [self._owned[number] for number in idle if ends.get(number, 0) > stands[number][1] + 1]
                     if behind:
                         await self._pass_over(behind)
+
+    async def _see_ledgers_whole(self) -> None:
+        """See that no ledger has lost what this worker wrote, or read, and was filled up by a replaced owner.
+
+        Raises:
+            LedgerError: one has.
+        """
+        try:
+            await self._recovery.check_ledgers(list(self._owned.values()))
+        except (UnreachableError, KafkaTimeoutError) as error:
+            log.warning("cannot look at the ledgers yet", error=str(error), seldom=True)
 
     async def _pass_over(self, idle: Sequence[OwnedPartition]) -> None:
         """Account for what lies behind the bookmarks of partitions on which nothing comes."""
@@ -423,13 +435,14 @@ class Selling:
         await self._keeper.stop()
         await self._recovery.aclose()
 
-    def _log_copies(self, batch: Batch, sold: Sold) -> None:
+    def _log_copies(self, answering: Sequence[OwnedPartition]) -> None:
         """Second copies of forwards, which get no answer, and origins that were not believed: each once a batch."""
-        second_copies = len(batch) - sum(len(answers) for _, answers in sold)
-        if second_copies:
-            metrics.SECOND_COPIES.inc(second_copies)
-            log.info("second copies of forwards", count=second_copies, partitions=[owned.number for owned, _ in sold])
-        for owned, _ in sold:
+        if copied := [owned for owned in answering if owned.second_copies]:
+            count = sum(owned.second_copies for owned in copied)
+            metrics.SECOND_COPIES.inc(count)
+            log.info("second copies of forwards", count=count, partitions=[owned.number for owned in copied])
+        for owned in answering:
+            owned.second_copies = 0
             if owned.not_believed:
                 metrics.FALSE_ORIGINS.inc(len(owned.not_believed))
                 log.warning(

@@ -201,6 +201,8 @@ class Publisher:
             owned.ledger_end = base_offset + count
             owned.settled_bookmark = answers[settled - 1].last
             owned.settled_at = owned.ledger_end - 1
+            if len(owned.anchors) == 1:
+                owned.anchors.append((owned.settled_at, owned.settled_bookmark))
         metrics.LEDGER_RECORDS.labels(str(owned.number)).set(owned.ledger_end)
         owned.unsettled -= len(answers)
 
@@ -223,7 +225,7 @@ class Publisher:
         ours = {answer.last: answer for answer in answers}
         foreign = 0
         async with self._open_reader(self._settings, [tp]) as consumer:
-            await check_settled(consumer, tp, base_offset, owned)
+            await check_settled(consumer, tp, base_offset, owned.checkpoints)
             async for records in read_between(consumer, tp, owned.ledger_end, base_offset):
                 for record in records:
                     foreign += 1

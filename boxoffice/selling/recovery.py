@@ -129,7 +129,7 @@ class Recovery:
             nonlocal damaged
             damaged += last - first + 1
 
-        await check_settled(consumer, tp, end, owned)
+        await check_settled(consumer, tp, end, owned.checkpoints)
         begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
         async for records in read_between(consumer, tp, begin, end, on_damage):
             if owned.ledger.newer is not None:
@@ -149,6 +149,7 @@ class Recovery:
                 said_s = monotonic()
                 log.info("reading the ledger", partition=tp.partition, offset=records[-1].offset, end=end)
         owned.ledger_end = end
+        owned.anchors = [(owned.settled_at, owned.settled_bookmark)]
         metrics.DAMAGED_RECORDS.inc(damaged)
         if damaged:
             log.error(
@@ -270,6 +271,22 @@ class Recovery:
             passed = passed and all(owned.is_second_copy(record) for record in records)
         return passed and not lost
 
+    async def check_ledgers(self, owned: Sequence[OwnedPartition]) -> None:
+        """See that the ledgers of some partitions have lost nothing; one without a leader is left out.
+
+        Raises:
+            UnreachableError: no broker answered.
+            LedgerError: one has.
+        """
+        # Before the ends are asked for: what lands meanwhile is looked at the next time.
+        checkpoints = {TopicPartition(self._ledger, one.number): one.checkpoints for one in owned}
+        async with self._open_reader(self._settings, checkpoints) as consumer:
+            for tp in await without_leader(consumer, list(checkpoints)):
+                del checkpoints[tp]
+            ends = await consumer.end_offsets(list(checkpoints))
+            for tp, known in checkpoints.items():
+                await check_settled(consumer, tp, ends[tp], known)
+
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
         """Look whether records lie at the offsets that a run left out, from ``first`` on.
 
@@ -302,23 +319,36 @@ class Recovery:
             raise CommandsSkippedError(f"{self._requests} partition {number}: the commands {first}-{last} are {why}.")
 
 
-async def check_settled(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, owned: OwnedPartition) -> None:
-    """See that the last record this worker knows of is still in the ledger, which ends at ``end``.
+async def check_settled(
+    consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, checkpoints: Sequence[tuple[int, int]]
+) -> None:
+    """See that the records that this worker knows of are still in the ledger, which ends at ``end``.
 
-    A ledger that lost its tail may have grown beyond that place again, by what a replaced owner still wrote.
+    A ledger that lost its tail may have grown beyond that place again, by what a replaced owner still wrote; then
+    what lands where it was expected to says nothing. But three records tell of all: the last that was read
+    at the take-over, the first that was written since, and the last. For as long as the first is there, the broker
+    knows the producer's sequence, and takes nothing more if it has lost what came later (KIP-98).
 
     Raises:
-        LedgerError: it is not, and what follows cannot be folded on top.
+        LedgerError: one is not, and what follows cannot be folded on top.
     """
-    if owned.settled_at < 0 or owned.settled_at < (await consumer.beginning_offsets([tp]))[tp]:
-        return  # Nothing to compare with, or nothing any more.
-    found = await record_at(consumer, tp, owned.settled_at) if owned.settled_at < end else None
+    begin = (await consumer.beginning_offsets([tp]))[tp]
+    for offset, bookmark in dict.fromkeys(checkpoints):
+        # Of what has expired, or was never there, nothing can be compared.
+        if offset >= begin and not await _accounts_for(consumer, tp, offset, end, bookmark):
+            raise LedgerError(
+                f"{tp.topic} partition {tp.partition} lost its tail: at offset {offset} is not the record any "
+                f"more that accounted for the command at {bookmark}."
+            )
+
+
+async def _accounts_for(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int, bookmark: int) -> bool:
+    try:
+        found = await record_at(consumer, tp, offset) if offset < end else None
+    except CorruptRecordException:
+        return False
     offsets = read_range(header(found.headers, READ_HEADER)) if found is not None else None
-    if offsets is None or offsets[1] != owned.settled_bookmark:
-        raise LedgerError(
-            f"{tp.topic} partition {tp.partition} lost its tail: at offset {owned.settled_at} is not the record any "
-            f"more that accounted for the command at {owned.settled_bookmark}."
-        )
+    return offsets is not None and offsets[1] == bookmark
 
 
 def _written_by_a_newer_release(tp: TopicPartition, owned: OwnedPartition) -> Refusal:

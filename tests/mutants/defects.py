@@ -14,6 +14,7 @@ FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
 RELEASES: Final = "tests/simulation/test_releases.py"
 RELEASES_MEET: Final = "tests/unit/test_releases.py"
+TAILS: Final = "tests/simulation/test_lost_tails.py"
 ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
@@ -504,7 +505,7 @@ DEFECTS: Final = (
     Defect(
         "a partition is kept over a ledger that lost its tail",
         "boxoffice/selling/recovery.py",
-        "        await check_settled(consumer, tp, end, owned)\n",
+        "        await check_settled(consumer, tp, end, owned.checkpoints)\n",
         "",
         RECOVERY,
     ),
@@ -641,6 +642,27 @@ DEFECTS: Final = (
         "            if not fetched and (await consumer.end_offsets([partition]))[partition] < end:\n",
         "            if not fetched and end < 0:\n",
         UNEXPECTED,
+    ),
+    Defect(
+        "the last record alone tells whether a ledger lost its tail",
+        "boxoffice/selling/deciding.py",
+        "return [*self.anchors, (self.settled_at, self.settled_bookmark)]",
+        "return [(self.settled_at, self.settled_bookmark)]",
+        TAILS,
+    ),
+    Defect(
+        "the first record that was written is not looked for again",
+        "boxoffice/selling/publishing.py",
+        "            if len(owned.anchors) == 1:\n",
+        "            if not owned.anchors:\n",
+        TAILS,
+    ),
+    Defect(
+        "an owner looks at its ledger when it takes over alone",
+        "boxoffice/selling/pipeline.py",
+        "                await self._see_ledgers_whole()\n",
+        "",
+        TAILS,
     ),
     # Retention
     Defect(

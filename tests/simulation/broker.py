@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError, RequestTimedOutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, OutOfOrderSequenceNumber, RequestTimedOutError
 
 from boxoffice.batching import Outgoing, Record
 from boxoffice.errors import UnreachableError
@@ -31,10 +31,15 @@ _offset = attrgetter("offset")
 
 @dataclass
 class Partition:
-    """Records in order; the offsets between them are markers of transactions."""
+    """Records in order; the offsets between them are markers of transactions.
+
+    ``written`` are the batches of idempotent producers: where each ends, whose it is, and its producer's next sequence
+    number.
+    """
 
     records: list[Record] = field(default_factory=list)
     expired: list[Record] = field(default_factory=list)
+    written: list[tuple[int, object, int]] = field(default_factory=list)
     start: int = 0
     end: int = 0
 
@@ -47,6 +52,11 @@ class Partition:
         """Lose the tail."""
         del self.records[bisect_left(self.records, end, key=_offset) :]
         self.end = min(self.end, end)
+        self.written = [batch for batch in self.written if batch[0] <= end]
+
+    def next_sequence(self, producer: object) -> int | None:
+        """What the broker expects of a producer; None where it knows nothing of it, and takes whatever comes."""
+        return next((sequence for _, whose, sequence in reversed(self.written) if whose is producer), None)
 
     def expire(self, start: int) -> None:
         """Let retention remove what lies before an offset."""
@@ -216,10 +226,11 @@ class Reader:
 
 
 class Producer:
-    """Stands in for boxoffice.batching.consumer.BatchProducer."""
+    """Stands in for boxoffice.batching.consumer.BatchProducer, which is idempotent: see KIP-98."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._sequences: Counter[tuple[str, int]] = Counter()
 
     async def publish(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
         """Publish in order, in one record batch or several; returns (base offset, count) of each."""
@@ -250,13 +261,23 @@ class Producer:
                 raise RequestTimedOutError
             if (topic, partition) in self._broker.left_alone:
                 return None
-            base = self._broker.append(topic, partition, records, network.random.choice((0, 0, 0, 0, 1)))
+            base = self._append(topic, partition, records, network.random.choice((0, 0, 0, 0, 1)))
             if reply_lost:
                 raise RequestTimedOutError
             return base
 
         while (base := await network.exchange(arrive)) is None:
             await self._broker.reach_leader(topic, partition)
+        return base
+
+    def _append(self, topic: str, number: int, records: Sequence[Outgoing], markers: int) -> int:
+        """Write a batch, unless the log has lost what this producer has written before it."""
+        place = self._broker.partitions[topic, number]
+        if place.next_sequence(self) not in (None, self._sequences[topic, number]):
+            raise OutOfOrderSequenceNumber
+        base = self._broker.append(topic, number, records, markers)
+        self._sequences[topic, number] += len(records)
+        place.written.append((base + len(records), self, self._sequences[topic, number]))
         return base
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any, cast
 
@@ -35,6 +35,7 @@ class Owner:
 
     def __init__(self, broker: Broker, redis: RedisServer, partitions: int = 1, accept_loss: str = "") -> None:
         self._broker = broker
+        self.ended_by: Exception | None = None
         settings, reader = load_settings(partitions=partitions), cast(OpenReader, broker.reader)
         self.copies = Copies(settings.redis, RedisStore(cast(Any, RedisClient(redis)), settings.redis))
         publisher = Publisher(settings.kafka, cast(BatchProducer, Producer(broker)), reader)
@@ -47,7 +48,7 @@ class Owner:
             self.copies,
             publisher,
             self.keeper,
-            ending_on_failure=nullcontext,
+            ending_on_failure=self._ending_on_failure,
         )
         self._consumer = Consumer(broker, TOPIC, lambda _: None)
         self._consumer.assign({0})
@@ -72,7 +73,17 @@ class Owner:
 
     async def _published(self) -> None:
         while self.selling._owned[0].unsettled:
+            if self.ended_by is not None:
+                raise self.ended_by
             await asyncio.sleep(0.1)
+
+    @contextmanager
+    def _ending_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.ended_by = error
+            raise
 
     @property
     def copy(self) -> Copy:
