@@ -86,7 +86,7 @@ async def test_an_older_release_stops_where_a_newer_one_wrote_and_sells_on_elsew
     }
 
     for command in (["audit"], ["event", "show", NEWER]):
-        done = await office.run(*command)
+        done = await office.run(*command, **documents)
         assert done.returncode == ExitStatus.NEWER_RELEASE, (command, done.stdout, done.stderr)
         assert "written by a newer release" in done.stderr
         assert "docs/upgrading.md" in done.stderr

@@ -174,20 +174,20 @@ class Office:
                 process.signal(signal.SIGCONT)
                 process.kill()
 
-    def boxoffice(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def boxoffice(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
         return subprocess.run(
             [boxoffice_path(), *arguments],
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
 
-    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    async def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command line while what the test has under way goes on."""
-        return await asyncio.to_thread(self.boxoffice, *arguments)
+        return await asyncio.to_thread(self.boxoffice, *arguments, **environment)
 
     async def send(self, records: Iterable[Sent]) -> None:
         """Publish as aiokafka does by default: murmur2 of the key, any partition without one."""
