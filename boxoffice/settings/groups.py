@@ -240,8 +240,8 @@ class SellingSettings(_Group):
     batch_size: int = _setting(1_000, "Commands decided at once, at most.", ge=1, le=10_000)
     tail_interval_s: float = _setting(
         30.0,
-        "How often a partition on which nothing comes is looked at for offsets that need no answer, such as the "
-        "markers of transactions.",
+        "How often a worker looks whether its ledgers have lost their tails, and where nothing comes, whether there "
+        "are offsets that need no answer, such as the markers of transactions.",
         unit="s",
         ge=0.1,
         le=3_600,
