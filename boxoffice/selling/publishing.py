@@ -225,7 +225,8 @@ class Publisher:
         ours = {answer.last: answer for answer in answers}
         foreign = 0
         async with self._open_reader(self._settings, [tp]) as consumer:
-            await check_settled(consumer, tp, base_offset, owned.checkpoints)
+            start = (await consumer.beginning_offsets([tp]))[tp]
+            await check_settled(consumer, tp, range(start, base_offset), owned.checkpoints)
             async for records in read_between(consumer, tp, owned.ledger_end, base_offset):
                 for record in records:
                     foreign += 1

@@ -129,9 +129,9 @@ class Recovery:
             nonlocal damaged
             damaged += last - first + 1
 
-        await check_settled(consumer, tp, end, owned.checkpoints)
-        begin = max(owned.ledger_end, (await consumer.beginning_offsets([tp]))[tp])
-        async for records in read_between(consumer, tp, begin, end, on_damage):
+        start = (await consumer.beginning_offsets([tp]))[tp]
+        await check_settled(consumer, tp, range(start, end), owned.checkpoints)
+        async for records in read_between(consumer, tp, max(owned.ledger_end, start), end, on_damage):
             if owned.ledger.newer is not None:
                 continue  # To the end: a reader that is left in the middle pauses the partition later.
             for record in records:
@@ -283,9 +283,12 @@ class Recovery:
         async with self._open_reader(self._settings, checkpoints) as consumer:
             for tp in await without_leader(consumer, list(checkpoints)):
                 del checkpoints[tp]
-            ends = await consumer.end_offsets(list(checkpoints))
+            starts, ends = (
+                await consumer.beginning_offsets(list(checkpoints)),
+                await consumer.end_offsets(list(checkpoints)),
+            )
             for tp, known in checkpoints.items():
-                await check_settled(consumer, tp, ends[tp], known)
+                await check_settled(consumer, tp, range(starts[tp], ends[tp]), known)
 
     async def check_gaps(self, number: int, records: list[ConsumerRecord[bytes, bytes]], first: int) -> None:
         """Look whether records lie at the offsets that a run left out, from ``first`` on.
@@ -320,9 +323,9 @@ class Recovery:
 
 
 async def check_settled(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, end: int, checkpoints: Sequence[tuple[int, int]]
+    consumer: AIOKafkaConsumer, tp: TopicPartition, kept: range, checkpoints: Sequence[tuple[int, int]]
 ) -> None:
-    """See that the records that this worker knows of are still in the ledger, which ends at ``end``.
+    """See that the records that this worker knows of are still in the ledger, which holds the offsets ``kept``.
 
     A ledger that lost its tail may have grown beyond that place again, by what a replaced owner still wrote; then
     what lands where it was expected to says nothing. But three records tell of all: the last that was read
@@ -332,19 +335,20 @@ async def check_settled(
     Raises:
         LedgerError: one is not, and what follows cannot be folded on top.
     """
-    begin = (await consumer.beginning_offsets([tp]))[tp]
     for offset, bookmark in dict.fromkeys(checkpoints):
         # Of what has expired, or was never there, nothing can be compared.
-        if offset >= begin and not await _accounts_for(consumer, tp, offset, end, bookmark):
+        if offset < kept.start:
+            continue
+        if offset not in kept or not await _accounts_for(consumer, tp, offset, bookmark):
             raise LedgerError(
                 f"{tp.topic} partition {tp.partition} lost its tail: at offset {offset} is not the record any "
                 f"more that accounted for the command at {bookmark}."
             )
 
 
-async def _accounts_for(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, end: int, bookmark: int) -> bool:
+async def _accounts_for(consumer: AIOKafkaConsumer, tp: TopicPartition, offset: int, bookmark: int) -> bool:
     try:
-        found = await record_at(consumer, tp, offset) if offset < end else None
+        found = await record_at(consumer, tp, offset)
     except CorruptRecordException:
         return False
     offsets = read_range(header(found.headers, READ_HEADER)) if found is not None else None

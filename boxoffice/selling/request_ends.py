@@ -31,13 +31,12 @@ class RequestEnds:
 
     def __init__(self, settings: KafkaSettings, partitions: int, open_reader: OpenReader) -> None:
         self.known: dict[int, int] = {}
-        self._unsaid: set[int] = set()
         self._partitions = topic_partitions(purchase_requests.TOPIC.full_name(settings.topic_prefix), partitions)
         self._kept_reader = KeptReader(settings, open_reader)
 
     def learn(self, number: int, end: int) -> None:
-        """Note that a partition goes on at least until ``end``, unless nobody can say how far it goes."""
-        if number not in self._unsaid and end > self.known.get(number, -1):
+        """Note that a partition goes on at least until ``end``, unless nobody could say how far it goes."""
+        if end > self.known.get(number, end):
             self.known[number] = end
 
     async def ask(self, numbers: Iterable[int]) -> None:
@@ -72,13 +71,11 @@ class RequestEnds:
 
     async def _ask(self, client: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
         for tp, end in (await client.end_offsets(list(partitions))).items() if partitions else ():
-            self._unsaid.discard(tp.partition)
-            self.learn(tp.partition, end)
+            self.known[tp.partition] = max(end, self.known.get(tp.partition, 0))
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
         for tp in partitions:
             self.known.pop(tp.partition, None)
-            self._unsaid.add(tp.partition)
 
     async def aclose(self) -> None:
         """Close what was kept open."""

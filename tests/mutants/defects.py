@@ -505,7 +505,7 @@ DEFECTS: Final = (
     Defect(
         "a partition is kept over a ledger that lost its tail",
         "boxoffice/selling/recovery.py",
-        "        await check_settled(consumer, tp, end, owned.checkpoints)\n",
+        "        await check_settled(consumer, tp, range(start, end), owned.checkpoints)\n",
         "",
         RECOVERY,
     ),
@@ -689,7 +689,7 @@ DEFECTS: Final = (
         "an end is believed that nobody can say any more",
         "boxoffice/selling/request_ends.py",
         "            self.known.pop(tp.partition, None)\n",
-        "",
+        "            pass\n",
         ORIGINS,
     ),
     Defect(
@@ -702,8 +702,8 @@ DEFECTS: Final = (
     Defect(
         "an end that somebody says again is not noted",
         "boxoffice/selling/request_ends.py",
-        "            self._unsaid.discard(tp.partition)\n",
-        "",
+        "            self.known[tp.partition] = max(end, self.known.get(tp.partition, 0))\n",
+        "            self.learn(tp.partition, end)\n",
         ORIGINS,
     ),
     Defect(
