@@ -64,6 +64,7 @@ DEFECTS: Final = (
         "models/inventory.py",
         "    if packed is not None:\n        answer = _answer_again",
         "    if packed is not None and event.seq < 0:\n        answer = _answer_again",
+        RULES,
     ),
     Defect(
         "a repeat takes a new seq",
@@ -158,12 +159,14 @@ DEFECTS: Final = (
         "models/inventory.py",
         "return origins is not None and (origin",
         "return origins is not None and origins is None and (origin",
+        RULES,
     ),
     Defect(
         "a refusal for an unknown event forgets where its command came from",
         "models/inventory.py",
         "        _remember_origin(inventory, fact)\n        return False",
         "        return False",
+        RULES,
     ),
     Defect(
         "one origin of each partition is remembered again, the highest",
@@ -472,6 +475,7 @@ DEFECTS: Final = (
         "boxoffice/selling/publishing.py",
         "if base_offset != owned.ledger_end:",
         "if base_offset < 0:",
+        TAILS,
     ),
     Defect(
         "a batch is acknowledged before it is published",
@@ -553,6 +557,7 @@ DEFECTS: Final = (
         "lua/purchase.lua",
         "if event.seq < caller_seq then",
         "if event.seq < 0 then",
+        SCRIPTS,
     ),
     Defect(
         "settle.lua applies a fact whose seq is not the next",
@@ -670,6 +675,7 @@ DEFECTS: Final = (
         "boxoffice/selling/pipeline.py",
         "                if idle and consumer.flow_active:\n",
         "                if idle and not consumer.flow_active:\n",
+        PASSING_OVER,
     ),
     Defect(
         "a forward is waited for whose source has no leader",
@@ -718,6 +724,7 @@ DEFECTS: Final = (
         "boxoffice/selling/pipeline.py",
         "answers[owned.number] += owned.answer(run.records, asked)",
         "answers[owned.number] += owned.answer(run.records)",
+        ORIGINS,
     ),
     Defect(
         "what was passed over before is looked for again when it may be gone",
