@@ -1,0 +1,135 @@
+"""Which fact answers whose command: by the partition and the offset at which the command landed.
+
+A ledger record says which command it answers (``boxoffice-read``), so no fact has to be parsed to find its asker, and
+the same request sent twice, to two instances or to one, is answered twice. A fact may be read before the broker's
+acknowledgement of its command: it is kept as long as something of ours is on its way to that partition.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from boxoffice.gateway.waiters import Outcome, Result, Waiter, Waiters
+
+EARLY_KEPT: Final = 20_000
+"""Facts of one partition that are kept for commands on their way to it. What is beyond is another instance's, nearly
+always; whose own is beyond is told that the log holds his command, and finds the answer by asking again."""
+
+Early = dict[int, Result]
+
+
+class Lane:
+    """What is known of one partition's commands and answers."""
+
+    __slots__ = ("early", "on_their_way", "waiting")
+
+    def __init__(self) -> None:
+        self.on_their_way = 0
+        """Batches of ours that the broker has not acknowledged."""
+        self.waiting: dict[int, Waiter] = {}
+        """By the offset of the command."""
+        self.early: Early = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a fact on this partition may be for somebody here."""
+        return bool(self.waiting) or self.on_their_way > 0
+
+
+class Answers:
+    """Brings acknowledgements and facts together, whichever comes first."""
+
+    def __init__(self, partitions: int, waiters: Waiters, patience_s: float) -> None:
+        self._patience_s = patience_s
+        """How much longer than for its answer a command's acknowledgement is waited for."""
+        self._lanes = [Lane() for _ in range(partitions)]
+        self._waiters = waiters
+        self.dropped = 0
+        """Early facts that there was no room for."""
+
+    def is_watched(self, partition: int) -> bool:
+        """Whether the partition's facts have to be looked at."""
+        return self._lanes[partition].is_watched
+
+    def sends(self, partition: int) -> None:
+        """A batch of ours is on its way: facts may come before we know where it landed."""
+        self._lanes[partition].on_their_way += 1
+
+    def landed(self, partition: int, base_offset: int, sent: list[Waiter]) -> None:
+        """The broker has acknowledged a batch: its commands lie at the base offset and behind it, in order."""
+        lane = self._lanes[partition]
+        lane.on_their_way -= 1
+        for offset, waiter in enumerate(sent, base_offset):
+            waiter.landed = offset
+            if waiter.done.done():
+                continue
+            early = lane.early.get(offset)
+            if early is not None:
+                self._end(waiter, early)
+            elif waiter.overdue:
+                self._end(waiter, Result(Outcome.ACCEPTED))
+            else:
+                lane.waiting[offset] = waiter
+        self._forget_early(lane, base_offset + len(sent))
+
+    def lost(self, partition: int, sent: list[Waiter], outcome: Outcome) -> None:
+        """A batch was not acknowledged, and will not be."""
+        lane = self._lanes[partition]
+        lane.on_their_way -= 1
+        self._forget_early(lane, 0)
+        for waiter in sent:
+            self._end(waiter, Result(outcome))
+
+    def read(self, partition: int, offset: int, fact: bytes, kind: str) -> None:
+        """The ledger answers the command at an offset of the partition."""
+        lane = self._lanes[partition]
+        waiter = lane.waiting.pop(offset, None)
+        if waiter is not None:
+            self._end(waiter, Result(Outcome.ANSWERED, fact, kind))
+        elif lane.on_their_way:
+            self._keep_early(lane, offset, Result(Outcome.ANSWERED, fact, kind))
+
+    def gave_up(self, waiter: Waiter) -> None:
+        """It waits no longer; what was kept for it goes."""
+        self._waiters.remove(waiter)
+        if waiter.landed is not None:
+            self._lanes[waiter.partition].waiting.pop(waiter.landed, None)
+
+    def sweep(self, now_s: float) -> None:
+        """Tell those whose time is over how far their commands have come.
+
+        Nobody can say what becomes of a command that the broker has not acknowledged: for that everybody waits.
+        """
+        for waiter in self._waiters.due(now_s):
+            if waiter.landed is not None:
+                self._lanes[waiter.partition].waiting.pop(waiter.landed, None)
+                waiter.end(Result(Outcome.ACCEPTED))
+            elif waiter.overdue:
+                waiter.end(Result(Outcome.UNKNOWN))
+            else:
+                waiter.overdue = True
+                self._waiters.add(waiter, now_s + self._patience_s)
+
+    def end_all(self) -> None:
+        """The process ends: nobody's answer is waited for any longer."""
+        for waiter in self._waiters.all():
+            waiter.end(Result(Outcome.UNKNOWN if waiter.landed is None else Outcome.ACCEPTED))
+        for lane in self._lanes:
+            lane.waiting.clear()
+
+    def _end(self, waiter: Waiter, result: Result) -> None:
+        self._waiters.remove(waiter)
+        waiter.end(result)
+
+    def _keep_early(self, lane: Lane, offset: int, answer: Result) -> None:
+        if len(lane.early) < EARLY_KEPT:
+            lane.early[offset] = answer
+        else:
+            self.dropped += 1
+
+    def _forget_early(self, lane: Lane, before: int) -> None:
+        """What lies before an acknowledged offset was others'; without anything on its way, all of it."""
+        if not lane.on_their_way:
+            lane.early.clear()
+        elif lane.early:
+            lane.early = {offset: answer for offset, answer in lane.early.items() if offset >= before}

@@ -1,0 +1,74 @@
+"""Commands from HTTP bodies: a body has the members of its command but for those that the path and the key say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from boxoffice.gateway.messages import Problem
+from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES
+
+_EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
+_SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})
+_MOST_ERRORS: Final = 20
+
+
+def event_id_in(path_part: str) -> str:
+    """The event that a path names.
+
+    Raises:
+        Problem: no event can have this id.
+    """
+    if not _EVENT_ID.fullmatch(path_part):
+        raise Problem("unknown-event", "An event's id is a decimal number of 1 to 18 digits without leading zeros.")
+    return path_part
+
+
+def request_id(caller_id: str, key: str) -> str:
+    """The command's request id: the caller's id stands before his key, so that nobody fetches another's tickets."""
+    return f"{caller_id}:{key}"
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """The members of a body; none where it is empty.
+
+    Raises:
+        Problem: it is no JSON object.
+    """
+    if not body:
+        return {}
+    try:
+        members = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem("invalid-json", f"The body is no JSON: {error}.") from None
+    if not isinstance(members, dict):
+        raise Problem("invalid-json", "The body is JSON, but no object.")
+    return members
+
+
+def command(kind: str, event_id: str, request: str, members: dict[str, Any], **said: Any) -> bytes:
+    """The command's bytes, with a body's members and what was said elsewhere.
+
+    Raises:
+        Problem: it breaks a bound; the errors point at the members.
+    """
+    errors = [_error(name, "no such member is known here") for name in members if name in _SAID_ELSEWHERE]
+    whole = {"type": kind, **members, "event_id": event_id, "request_id": request, **said}
+    try:
+        BY_TYPE[kind].model_validate(whole)
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False, include_context=False)
+        errors += [_error("/".join(str(part) for part in detail["loc"]), detail["msg"]) for detail in details]
+    if errors:
+        raise Problem("invalid-body", errors[0]["detail"], members={"errors": errors[:_MOST_ERRORS]})
+    written = to_json(whole)
+    if len(written) > MAX_COMMAND_BYTES:
+        raise Problem("too-large", f"The command has {len(written)} bytes, more than {MAX_COMMAND_BYTES}.")
+    return written
+
+
+def _error(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": f"/{pointer}", "detail": f"{pointer}: {detail}"}

@@ -1,0 +1,162 @@
+"""Follow the ledger's end. Every instance reads all that is added, so others' facts have to cost next to nothing.
+
+No group is joined, so no rebalance can take an answer away. Fetches are made and read here, not by aiokafka's consumer,
+which makes an object of each record: a record batch of a partition on which nobody waits is not even opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+    OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.fetch import FetchRequest
+
+from boxoffice.gateway.answers import Answers
+from boxoffice.kafka.clients import NO_LEADER
+from boxoffice.kafka.record_batches import TolerantRecords
+from boxoffice.tasks import end_tasks
+from models.facts import read_range
+from topics.purchase_results import READ_HEADER
+
+log = structlog.get_logger(__name__)
+
+MOST_BYTES: Final = 8 * 1024 * 1024
+MOST_PARTITION_BYTES: Final = 1024 * 1024
+LONGEST_WAIT_MS: Final = 200
+PAUSE_S: Final = 0.1
+"""Before a broker is asked again that could not answer, or leads nothing."""
+TYPE_HEADER: Final = "ce_type"
+
+_READ_UNCOMMITTED: Final = 0
+"""The ledger has no transactions."""
+_MOVED: Final = (NotLeaderForPartitionError, LeaderNotAvailableError, UnknownTopicOrPartitionError)
+
+
+class Follower:
+    """Reads what is added to the ledger from :meth:`begin` on, and hands each fact to the answers."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], answers: Answers) -> None:
+        self._consumer = consumer
+        """Of these partitions, all paused: its connections are used, and it reads nothing by itself."""
+        self._client: Any = consumer._client
+        self._partitions = list(partitions)
+        self._answers = answers
+        self._positions: dict[TopicPartition, int] = {}
+        self._brokers: dict[int, asyncio.Task[None]] = {}
+
+    async def begin(self) -> None:
+        """Learn where each partition ends: whatever is written from now on is read.
+
+        Raises:
+            KafkaError: a broker has not answered.
+        """
+        self._positions = dict(await self._consumer.end_offsets(self._partitions))
+
+    async def follow(self) -> None:
+        """Read until cancelled; a task for each broker that leads something."""
+        try:
+            while True:
+                for broker in {node for node in self._leaders() if node is not None and node != NO_LEADER}:
+                    self._follow_also(broker)
+                await asyncio.sleep(PAUSE_S)
+        finally:
+            await end_tasks(self._brokers.values())
+
+    def _follow_also(self, broker: int) -> None:
+        task = self._brokers.get(broker)
+        if task is not None and task.done():
+            task.result()
+        if task is None or task.done():
+            self._brokers[broker] = asyncio.create_task(self._follow_broker(broker))
+
+    def _leaders(self) -> list[int | None]:
+        return [self._client.cluster.leader_for_partition(tp) for tp in self._partitions]
+
+    async def _follow_broker(self, broker: int) -> None:
+        """Fetch from one broker what it leads, one request at a time."""
+        while True:
+            led = [tp for tp, node in zip(self._partitions, self._leaders(), strict=True) if node == broker]
+            if not led:
+                return
+            try:
+                response = await self._client.send(broker, self._request(led))
+            except KafkaError:
+                await self._look_again()
+                continue
+            if self._take(response, {tp: self._positions[tp] for tp in led}):
+                await self._look_again()
+
+    def _request(self, partitions: list[TopicPartition]) -> FetchRequest:
+        topics: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        for tp in partitions:
+            topics[tp.topic].append((tp.partition, self._positions[tp], MOST_PARTITION_BYTES))
+        return FetchRequest(LONGEST_WAIT_MS, 1, MOST_BYTES, _READ_UNCOMMITTED, list(topics.items()))
+
+    async def _look_again(self) -> None:
+        self._client.force_metadata_update()
+        await asyncio.sleep(PAUSE_S)
+
+    def _take(self, response: Any, asked: dict[TopicPartition, int]) -> bool:
+        """Read what a broker has sent; returns whether leaders have to be looked for again."""
+        moved = False
+        for topic, partitions in response.topics:
+            for partition, error_code, end, *_, raw in partitions:
+                tp = TopicPartition(topic, partition)
+                if self._positions[tp] != asked.get(tp):
+                    continue
+                error = for_code(error_code)
+                if not error_code:
+                    self._read(tp, raw, end)
+                elif error is OffsetOutOfRangeError:
+                    # The ledger has lost its tail: what is written next stands at its new end.
+                    log.error("the ledger ends before what was read of it", partition=partition, end=end)
+                    self._positions[tp] = end
+                else:
+                    moved = True
+                    if error not in _MOVED:
+                        log.error("the ledger cannot be followed", partition=partition, reason=error.__name__)
+        return moved
+
+    def _read(self, tp: TopicPartition, raw: bytes, end: int) -> None:
+        position = self._positions[tp]
+        batches = TolerantRecords(raw)
+        try:
+            while batches.has_next():
+                batch: Any = batches.next_batch()
+                if batch.next_offset <= position:
+                    continue
+                if self._answers.is_watched(tp.partition):
+                    self._open(tp.partition, batch, position)
+                position = batch.next_offset
+        except CorruptRecordException:
+            log.error("the ledger is damaged: its answers are not seen", partition=tp.partition, first=position)
+            position = end
+        self._positions[tp] = position
+
+    def _open(self, partition: int, batch: Any, position: int) -> None:
+        if not batch.validate_crc():
+            raise CorruptRecordException(f"The record batch at {position} is damaged.")
+        for record in batch:
+            if record.offset < position or record.value is None:
+                continue
+            accounted, kind = None, ""
+            for name, value in record.headers:
+                if name == READ_HEADER:
+                    accounted = read_range(value)
+                elif name == TYPE_HEADER:
+                    kind = value.decode(errors="replace")
+            if accounted is not None:
+                self._answers.read(partition, accounted[1], record.value, kind)

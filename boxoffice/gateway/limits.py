@@ -1,0 +1,84 @@
+"""How much one caller may ask: a rate, and how many of its requests may wait at once.
+
+In memory, since a sale must not depend on anything that is not the sale. So each instance allows its share, and who
+spreads his requests over all of them has the whole.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+MOST_CALLERS: Final = 100_000
+"""Whose pace is remembered. Beyond that the one who has not come for longest is forgotten: he may begin anew, which he
+might also by waiting."""
+
+_ROUNDING_S: Final = 1e-9
+
+
+class Allowance(NamedTuple):
+    """Whether a request may pass, and what is left."""
+
+    passes: bool
+    left: int
+    """Requests that may follow at once."""
+    again_in_s: float
+    """Until the next may pass, if this one may not; else until all are there again."""
+
+
+class Rate:
+    """The generic cell rate algorithm (GCRA): a steady pace, with a burst that fills up again.
+
+    One number a caller: the time at which it will have nothing to make up for. See ATM Forum TM 4.0, section 4.4.2.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self.per_second = per_second
+        self.burst = burst
+        self._paid_up: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, caller: str, now_s: float, per_second: float | None = None) -> Allowance:
+        """One request of a caller, whose own pace may be another."""
+        step_s = 1 / (per_second or self.per_second)
+        tolerance_s = step_s * self.burst
+        paid_up = max(self._paid_up.pop(caller, now_s), now_s) + step_s
+        beyond_s = paid_up - now_s - tolerance_s
+        passes = beyond_s <= _ROUNDING_S
+        self._paid_up[caller] = paid_up if passes else paid_up - step_s
+        if len(self._paid_up) > MOST_CALLERS:
+            self._paid_up.popitem(last=False)
+        if not passes:
+            return Allowance(False, 0, beyond_s)
+        return Allowance(True, int((tolerance_s - (paid_up - now_s)) / step_s + _ROUNDING_S / step_s), paid_up - now_s)
+
+
+class Waiting:
+    """How many requests wait, in all and of each caller."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self.most = most
+        self.most_of_one = most_of_one
+        self.count = 0
+        self._of: dict[str, int] = {}
+
+    def is_full(self) -> bool:
+        """Whether nobody's request may wait any more."""
+        return self.count >= self.most
+
+    def is_full_of(self, caller: str) -> bool:
+        """Whether a caller's may not."""
+        return self._of.get(caller, 0) >= self.most_of_one
+
+    def begin(self, caller: str) -> None:
+        """One more waits."""
+        self.count += 1
+        self._of[caller] = self._of.get(caller, 0) + 1
+
+    def end(self, caller: str) -> None:
+        """One less."""
+        self.count -= 1
+        left = self._of[caller] - 1
+        if left:
+            self._of[caller] = left
+        else:
+            del self._of[caller]

@@ -1,0 +1,186 @@
+"""What can go wrong at the front door, as RFC 9457 tells it: one type each, with a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Literal
+
+from pydantic_core import to_json
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPES_PATH: Final = "/v1/problems/"
+
+Taken = Literal["not-taken", "outcome-unknown"]
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """One kind of problem. ``taken`` says of a command whether it may have been bought all the same."""
+
+    name: str
+    status: HTTPStatus
+    title: str
+    remedy: str
+    taken: Taken | None = None
+
+
+def _types(*types: ProblemType) -> Mapping[str, ProblemType]:
+    return {one.name: one for one in types}
+
+
+_AGAIN: Final = "Ask again later, with the same Idempotency-Key."
+
+TYPES: Final = _types(
+    ProblemType("not-found", HTTPStatus.NOT_FOUND, "There is nothing here.", "See /openapi.json for what there is."),
+    ProblemType(
+        "method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "This cannot be done here.", "See the Allow header."
+    ),
+    ProblemType(
+        "unauthenticated",
+        HTTPStatus.UNAUTHORIZED,
+        "No valid API key came with the request.",
+        "Send 'Authorization: Bearer KEY' with a key that was neither revoked nor has expired.",
+    ),
+    ProblemType(
+        "forbidden",
+        HTTPStatus.FORBIDDEN,
+        "The API key does not allow this.",
+        "Use a key with the scope, and for the event, that the detail names.",
+    ),
+    ProblemType(
+        "idempotency-key-missing",
+        HTTPStatus.BAD_REQUEST,
+        "A command needs an Idempotency-Key.",
+        "Choose one for each thing that a person asks for, and send it again with each retry.",
+    ),
+    ProblemType(
+        "invalid-header",
+        HTTPStatus.BAD_REQUEST,
+        "A header cannot be read.",
+        "Correct the header that the detail names.",
+    ),
+    ProblemType(
+        "invalid-json", HTTPStatus.BAD_REQUEST, "The body is no JSON object.", "Send one JSON object, in UTF-8."
+    ),
+    ProblemType(
+        "invalid-body",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The body is not what it has to be.",
+        "Correct the members that the errors point at.",
+    ),
+    ProblemType(
+        "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large.", "A command has at most 16 KiB."
+    ),
+    ProblemType(
+        "too-slow", HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time.", "Send it at once.", "not-taken"
+    ),
+    ProblemType(
+        "unsupported-media-type",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body is of a type that is not read here.",
+        "Send 'Content-Type: application/json'.",
+    ),
+    ProblemType(
+        "unknown-event", HTTPStatus.NOT_FOUND, "No event has this id.", "See /v1/events for those that are on sale."
+    ),
+    ProblemType(
+        "no-such-purchase",
+        HTTPStatus.NOT_FOUND,
+        "There is no such purchase of this key.",
+        "Name the Idempotency-Key of a purchase that the same API key made.",
+    ),
+    ProblemType(
+        "not-known",
+        HTTPStatus.NOT_FOUND,
+        "Nothing is known of this request here.",
+        "POST it again with the same Idempotency-Key: it gets its answer, and buys nothing twice.",
+    ),
+    ProblemType("sold-out", HTTPStatus.CONFLICT, "No ticket is left.", "One may come back: ask anew, with a new key."),
+    ProblemType(
+        "not-enough-left",
+        HTTPStatus.CONFLICT,
+        "Fewer tickets are left than asked for.",
+        "Ask for fewer, with a new key.",
+    ),
+    ProblemType("event-closed", HTTPStatus.CONFLICT, "The sale has ended.", "Nothing can be bought any more."),
+    ProblemType(
+        "already-cancelled", HTTPStatus.CONFLICT, "The purchase was cancelled before.", "Nothing is left to be done."
+    ),
+    ProblemType(
+        "event-exists", HTTPStatus.CONFLICT, "Another request created this event.", "Choose another id for the event."
+    ),
+    ProblemType(
+        "over-order-limit",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "More tickets than one order may have.",
+        "Ask for no more than the event's max_per_order.",
+    ),
+    ProblemType(
+        "idempotency-key-reused",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The Idempotency-Key belongs to another request.",
+        "Choose a new key for what is a new request.",
+    ),
+    ProblemType(
+        "rate-limited",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "The key has asked too often.",
+        "Wait for as long as Retry-After says.",
+        "not-taken",
+    ),
+    ProblemType(
+        "too-many-waiting",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests of the key wait for their answers.",
+        "Ask again when some were answered.",
+        "not-taken",
+    ),
+    ProblemType("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "More is asked than can be done.", _AGAIN, "not-taken"),
+    ProblemType("draining", HTTPStatus.SERVICE_UNAVAILABLE, "This instance is ending.", _AGAIN, "not-taken"),
+    ProblemType("not-taken", HTTPStatus.SERVICE_UNAVAILABLE, "Kafka has refused the command.", _AGAIN, "not-taken"),
+    ProblemType(
+        "outcome-unknown",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Kafka has not said whether it took the command.",
+        "Send it again with the same Idempotency-Key: it gets its answer, and buys nothing twice.",
+        "outcome-unknown",
+    ),
+    ProblemType(
+        "internal-error",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Something failed here that should not.",
+        "Send it again with the same Idempotency-Key; tell the operator the request's X-Request-Id.",
+        "outcome-unknown",
+    ),
+)
+
+OF_REASON: Final[Mapping[str, str]] = {
+    "unknown_event": "unknown-event",
+    "event_closed": "event-closed",
+    "sold_out": "sold-out",
+    "not_enough_left": "not-enough-left",
+    "over_order_limit": "over-order-limit",
+    "request_id_reused": "idempotency-key-reused",
+    "event_exists": "event-exists",
+    "no_such_purchase": "no-such-purchase",
+    "already_cancelled": "already-cancelled",
+}
+"""The problem that a fact's reason is told as."""
+
+
+def problem(name: str, detail: str, members: Mapping[str, Any] | None = None, fact: bytes | None = None) -> bytes:
+    """The body that tells a problem. A fact goes in byte for byte."""
+    kind = TYPES[name]
+    body: dict[str, Any] = {
+        "type": TYPES_PATH + name,
+        "title": kind.title,
+        "status": kind.status.value,
+        "detail": detail,
+    }
+    if kind.taken is not None:
+        body["outcome"] = kind.taken
+    body.update(members or {})
+    written = to_json(body)
+    return written if fact is None else written[:-1] + b',"fact":' + fact + b"}"
