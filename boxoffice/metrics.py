@@ -18,7 +18,14 @@ PURCHASES: Final = CollectorRegistry()
 DOCUMENTS: Final = CollectorRegistry()
 STATS: Final = CollectorRegistry()
 AUDIT: Final = CollectorRegistry()
-REGISTRIES: Final = {"purchases": PURCHASES, "documents": DOCUMENTS, "stats": STATS, "audit": AUDIT}
+GATEWAY: Final = CollectorRegistry()
+REGISTRIES: Final = {
+    "purchases": PURCHASES,
+    "documents": DOCUMENTS,
+    "stats": STATS,
+    "audit": AUDIT,
+    "gateway": GATEWAY,
+}
 """What each process serves."""
 
 # Each counter and histogram would bring a metric of its own that says when it was made.
@@ -136,7 +143,7 @@ for _registry in (DOCUMENTS, STATS):
     _registry.register(STRANGE_RECORDS)
 for _registry in (PURCHASES, DOCUMENTS):
     _registry.register(DEAD_LETTERS)
-for _registry in (PURCHASES, DOCUMENTS, STATS):
+for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY):
     _registry.register(LAG)
 # Documents
 DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
@@ -168,6 +175,18 @@ AUDIT_DURATION: Final = Gauge("boxoffice_audit_duration_seconds", "How long the 
 AUDIT_TIME: Final = Gauge(
     "boxoffice_audit_timestamp_seconds", "When the last whole audit ended, in seconds since 1970.", registry=AUDIT
 )
+# Gateway
+REQUESTS: Final = Counter("boxoffice_requests", "HTTP requests answered, by status.", ["status"], registry=GATEWAY)
+WAITING_REQUESTS: Final = Gauge(
+    "boxoffice_waiting_requests", "Commands that came by HTTP and wait for their answers.", registry=GATEWAY
+)
+ANSWER_DURATION: Final = Histogram(
+    "boxoffice_answer_duration_seconds",
+    "From a command that came by HTTP to its answer.",
+    buckets=_FAST_S,
+    registry=GATEWAY,
+)
+CALLERS: Final = Gauge("boxoffice_api_keys", "Callers that were not revoked.", registry=GATEWAY)
 
 
 def count_decisions(facts: Iterable[Fact]) -> None:

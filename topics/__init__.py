@@ -4,6 +4,7 @@ A topic's name is what the broker knows it by after ``BOXOFFICE_TOPIC_PREFIX``.
 """
 
 from topics import (
+    api_keys,
     dead_letters,
     documents_places,
     event_stats,
@@ -22,6 +23,7 @@ TOPICS: tuple[TopicDefinition, ...] = (
     event_stats.TOPIC,
     stats_changelog.TOPIC,
     dead_letters.TOPIC,
+    api_keys.TOPIC,
 )
 
 __all__ = ["TOPICS", "TopicDefinition"]

@@ -15,6 +15,7 @@ from boxoffice.cli import (
     door,
     events,
     fallback,
+    keys,
     operations,
     purchases,
     reference,
@@ -38,6 +39,7 @@ app.add_typer(documents.app, name="documents")
 app.add_typer(door.app, name="door")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fallback.app, name="fallback")
+app.add_typer(keys.app, name="keys")
 for _module in (purchases, documents, operations, fallback, stats, stack, reference):
     for _command in _module.COMMANDS:
         app.command()(_command)

@@ -30,6 +30,7 @@ class Process(StrEnum):
     PURCHASES = "purchases"
     DOCUMENTS = "documents"
     STATS = "stats"
+    GATEWAY = "gateway"
 
 
 class Part(StrEnum):
@@ -40,6 +41,7 @@ class Part(StrEnum):
     PURCHASES = Process.PURCHASES
     DOCUMENTS = Process.DOCUMENTS
     STATS = Process.STATS
+    GATEWAY = Process.GATEWAY
 
 
 def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from faust.types import TP
 
 from boxoffice.gateway.answers import Answers
 from boxoffice.gateway.following import Follower
@@ -27,14 +28,27 @@ ACKNOWLEDGED_WITHIN_S: Final = 10.0
 class Desk:
     """Publishes commands at their homes, and follows the ledger for their answers."""
 
-    def __init__(
-        self, partitions: int, waiters: Waiters, answers: Answers, lanes: Lanes, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, partitions: int, waiters: Waiters, answers: Answers, lanes: Lanes, follower: Follower) -> None:
         self._partitions = partitions
+        self._follower = follower
         self._waiters = waiters
         self._answers = answers
         self._lanes = lanes
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
+
+    def positions(self) -> dict[TP, tuple[int, int]]:
+        """Of each ledger partition: how far it was read, and its end."""
+        return self._follower.positions()
+
+    @property
+    def withheld(self) -> frozenset[TP]:
+        """All partitions are read."""
+        return frozenset()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether no broker can be reached."""
+        return self._follower.is_cut_off
 
     @property
     def waiting(self) -> int:
@@ -90,7 +104,7 @@ async def open_desk(settings: KafkaSettings, on_failure: Callable[[BaseException
         answers = Answers(partitions, waiters, ACKNOWLEDGED_WITHIN_S)
         follower = Follower(consumer, ledger, answers)
         await follower.begin()
-        desk = Desk(partitions, waiters, answers, Lanes(sender, requests, partitions, answers, on_failure), loop)
+        desk = Desk(partitions, waiters, answers, Lanes(sender, requests, partitions, answers, on_failure), follower)
         tasks = [_watched(follower.follow(), on_failure), _watched(desk.sweep(), on_failure)]
         try:
             yield desk

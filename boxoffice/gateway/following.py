@@ -23,6 +23,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.fetch import FetchRequest
+from faust.types import TP
 
 from boxoffice.gateway.answers import Answers
 from boxoffice.kafka.clients import NO_LEADER
@@ -55,7 +56,9 @@ class Follower:
         self._partitions = list(partitions)
         self._answers = answers
         self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
         self._brokers: dict[int, asyncio.Task[None]] = {}
+        self._silent: set[int] = set()
 
     async def begin(self) -> None:
         """Learn where each partition ends: whatever is written from now on is read.
@@ -64,6 +67,16 @@ class Follower:
             KafkaError: a broker has not answered.
         """
         self._positions = dict(await self._consumer.end_offsets(self._partitions))
+        self._ends = dict(self._positions)
+
+    def positions(self) -> dict[TP, tuple[int, int]]:
+        """Of each partition: how far it was read, and its end as a broker said last."""
+        return {TP(tp.topic, tp.partition): (at, self._ends[tp]) for tp, at in self._positions.items()}
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether no broker has answered the last fetch."""
+        return bool(self._silent) and self._silent.issuperset(self._brokers)
 
     async def follow(self) -> None:
         """Read until cancelled; a task for each broker that leads something."""
@@ -94,8 +107,10 @@ class Follower:
             try:
                 response = await self._client.send(broker, self._request(led))
             except KafkaError:
+                self._silent.add(broker)
                 await self._look_again()
                 continue
+            self._silent.discard(broker)
             if self._take(response, {tp: self._positions[tp] for tp in led}):
                 await self._look_again()
 
@@ -119,6 +134,7 @@ class Follower:
                     continue
                 error = for_code(error_code)
                 if not error_code:
+                    self._ends[tp] = end
                     self._read(tp, raw, end)
                 elif error is OffsetOutOfRangeError:
                     # The ledger has lost its tail: what is written next stands at its new end.

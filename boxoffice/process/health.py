@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web
@@ -26,7 +26,6 @@ from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from boxoffice import metrics
-from boxoffice.batching import BatchConsumer
 from boxoffice.process.listening import PortInUseError, listening
 from boxoffice.redis.presence import Presence, ProcessState
 from boxoffice.settings import ProcessSettings
@@ -38,6 +37,22 @@ log = structlog.get_logger(__name__)
 WATCH_INTERVAL_S: Final = 1.0
 _MOMENT_S: Final = 2.0
 """A client that has just lost its connection has another one by then, if there is a broker."""
+
+
+class Reading(Protocol):
+    """What reads partitions, and can be watched: a consumer of Faust's, or a reader of the ledger."""
+
+    def positions(self) -> dict[TP, tuple[int, int]]:
+        """Of each partition: the offset behind what was dealt with, and the partition's end."""
+
+    @property
+    def withheld(self) -> frozenset[TP]:
+        """The partitions that are not read."""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether no broker can be reached."""
+
 
 Details = Callable[[], Mapping[str, Any]]
 """What a process itself knows. Two members are understood here: ``waits_for``, the names of outside servers
@@ -110,7 +125,7 @@ class Health:
     def __init__(self, settings: ProcessSettings, process: str, presence: Presence) -> None:
         self._settings = settings
         self._process = process
-        self._consumer: Callable[[], BatchConsumer] | None = None
+        self._consumer: Callable[[], Reading] | None = None
         self._is_ready: Callable[[], bool] = lambda: False
         self._details: Details = dict
         self._started_s = monotonic()
@@ -123,7 +138,7 @@ class Health:
         self._running: list[asyncio.Task[None]] = []
         self.port = 0
 
-    def watch(self, consumer: Callable[[], BatchConsumer], is_ready: Callable[[], bool], details: Details) -> None:
+    def watch(self, consumer: Callable[[], Reading], is_ready: Callable[[], bool], details: Details) -> None:
         """Kafka was there, and the process begins."""
         self._consumer, self._is_ready, self._details = consumer, is_ready, details
 

@@ -337,6 +337,35 @@ class StatisticsSettings(_Group):
     )
 
 
+class GatewaySettings(_Group):
+    """The front door: where it listens, and how much it takes in."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "GATEWAY_")
+
+    host: str = _setting("127.0.0.1", "Address on which the gateway listens.")
+    port: int = _setting(8080, "Port of the gateway.", ge=1, le=65_535)
+    most_connections: int = _setting(
+        10_000, "Connections that are open at once; those beyond wait until one ends.", ge=1, le=1_000_000
+    )
+    most_waiting: int = _setting(
+        5_000, "Commands of one instance that wait for their answers; more are refused.", ge=1, le=1_000_000
+    )
+    most_waiting_of_one: int = _setting(
+        2_500, "Commands of one key that wait, of one instance; more are refused.", ge=1, le=1_000_000
+    )
+    patience_s: float = _setting(
+        5.0,
+        "A partition whose oldest command has waited so long for the broker takes no more.",
+        unit="s",
+        ge=0.1,
+        le=3_600,
+    )
+    rate: float = _setting(
+        1_000, "Requests a second of one key, of one instance, on the average.", ge=0.001, le=1_000_000
+    )
+    burst: int = _setting(2_000, "Requests of one key that may come at once.", ge=1, le=1_000_000)
+
+
 class ProcessSettings(_Group):
     """How a process shows itself and ends."""
 
@@ -388,6 +417,7 @@ class Settings:
     documents: DocumentsSettings
     door: DoorSettings
     statistics: StatisticsSettings
+    gateway: GatewaySettings
     process: ProcessSettings
     logs: LogSettings
 
@@ -399,6 +429,7 @@ GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
     "documents": DocumentsSettings,
     "door": DoorSettings,
     "statistics": StatisticsSettings,
+    "gateway": GatewaySettings,
     "process": ProcessSettings,
     "logs": LogSettings,
 }

@@ -1,0 +1,104 @@
+"""The gateway's process: ready when it can answer, and ended when all who waited were told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import structlog
+
+from boxoffice import metrics
+from boxoffice.gateway.application import Application
+from boxoffice.gateway.callers import Callers
+from boxoffice.gateway.desk import Desk, open_desk
+from boxoffice.gateway.limits import Rate, Waiting
+from boxoffice.gateway.service import Gateway
+from boxoffice.gateway.serving import serving
+from boxoffice.kafka.clients import read_all, reader
+from boxoffice.kafka.topics import partitions_of
+from boxoffice.process.health import Health
+from boxoffice.process.stopping import Stopping
+from boxoffice.process.worker import collect_garbage_rarely, end_process, ending_on_failure, wait_for_topics
+from boxoffice.redis.presence import Presence
+from boxoffice.settings import GatewaySettings, KafkaSettings, Settings
+from boxoffice.tasks import end_tasks
+from topics import api_keys
+
+log = structlog.get_logger(__name__)
+
+PROCESS: Final = "gateway"
+_LOOK_S: Final = 0.05
+_FOLLOW_MS: Final = 200
+
+
+async def run(settings: Settings) -> None:
+    """Answer requests until told to stop.
+
+    Raises:
+        TopicsError: the topics cannot be used.
+        UnreachableError: Kafka went away while the process began.
+    """
+    stopping = Stopping(settings.process.stop_timeout_ms / 1000)
+    health = Health(settings.process, PROCESS, Presence(settings.redis, PROCESS, settings.process.presence_interval_s))
+    await health.start()
+    try:
+        async with AsyncExitStack() as owned:
+            await wait_for_topics(settings.kafka, api_keys.TOPIC)
+            callers = await owned.enter_async_context(following_callers(settings.kafka))
+            desk = await owned.enter_async_context(open_desk(settings.kafka, end_process))
+            waiting = Waiting(settings.gateway.most_waiting, settings.gateway.most_waiting_of_one)
+            gateway = _gateway(settings.gateway, desk, callers, waiting)
+            collect_garbage_rarely()
+            host, port = settings.gateway.host, settings.gateway.port
+            await owned.enter_async_context(
+                serving(Application(gateway), host, port, settings.gateway.most_connections)
+            )
+            health.watch(lambda: desk, lambda: not gateway.draining, lambda: _details(waiting, callers))
+            log.info("the gateway listens", host=host, port=port)
+            await stopping.told.wait()
+            gateway.draining = True
+            while waiting.count:
+                await asyncio.sleep(_LOOK_S)
+    finally:
+        await health.stop()
+
+
+def _gateway(settings: GatewaySettings, desk: Desk, callers: Callers, waiting: Waiting) -> Gateway:
+    return Gateway(desk, callers, Rate(settings.rate, settings.burst), waiting, settings.patience_s)
+
+
+def _details(waiting: Waiting, callers: Callers) -> Mapping[str, Any]:
+    metrics.WAITING_REQUESTS.set(waiting.count)
+    metrics.CALLERS.set(len(callers))
+    return {"requests": {"waiting": waiting.count}, "api_keys": len(callers)}
+
+
+@asynccontextmanager
+async def following_callers(settings: KafkaSettings) -> AsyncIterator[Callers]:
+    """All callers, as the topic has them now and from now on.
+
+    Raises:
+        UnreachableError: no broker answered.
+    """
+    partitions = await partitions_of(settings, api_keys.TOPIC)
+    callers = Callers()
+    async with reader(settings, partitions) as consumer:
+        async for records in read_all(consumer, partitions):
+            for record in records:
+                callers.take(record.key, record.value)
+        consumer.resume(*partitions)
+        following = asyncio.create_task(_follow(consumer, callers))
+        try:
+            yield callers
+        finally:
+            await end_tasks([following])
+
+
+async def _follow(consumer: Any, callers: Callers) -> None:
+    with ending_on_failure():
+        while True:
+            for records in (await consumer.getmany(timeout_ms=_FOLLOW_MS)).values():
+                for record in records:
+                    callers.take(record.key, record.value)
