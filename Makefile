@@ -13,7 +13,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults mutants bench bench-quick lint types lock clean
+.PHONY: help demo test faults mutants bench bench-quick bench-gateway lint types lock clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: $(DEV) ## Measure everything, half an hour, and write docs/performance.md
 
 bench-quick: $(DEV) ## Measure the decisions, in less than two minutes.
 	$(BIN)/python -m benchmarks --quick
+
+bench-gateway: $(DEV) ## Measure purchases over HTTP, in less than five minutes.
+	$(BIN)/python -m benchmarks gateway --quick
 
 lint: $(DEV) ## Check the style.
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from benchmarks.counting import counting
 from benchmarks.creation import creation
 from benchmarks.decisions import decisions
 from benchmarks.end_to_end import end_to_end
+from benchmarks.gateway import gateway
 from benchmarks.growth import growth
 from benchmarks.latency import latency
 from benchmarks.machine import describe
@@ -41,6 +42,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     for benchmark in (
         decisions,
         end_to_end,
+        gateway,
         workers,
         latency,
         neighbours,
