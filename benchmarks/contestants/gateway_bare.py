@@ -15,7 +15,7 @@ import httptools
 import uvloop
 from pydantic_core import to_json
 
-from boxoffice.gateway.desk import Desk, open_desk
+from boxoffice.gateway.desk import Desk, Order, open_desk
 from boxoffice.gateway.running import following_callers
 from boxoffice.process.worker import collect_garbage_rarely, end_process
 from boxoffice.settings import load_settings
@@ -64,10 +64,11 @@ class Front(asyncio.Protocol):
         assert match is not None
         event_id = match[1].decode()
         members = json.loads(self._body)
-        members |= {"event_id": event_id, "request_id": f"{caller.id}:{self._headers[b'idempotency-key'].decode()}"}
+        request_id = f"{caller.id}:{self._headers[b'idempotency-key'].decode()}"
+        members |= {"event_id": event_id, "request_id": request_id}
         command = to_json(members)
         read_command(command)
-        self._desk.put(event_id, command, [], 10).done.add_done_callback(self._answer)
+        self._desk.put(Order(event_id, request_id, command, []), 10).done.add_done_callback(self._answer)
 
     def _answer(self, done: asyncio.Future[Any]) -> None:
         fact = done.result().fact

@@ -7,8 +7,9 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from boxoffice.gateway import problems
+from boxoffice.gateway.desk import Reply
 from boxoffice.gateway.messages import JSON, Headers, Problem, Response
-from boxoffice.gateway.waiters import Outcome, Result, Waiter
+from boxoffice.gateway.waiters import Outcome
 from models.facts import ce_type
 
 RETRY_AFTER_S: Final = 1
@@ -20,15 +21,15 @@ _MADE: Final = {
 _RETRY: Final = [("retry-after", str(RETRY_AFTER_S))]
 
 
-def answer(result: Result, waiter: Waiter, wanted: str, location: str) -> Response:
+def answer(reply: Reply, wanted: str, location: str) -> Response:
     """The response to a command; ``wanted`` is the type of the fact that does what it asked for.
 
     Raises:
         Problem: it was refused, or nobody can say.
     """
-    match result.outcome:
+    match reply.result.outcome:
         case Outcome.ANSWERED:
-            return _answered(result, waiter, wanted, location)
+            return _answered(reply, wanted, location)
         case Outcome.ACCEPTED:
             return Response(202, [("location", location), *_RETRY])
         case Outcome.REFUSED:
@@ -37,26 +38,39 @@ def answer(result: Result, waiter: Waiter, wanted: str, location: str) -> Respon
             raise Problem("outcome-unknown", "Kafka has not acknowledged the command in time.", headers=_RETRY)
 
 
-def _answered(result: Result, waiter: Waiter, wanted: str, location: str) -> Response:
-    kind = _MADE.get(result.kind)
+def _answered(reply: Reply, wanted: str, location: str) -> Response:
+    fact = reply.result.fact
+    kind = _MADE.get(reply.result.kind)
     if kind is None:
-        raise _refused(result.fact)
+        raise _refused(fact)
     headers: Headers = [("content-type", JSON), ("location", location)]
-    if not _answers_itself(result.fact, waiter):
+    if not _answers_itself(reply):
         headers.append(("idempotent-replayed", "true"))
     # A purchase that was cancelled since is answered by what became of it: nothing was made.
-    return Response(201 if kind == wanted else 200, headers, result.fact)
+    return Response(201 if kind == wanted else 200, headers, fact)
 
 
-def _answers_itself(fact: bytes, waiter: Waiter) -> bool:
+def _answers_itself(reply: Reply) -> bool:
     """Whether the fact was decided on this very command; a repeat is answered with the fact of the first."""
-    return b'"source":{"partition":%d,"offset":%d}' % (waiter.partition, waiter.landed or 0) in fact
+    return b'"source":{"partition":%d,"offset":%d}' % (reply.partition, reply.offset or 0) in reply.result.fact
 
 
 def _refused(fact: bytes) -> Problem:
-    members: dict[str, Any] = from_json(fact)
+    members = _members(fact)
     reason = str(members.get("reason", ""))
+    if members.get("type") == "command_unreadable":
+        return Problem("invalid-body", f"The box office cannot read the command: {reason}.", fact=fact)
     name = problems.OF_REASON.get(reason)
     if name is None:
-        return Problem("outcome-unknown", "The answer is of a kind that this release does not know.", fact=fact)
+        fact_shown = fact if members else None
+        return Problem("outcome-unknown", "The answer is of a kind that this release does not know.", fact=fact_shown)
     return Problem(name, problems.TYPES[name].title, members={"reason": reason}, fact=fact)
+
+
+def _members(fact: bytes) -> dict[str, Any]:
+    """Of what lies in the ledger; none of what is no fact, which somebody else has written there."""
+    try:
+        members = from_json(fact)
+    except ValueError:
+        return {}
+    return members if isinstance(members, dict) else {}

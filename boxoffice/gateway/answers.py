@@ -12,8 +12,9 @@ from typing import Final
 from boxoffice.gateway.waiters import Outcome, Result, Waiter, Waiters
 
 EARLY_KEPT: Final = 20_000
-"""Facts of one partition that are kept for commands on their way to it. What is beyond is another instance's, nearly
-always; whose own is beyond is told that the log holds his command, and finds the answer by asking again."""
+"""Facts, of all partitions, that are kept for commands on their way. The oldest go first: an acknowledgement is seldom
+long behind the command, so they are another instance's, nearly always. Whose own has gone is told that the log holds
+his command, and finds the answer by asking again."""
 
 Early = dict[int, Result]
 
@@ -21,7 +22,7 @@ Early = dict[int, Result]
 class Lane:
     """What is known of one partition's commands and answers."""
 
-    __slots__ = ("early", "on_their_way", "waiting")
+    __slots__ = ("early", "end", "on_their_way", "waiting")
 
     def __init__(self) -> None:
         self.on_their_way = 0
@@ -29,6 +30,9 @@ class Lane:
         self.waiting: dict[int, Waiter] = {}
         """By the offset of the command."""
         self.early: Early = {}
+        """By the offset of the command, the oldest first."""
+        self.end = 0
+        """Behind all of ours that the broker has acknowledged."""
 
     @property
     def is_watched(self) -> bool:
@@ -44,6 +48,8 @@ class Answers:
         """How much longer than for its answer a command's acknowledgement is waited for."""
         self._lanes = [Lane() for _ in range(partitions)]
         self._waiters = waiters
+        self._early = 0
+        """How many early facts are kept, of all partitions."""
         self.dropped = 0
         """Early facts that there was no room for."""
 
@@ -56,21 +62,32 @@ class Answers:
         self._lanes[partition].on_their_way += 1
 
     def landed(self, partition: int, base_offset: int, sent: list[Waiter]) -> None:
-        """The broker has acknowledged a batch: its commands lie at the base offset and behind it, in order."""
+        """The broker has acknowledged a batch: its commands lie at the base offset and behind it, in order.
+
+        An offset below 0 is none: the batch was written before, and the broker does not know any more where.
+        """
         lane = self._lanes[partition]
         lane.on_their_way -= 1
+        if base_offset < 0:
+            for waiter in sent:
+                self._end(waiter, Result(Outcome.ACCEPTED))
+            self._forget_early(lane, 0)
+            return
+        if base_offset < lane.end:
+            self._lost_tail(lane, base_offset)
         for offset, waiter in enumerate(sent, base_offset):
             waiter.landed = offset
             if waiter.done.done():
                 continue
             early = lane.early.get(offset)
             if early is not None:
-                self._end(waiter, early)
+                self._answer(waiter, early)
             elif waiter.overdue:
                 self._end(waiter, Result(Outcome.ACCEPTED))
             else:
                 lane.waiting[offset] = waiter
-        self._forget_early(lane, base_offset + len(sent))
+        lane.end = base_offset + len(sent)
+        self._forget_early(lane, lane.end)
 
     def lost(self, partition: int, sent: list[Waiter], outcome: Outcome) -> None:
         """A batch was not acknowledged, and will not be."""
@@ -80,12 +97,17 @@ class Answers:
         for waiter in sent:
             self._end(waiter, Result(outcome))
 
+    def stayed(self, waiters: list[Waiter]) -> None:
+        """Their commands were never sent, and will not be."""
+        for waiter in waiters:
+            self._end(waiter, Result(Outcome.REFUSED))
+
     def read(self, partition: int, offset: int, fact: bytes, kind: str) -> None:
         """The ledger answers the command at an offset of the partition."""
         lane = self._lanes[partition]
         waiter = lane.waiting.pop(offset, None)
         if waiter is not None:
-            self._end(waiter, Result(Outcome.ANSWERED, fact, kind))
+            self._answer(waiter, Result(Outcome.ANSWERED, fact, kind))
         elif lane.on_their_way:
             self._keep_early(lane, offset, Result(Outcome.ANSWERED, fact, kind))
 
@@ -117,19 +139,36 @@ class Answers:
         for lane in self._lanes:
             lane.waiting.clear()
 
+    def _answer(self, waiter: Waiter, answer: Result) -> None:
+        """Hand a fact to whom it answers: where it is about another request, the log has lost this one's command."""
+        self._end(waiter, answer if waiter.claim in answer.fact else Result(Outcome.UNKNOWN))
+
     def _end(self, waiter: Waiter, result: Result) -> None:
         self._waiters.remove(waiter)
         waiter.end(result)
 
+    def _lost_tail(self, lane: Lane, base_offset: int) -> None:
+        """A command landed where others lay: the log has lost what it had acknowledged, as nobody should let it."""
+        for offset in [offset for offset in lane.waiting if offset >= base_offset]:
+            self._end(lane.waiting.pop(offset), Result(Outcome.UNKNOWN))
+
     def _keep_early(self, lane: Lane, offset: int, answer: Result) -> None:
-        if len(lane.early) < EARLY_KEPT:
-            lane.early[offset] = answer
-        else:
+        if self._early >= EARLY_KEPT:
             self.dropped += 1
+            if not lane.early:
+                return
+            del lane.early[next(iter(lane.early))]
+            self._early -= 1
+        self._early += offset not in lane.early
+        lane.early[offset] = answer
 
     def _forget_early(self, lane: Lane, before: int) -> None:
         """What lies before an acknowledged offset was others'; without anything on its way, all of it."""
-        if not lane.on_their_way:
-            lane.early.clear()
-        elif lane.early:
+        if not lane.early:
+            return
+        self._early -= len(lane.early)
+        if lane.on_their_way:
             lane.early = {offset: answer for offset, answer in lane.early.items() if offset >= before}
+            self._early += len(lane.early)
+        else:
+            lane.early.clear()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from boxoffice.gateway.messages import Problem
-from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES
+from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES, MAX_EVENT_ID, MAX_NAME_SHOWN, without_nulls
 
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
 _SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})
@@ -27,13 +27,27 @@ def event_id_in(path_part: str) -> str:
     return path_part
 
 
+def event_id_of(members: dict[str, Any]) -> str:
+    """The event that a body names, which is taken out of it.
+
+    Raises:
+        Problem: no event can have this id.
+    """
+    found = members.pop("event_id", None)
+    event_id = str(found) if type(found) is int and 0 <= found <= MAX_EVENT_ID else found
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
+        error = _error("event_id", why="must be a decimal number of 1 to 18 digits without leading zeros")
+        raise Problem("invalid-body", error["detail"], members={"errors": [error]})
+    return event_id
+
+
 def request_id(caller_id: str, key: str) -> str:
     """The command's request id: the caller's id stands before his key, so that nobody fetches another's tickets."""
     return f"{caller_id}:{key}"
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """The members of a body; none where it is empty.
+    """The members of a body; none where it is empty. A member that is null counts as left out, as everywhere.
 
     Raises:
         Problem: it is no JSON object.
@@ -46,7 +60,7 @@ def read_body(body: bytes) -> dict[str, Any]:
         raise Problem("invalid-json", f"The body is no JSON: {error}.") from None
     if not isinstance(members, dict):
         raise Problem("invalid-json", "The body is JSON, but no object.")
-    return members
+    return without_nulls(members)
 
 
 def command(kind: str, event_id: str, request: str, members: dict[str, Any], **said: Any) -> bytes:
@@ -55,13 +69,13 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
     Raises:
         Problem: it breaks a bound; the errors point at the members.
     """
-    errors = [_error(name, "no such member is known here") for name in members if name in _SAID_ELSEWHERE]
+    errors = [_error(name, why="no such member is known here") for name in members if name in _SAID_ELSEWHERE]
     whole = {"type": kind, **members, "event_id": event_id, "request_id": request, **said}
     try:
         BY_TYPE[kind].model_validate(whole)
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
-        errors += [_error("/".join(str(part) for part in detail["loc"]), detail["msg"]) for detail in details]
+        errors += [_error(*detail["loc"], why=detail["msg"]) for detail in details]
     if errors:
         raise Problem("invalid-body", errors[0]["detail"], members={"errors": errors[:_MOST_ERRORS]})
     written = to_json(whole)
@@ -70,5 +84,8 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
     return written
 
 
-def _error(pointer: str, detail: str) -> dict[str, str]:
-    return {"pointer": f"/{pointer}", "detail": f"{pointer}: {detail}"}
+def _error(*where: str | int, why: str) -> dict[str, str]:
+    """What is wrong with a member, and a JSON pointer to it (RFC 6901)."""
+    names = [str(part)[:MAX_NAME_SHOWN] for part in where]
+    pointer = "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
+    return {"pointer": pointer, "detail": f"{'.'.join(names)}: {why}"}

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from faust.types import TP
+from pydantic_core import from_json
 
 from boxoffice.gateway.answers import Answers
 from boxoffice.gateway.following import Follower
 from boxoffice.gateway.lanes import Headers, Lanes
-from boxoffice.gateway.waiters import SWEEP_S, Result, Waiter, Waiters
+from boxoffice.gateway.sending import Sender
+from boxoffice.gateway.waiters import SWEEP_S, Outcome, Result, Waiter, Waiters
 from boxoffice.kafka.clients import home_partition, producer, reader, topic_partitions
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
 from boxoffice.tasks import end_tasks
+from models.facts import ce_type
 from topics import purchase_requests, purchase_results
 
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 """How long a command's acknowledgement is waited for, beyond the wait for its answer."""
+
+_FORWARDED: Final = ce_type("command_forwarded")
+
+
+class Order(NamedTuple):
+    """A command as it is published."""
+
+    event_id: str
+    request_id: str
+    value: bytes
+    headers: Headers
+
+
+class Reply(NamedTuple):
+    """What has become of a command, and where it landed first; None where nobody knows."""
+
+    result: Result
+    partition: int
+    offset: int | None
 
 
 class Desk:
@@ -59,21 +79,48 @@ class Desk:
         """How long the oldest command of an event's partition has waited for the broker."""
         return self._lanes.waiting_s(home_partition(event_id, self._partitions))
 
-    def put(self, event_id: str, command: bytes, headers: Headers, wait_s: float) -> Waiter:
-        """Publish a command; its sender waits so long for the fact, and in any case for the acknowledgement."""
-        waiter = Waiter(home_partition(event_id, self._partitions), self._loop.create_future())
+    def put(self, order: Order, wait_s: float, partition: int | None = None) -> Waiter:
+        """Publish a command; its sender waits so long for the fact, and in any case for the acknowledgement.
+
+        It goes home, or to the ``partition`` that is named.
+        """
+        home = home_partition(order.event_id, self._partitions) if partition is None else partition
+        waiter = Waiter(home, self._loop.create_future(), order.request_id)
         waiter.overdue = wait_s <= 0
         self._waiters.add(waiter, self._loop.time() + (ACKNOWLEDGED_WITHIN_S if waiter.overdue else wait_s))
-        self._lanes.put(waiter, event_id.encode(), command, headers)
+        self._lanes.put(waiter, order.event_id.encode(), order.value, order.headers)
         return waiter
 
-    async def ask(self, event_id: str, command: bytes, headers: Headers, wait_s: float) -> Result:
+    async def ask(self, order: Order, wait_s: float) -> Reply:
         """Publish a command, and wait for what becomes of it."""
-        return await self.put(event_id, command, headers, wait_s).done
+        until_s = self._loop.time() + wait_s
+        waiter = self.put(order, wait_s)
+        result = await self._result(waiter)
+        if result.kind == _FORWARDED:
+            result = await self._follow(order, result.fact, until_s)
+        return Reply(result, waiter.partition, waiter.landed)
 
-    def gave_up(self, waiter: Waiter) -> None:
-        """A sender has gone away."""
-        self._answers.gave_up(waiter)
+    async def _follow(self, order: Order, forwarded: bytes, until_s: float) -> Result:
+        """The answer to a command that was forwarded, since its home is another one now.
+
+        It lies there by now, at an offset that only its owner knows. So it is published there once more, behind that:
+        what was decided on the first of the two is the answer to both. A refusal is not remembered, and may turn out
+        otherwise the second time; then that is what holds.
+        """
+        home = from_json(forwarded).get("home")
+        wait_s = until_s - self._loop.time()
+        if home in range(self._partitions) and wait_s > 0:
+            result = await self._result(self.put(order, wait_s, home))
+            if result.outcome is Outcome.ANSWERED and result.kind != _FORWARDED:
+                return result
+        return Result(Outcome.ACCEPTED)
+
+    async def _result(self, waiter: Waiter) -> Result:
+        try:
+            return await waiter.done
+        except asyncio.CancelledError:
+            self._answers.gave_up(waiter)
+            raise
 
     async def sweep(self) -> None:
         """Look for those whose time is over, until cancelled."""
@@ -82,7 +129,8 @@ class Desk:
             self._answers.sweep(self._loop.time())
 
     def end(self) -> None:
-        """Tell everybody how far his command has come."""
+        """Send nothing any more, and tell everybody how far his command has come."""
+        self._lanes.close()
         self._answers.end_all()
 
 
@@ -99,24 +147,18 @@ async def open_desk(settings: KafkaSettings, on_failure: Callable[[BaseException
     ledger = topic_partitions(purchase_results.TOPIC.full_name(settings.topic_prefix), partitions)
     requests = purchase_requests.TOPIC.full_name(settings.topic_prefix)
     async with reader(settings, ledger) as consumer, producer(settings) as sender:
-        _never_give_up(sender)
         waiters = Waiters(loop.time())
         answers = Answers(partitions, waiters, ACKNOWLEDGED_WITHIN_S)
         follower = Follower(consumer, ledger, answers)
         await follower.begin()
-        desk = Desk(partitions, waiters, answers, Lanes(sender, requests, partitions, answers, on_failure), follower)
+        lanes = Lanes(Sender(sender, requests), partitions, answers, on_failure)
+        desk = Desk(partitions, waiters, answers, lanes, follower)
         tasks = [_watched(follower.follow(), on_failure), _watched(desk.sweep(), on_failure)]
         try:
             yield desk
         finally:
             desk.end()
             await end_tasks(tasks)
-
-
-def _never_give_up(sender: AIOKafkaProducer) -> None:
-    """A batch that the client gives up takes its sequence numbers along: what is sent after it would be refused."""
-    client: Any = sender
-    client._message_accumulator._batch_ttl = math.inf
 
 
 def _watched(coroutine: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     InvalidTopicError,
     KafkaError,
@@ -21,7 +21,8 @@ from aiokafka.errors import (
 )
 
 from boxoffice.gateway.answers import Answers
-from boxoffice.gateway.waiters import Outcome, Waiter
+from boxoffice.gateway.sending import Sender, Sent
+from boxoffice.gateway.waiters import Outcome, Result, Waiter
 
 log = structlog.get_logger(__name__)
 
@@ -52,15 +53,9 @@ class Lanes:
     """Hands commands to the producer, one batch a partition at a time."""
 
     def __init__(
-        self,
-        producer: AIOKafkaProducer,
-        topic: str,
-        partitions: int,
-        answers: Answers,
-        on_failure: Callable[[BaseException], None],
+        self, sender: Sender, partitions: int, answers: Answers, on_failure: Callable[[BaseException], None]
     ) -> None:
-        self._producer = producer
-        self._topic = topic
+        self._sender = sender
         self._answers = answers
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -69,12 +64,16 @@ class Lanes:
         self._flying: dict[int, _Batch] = {}
         self._leaving: asyncio.Task[None] | None = None
         self._ready: set[int] = set()
+        self._closed = False
 
     def put(self, waiter: Waiter, key: bytes, value: bytes, headers: Headers) -> None:
         """Take a command in; it leaves with the next batch of its partition."""
+        if self._closed:
+            waiter.end(Result(Outcome.REFUSED))
+            return
         batches = self._gathered[waiter.partition]
         if not batches or not self._append(batches[-1], key, value, headers):
-            batches.append(_Batch(self._producer.create_batch(), self._loop.time()))
+            batches.append(_Batch(self._sender.create_batch(), self._loop.time()))
             taken = self._append(batches[-1], key, value, headers)
             assert taken, "a command that is bounded fits into an empty batch"
         batches[-1].waiters.append(waiter)
@@ -86,10 +85,15 @@ class Lanes:
         oldest = self._flying.get(partition) or next(iter(self._gathered[partition]), None)
         return self._loop.time() - oldest.since_s if oldest is not None else 0.0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is on its way."""
-        return not self._flying and not any(self._gathered)
+    def close(self) -> None:
+        """Let nothing leave any more. Who has a command that has not left is told that it was not taken."""
+        self._closed = True
+        if self._leaving is not None:
+            self._leaving.cancel()
+        for batches in self._gathered:
+            for batch in batches:
+                self._answers.stayed(batch.waiters)
+            batches.clear()
 
     @staticmethod
     def _append(batch: _Batch, key: bytes, value: bytes, headers: Headers) -> bool:
@@ -105,30 +109,44 @@ class Lanes:
         try:
             while self._ready:
                 partition = self._ready.pop()
-                batch = self._flying[partition] = self._gathered[partition].pop(0)
-                self._answers.sends(partition)
-                # Nothing of this partition is in the producer, so this waits for nothing.
-                acknowledged = await self._producer.send_batch(batch.builder, self._topic, partition=partition)
-                acknowledged.add_done_callback(lambda done, of=partition: self._acknowledged(of, done))
-        except BaseException as error:
+                if self._gathered[partition]:
+                    await self._hand_over(partition, self._gathered[partition].pop(0))
+        except Exception as error:
             self._on_failure(error)
             raise
         finally:
             self._leaving = None
 
-    def _acknowledged(self, partition: int, done: asyncio.Future[Any]) -> None:
-        batch = self._flying.pop(partition)
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled() or error is not None:
-            outcome = Outcome.REFUSED if isinstance(error, NOT_TAKEN) else Outcome.UNKNOWN
-            self._answers.lost(partition, batch.waiters, outcome)
-            self._failed(partition, error)
+    async def _hand_over(self, partition: int, batch: _Batch) -> None:
+        self._flying[partition] = batch
+        self._answers.sends(partition)
+        try:
+            # Nothing of this partition is in the producer, so this waits for nothing but the names of its brokers.
+            sent = await self._sender.send(batch.builder, partition)
+        except KafkaError as error:
+            self._end(partition, error, Outcome.REFUSED)
+            if not error.retriable and not isinstance(error, NOT_TAKEN):
+                raise
         else:
-            self._answers.landed(partition, done.result().offset, batch.waiters)
+            sent.acknowledged.add_done_callback(partial(self._acknowledged, partition, sent))
+
+    def _acknowledged(self, partition: int, sent: Sent, done: asyncio.Future[Any]) -> None:
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            self._answers.landed(partition, done.result().offset, self._flying.pop(partition).waiters)
+            self._go_on(partition)
+            return
+        refused = isinstance(error, NOT_TAKEN) and not sent.was_repeated
+        self._sender.begin_anew()
+        self._end(partition, error, Outcome.REFUSED if refused else Outcome.UNKNOWN)
+        if not isinstance(error, KafkaError | asyncio.CancelledError):
+            self._on_failure(error)
+
+    def _end(self, partition: int, error: BaseException, outcome: Outcome) -> None:
+        log.error("commands were not acknowledged", partition=partition, reason=type(error).__name__)
+        self._answers.lost(partition, self._flying.pop(partition).waiters, outcome)
+        self._go_on(partition)
+
+    def _go_on(self, partition: int) -> None:
         if self._gathered[partition]:
             self._leave(partition)
-
-    def _failed(self, partition: int, error: BaseException | None) -> None:
-        log.error("commands were not acknowledged", partition=partition, reason=type(error).__name__)
-        if error is not None and not isinstance(error, KafkaError):
-            self._on_failure(error)

@@ -33,6 +33,17 @@ def idempotency_key(header: str | None) -> str:
     return text
 
 
+def purchase_key(path_part: str) -> str:
+    """The Idempotency-Key of a purchase, as a path names it.
+
+    Raises:
+        Problem: no purchase can have this one.
+    """
+    if not _KEY.fullmatch(path_part):
+        raise Problem("no-such-purchase", f"An Idempotency-Key is 1 to {MOST_KEY} of A-Z a-z 0-9 . _ : -")
+    return path_part
+
+
 @lru_cache(maxsize=1_024)
 def wait_s(prefer: str | None) -> float:
     """How long the answer is waited for, by a ``Prefer`` header (RFC 7240); 0 for ``respond-async``.

@@ -10,10 +10,10 @@ import structlog
 from boxoffice.gateway import commands
 from boxoffice.gateway.answering import answer
 from boxoffice.gateway.callers import Callers
-from boxoffice.gateway.desk import Desk
+from boxoffice.gateway.desk import Desk, Order
 from boxoffice.gateway.limits import Allowance, Rate, Waiting
 from boxoffice.gateway.messages import JSON, Headers, Problem, Request, Response
-from boxoffice.gateway.preferences import idempotency_key, wait_s
+from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
 from models.api_keys import ApiKey, Scope
 from topics.purchase_requests import TRACE_HEADER
 
@@ -71,20 +71,20 @@ class Gateway:
             raise Problem("unsupported-media-type", "The body has to be application/json.")
         key = idempotency_key(request.header("idempotency-key"))
         members = commands.read_body(request.body)
-        event_id = commands.event_id_in(str(members.pop("event_id", "")) if event is None else event)
+        event_id = commands.event_id_of(members) if event is None else commands.event_id_in(event)
         if not caller.may(scope, event_id):
             raise Problem("forbidden", f"This key has no scope '{scope}' for event {event_id}.")
-        said = {} if purchase is None else {"purchase": commands.request_id(caller.id, purchase)}
-        command = commands.command(kind, event_id, commands.request_id(caller.id, key), members, **said)
+        said = {} if purchase is None else {"purchase": commands.request_id(caller.id, purchase_key(purchase))}
+        request_id = commands.request_id(caller.id, key)
+        command = commands.command(kind, event_id, request_id, members, **said)
         self._take_in(caller, event_id)
-        wanted_s = wait_s(request.header("prefer"))
         self._waiting.begin(caller.id)
         try:
-            waiter = self._desk.put(event_id, command, _trace(request), wanted_s)
-            result = await waiter.done
+            order = Order(event_id, request_id, command, _trace(request))
+            reply = await self._desk.ask(order, wait_s(request.header("prefer")))
         finally:
             self._waiting.end(caller.id)
-        response = answer(result, waiter, wanted, f"/{VERSION}/events/{event_id}/requests/{key}")
+        response = answer(reply, wanted, f"/{VERSION}/events/{event_id}/requests/{key}")
         response.headers.extend(_limit_headers(self._rate, caller, allowance))
         return response
 

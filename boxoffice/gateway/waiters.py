@@ -40,11 +40,13 @@ class Result(NamedTuple):
 class Waiter:
     """One request: it waits for the acknowledgement of its command, and then for the fact that answers it."""
 
-    __slots__ = ("bucket", "done", "landed", "overdue", "partition")
+    __slots__ = ("bucket", "claim", "done", "landed", "overdue", "partition")
 
-    def __init__(self, partition: int, done: asyncio.Future[Result]) -> None:
+    def __init__(self, partition: int, done: asyncio.Future[Result], request_id: str) -> None:
         self.partition = partition
         self.done = done
+        self.claim = b'"%b"' % request_id.encode()
+        """The command's request id, as it stands in every fact that answers it: its characters need no escape."""
         self.landed: int | None = None
         """The offset of its command, once the broker has acknowledged it."""
         self.overdue = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from boxoffice.gateway.desk import Desk, open_desk
+from boxoffice.gateway.desk import Desk, Order, open_desk
 from boxoffice.gateway.waiters import Outcome, Result
 from tests.support.office import Office
 from tests.support.workload import creations
@@ -18,7 +18,7 @@ def order(event_id: str, request_id: str, quantity: int = 1) -> bytes:
 
 
 async def ask(desk: Desk, event_id: str, request_id: str, wait_s: float = 30) -> Result:
-    return await desk.ask(event_id, order(event_id, request_id), [], wait_s)
+    return (await desk.ask(Order(event_id, request_id, order(event_id, request_id), []), wait_s)).result
 
 
 def _raise(error: BaseException) -> None:

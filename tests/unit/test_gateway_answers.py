@@ -21,7 +21,7 @@ class Bench:
         self.answers = Answers(2, self.waiters, PATIENCE_S)
 
     def waiter(self, partition: int = 0, until_s: float = 110.0) -> Waiter:
-        waiter = Waiter(partition, asyncio.get_running_loop().create_future())
+        waiter = Waiter(partition, asyncio.get_running_loop().create_future(), "r")
         self.waiters.add(waiter, until_s)
         return waiter
 
@@ -31,13 +31,13 @@ class Bench:
 
     def read(self, *offsets: int, partition: int = 0) -> None:
         for offset in offsets:
-            self.answers.read(partition, offset, b"%d" % offset, "kind")
+            self.answers.read(partition, offset, b'"r" %d' % offset, "kind")
 
 
 def answered(waiter: Waiter) -> bytes:
     result = waiter.done.result()
     assert result.outcome is Outcome.ANSWERED
-    return result.fact
+    return result.fact.removeprefix(b'"r" ')
 
 
 async def test_facts_that_come_after_the_acknowledgement_find_their_commands() -> None:
@@ -84,15 +84,62 @@ async def test_others_facts_are_not_kept_where_nothing_of_ours_is_on_its_way() -
     assert not bench.answers.is_watched(1)
 
 
-async def test_no_more_early_facts_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_early_facts_are_kept_than_there_is_room_for_in_all_and_the_newest_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "EARLY_KEPT", 2)
     bench = Bench()
-    sent = bench.sent(1)
+    old, new, elsewhere = bench.sent(1), bench.sent(1), bench.sent(1, partition=1)
     bench.read(1, 2, 3)
-    assert bench.answers.dropped == 1
-    bench.answers.landed(0, 3, sent)
+    bench.read(1, partition=1)
+    assert bench.answers.dropped == 2
+    bench.answers.landed(0, 1, old)
+    bench.answers.landed(0, 3, new)
+    bench.answers.landed(1, 1, elsewhere)
+    assert answered(new[0]) == b"3"
     bench.answers.sweep(200.0)
-    assert sent[0].done.result() == Result(Outcome.ACCEPTED)
+    assert old[0].done.result() == elsewhere[0].done.result() == Result(Outcome.ACCEPTED)
+    bench.sent(1)
+    bench.read(4, 5)
+    assert bench.answers._lanes[0].early.keys() == {4, 5}
+
+
+async def test_a_batch_that_lies_somewhere_is_accepted_and_takes_nobody_elses_facts() -> None:
+    bench = Bench()
+    sent = bench.sent(2)
+    bench.answers.landed(0, -1, sent)
+    assert {waiter.done.result() for waiter in sent} == {Result(Outcome.ACCEPTED)}
+    assert not bench.answers.is_watched(0)
+
+
+async def test_a_fact_about_another_request_is_handed_to_nobody() -> None:
+    bench = Bench()
+    late, early = bench.sent(1), bench.sent(1)
+    bench.answers.landed(0, 1, late)
+    bench.answers.read(0, 1, b'{"request_id":"r2"}', "kind")
+    bench.answers.read(0, 2, b'{"request_id":"somebody"}', "kind")
+    bench.answers.landed(0, 2, early)
+    assert late[0].done.result() == early[0].done.result() == Result(Outcome.UNKNOWN)
+    assert len(bench.waiters) == 0
+
+
+async def test_where_the_log_has_lost_its_tail_nobody_is_told_that_it_holds_his_command() -> None:
+    bench = Bench()
+    kept, lost, new = bench.sent(1), bench.sent(2), bench.sent(1)
+    bench.answers.landed(0, 7, kept)
+    bench.answers.landed(0, 8, lost)
+    bench.answers.landed(0, 8, new)
+    assert [waiter.done.result() for waiter in lost] == [Result(Outcome.UNKNOWN)] * 2
+    bench.read(7, 8)
+    assert (answered(kept[0]), answered(new[0])) == (b"7", b"8")
+
+
+async def test_who_has_a_command_that_never_left_is_told_that_it_was_not_taken() -> None:
+    bench = Bench()
+    stayed = [bench.waiter()]
+    bench.answers.stayed(stayed)
+    assert stayed[0].done.result() == Result(Outcome.REFUSED)
+    assert len(bench.waiters) == 0
 
 
 async def test_who_waited_long_enough_is_told_that_the_log_holds_his_command() -> None:
