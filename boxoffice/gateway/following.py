@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -38,7 +38,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_PARTITION_BYTES: Final = 1024 * 1024
 LONGEST_WAIT_MS: Final = 200
 PAUSE_S: Final = 0.1
-"""Before a broker is asked again that could not answer, or leads nothing."""
+"""Before a broker is asked again that could not answer, or one that leads nothing; and for a partition of which it
+sent an error, so that the others are not held up by it."""
 TYPE_HEADER: Final = "ce_type"
 
 _READ_UNCOMMITTED: Final = 0
@@ -59,6 +60,11 @@ class Follower:
         self._ends: dict[TopicPartition, int] = {}
         self._brokers: dict[int, asyncio.Task[None]] = {}
         self._silent: set[int] = set()
+        self._loop = asyncio.get_running_loop()
+        self._set_aside: dict[TopicPartition, float] = {}
+        """Partitions of which a broker sent an error, and until when they are not asked for again."""
+        self._lost: set[TopicPartition] = set()
+        """Partitions that do not hold any more what was read of them last: their ends are asked for anew."""
 
     async def begin(self) -> None:
         """Learn where each partition ends: whatever is written from now on is read.
@@ -100,51 +106,57 @@ class Follower:
 
     async def _follow_broker(self, broker: int) -> None:
         """Fetch from one broker what it leads, one request at a time."""
-        while True:
-            led = [tp for tp, node in zip(self._partitions, self._leaders(), strict=True) if node == broker]
-            if not led:
-                return
+        while led := [tp for tp, node in zip(self._partitions, self._leaders(), strict=True) if node == broker]:
+            now_s = self._loop.time()
+            wanted = [tp for tp in led if self._set_aside.get(tp, 0.0) <= now_s]
+            if not wanted:
+                await self._look_again()
+                continue
             try:
-                response = await self._client.send(broker, self._request(led))
+                await self._find_ends([tp for tp in wanted if tp in self._lost])
+                asked = {tp: self._positions[tp] for tp in wanted}
+                response = await self._client.send(broker, _request(asked))
             except KafkaError:
                 self._silent.add(broker)
                 await self._look_again()
                 continue
             self._silent.discard(broker)
-            if self._take(response, {tp: self._positions[tp] for tp in led}):
-                await self._look_again()
+            self._take(response, asked)
 
-    def _request(self, partitions: list[TopicPartition]) -> FetchRequest:
-        topics: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
-        for tp in partitions:
-            topics[tp.topic].append((tp.partition, self._positions[tp], MOST_PARTITION_BYTES))
-        return FetchRequest(LONGEST_WAIT_MS, 1, MOST_BYTES, _READ_UNCOMMITTED, list(topics.items()))
+    async def _find_ends(self, lost: list[TopicPartition]) -> None:
+        """Begin again at the ends of partitions that have lost their tails: what is written next stands there."""
+        if lost:
+            ends = await self._consumer.end_offsets(lost)
+            self._positions.update(ends)
+            self._ends.update(ends)
+            self._lost.difference_update(lost)
 
     async def _look_again(self) -> None:
         self._client.force_metadata_update()
         await asyncio.sleep(PAUSE_S)
 
-    def _take(self, response: Any, asked: dict[TopicPartition, int]) -> bool:
-        """Read what a broker has sent; returns whether leaders have to be looked for again."""
-        moved = False
+    def _take(self, response: Any, asked: dict[TopicPartition, int]) -> None:
+        """Read what a broker has sent."""
         for topic, partitions in response.topics:
             for partition, error_code, end, *_, raw in partitions:
                 tp = TopicPartition(topic, partition)
                 if self._positions[tp] != asked.get(tp):
                     continue
-                error = for_code(error_code)
-                if not error_code:
+                if error_code:
+                    self._wait_with(tp, for_code(error_code))
+                else:
+                    self._set_aside.pop(tp, None)
                     self._ends[tp] = end
                     self._read(tp, raw, end)
-                elif error is OffsetOutOfRangeError:
-                    # The ledger has lost its tail: what is written next stands at its new end.
-                    log.error("the ledger ends before what was read of it", partition=partition, end=end)
-                    self._positions[tp] = end
-                else:
-                    moved = True
-                    if error not in _MOVED:
-                        log.error("the ledger cannot be followed", partition=partition, reason=error.__name__)
-        return moved
+
+    def _wait_with(self, tp: TopicPartition, error: type[KafkaError]) -> None:
+        """Set a partition aside for a moment, and say once why."""
+        if error is OffsetOutOfRangeError:
+            self._lost.add(tp)
+        if tp not in self._set_aside and error not in _MOVED:
+            log.error("a partition of the ledger cannot be followed", partition=tp.partition, reason=error.__name__)
+        self._set_aside[tp] = self._loop.time() + PAUSE_S
+        self._client.force_metadata_update()
 
     def _read(self, tp: TopicPartition, raw: bytes, end: int) -> None:
         position = self._positions[tp]
@@ -173,6 +185,13 @@ class Follower:
                 if name == READ_HEADER:
                     accounted = read_range(value)
                 elif name == TYPE_HEADER:
-                    kind = value.decode(errors="replace")
+                    kind = (value or b"").decode(errors="replace")
             if accounted is not None:
                 self._answers.read(partition, accounted[1], record.value, kind)
+
+
+def _request(positions: Mapping[TopicPartition, int]) -> FetchRequest:
+    topics: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+    for tp, position in positions.items():
+        topics[tp.topic].append((tp.partition, position, MOST_PARTITION_BYTES))
+    return FetchRequest(LONGEST_WAIT_MS, 1, MOST_BYTES, _READ_UNCOMMITTED, list(topics.items()))
