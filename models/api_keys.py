@@ -13,9 +13,10 @@ import hashlib
 import re
 import secrets
 import zlib
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.commands import EventIdText
 
@@ -41,7 +42,17 @@ SCOPES: Final[dict[Scope, str]] = {
     "admin": "rebuild events in Redis, begin and end drills, see the operator's page",
 }
 
-Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+
+def _a_moment_that_exists(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    AfterValidator(_a_moment_that_exists),
+]
 
 
 class _Kept(BaseModel):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
 from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.service import Gateway
@@ -17,6 +19,9 @@ BODY_WITHIN_S: Final = 10.0
 """Whoever sends slower holds a connection and a task for nothing."""
 _SWEEP_S: Final = 1.0
 _CLOSE: Final = ("connection", "close")
+_LENGTH_DIGITS: Final = 9
+_ONCE: Final = frozenset({"authorization", "content-type", "idempotency-key"})
+"""Headers of which a second one says something else, to whoever takes the last."""
 
 
 class Application:
@@ -28,25 +33,37 @@ class Application:
         """Who reads a body, and since when: one sweep looks after all, since a timer each costs more than the body."""
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether a body is on its way."""
+        return bool(self._reading)
+
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.proto != "http":
             protocol.close(501)
             return
+        is_chunked = scope.headers.get("transfer-encoding") is not None
         try:
-            body = await self._body(scope, protocol)
+            body = await self._body(scope, protocol, is_chunked)
         except Problem as problem:
             response = problem.response()
+        except ProtocolClosed:
+            # The sender has gone away, and nobody hears an answer.
+            return
         else:
             response = await self._gateway.respond(
                 Request(
                     scope.method,
                     scope.path,
                     scope.query_string,
-                    scope.headers.get,
+                    _reader(scope.headers),
                     body,
                     scope.client.rpartition(":")[0],
                 )
             )
+        if is_chunked:
+            # Whoever stands between may have counted the bytes in another way: what follows is not looked at.
+            response.headers.append(_CLOSE)
         self._write(protocol, response)
 
     def _write(self, protocol: Any, response: Response) -> None:
@@ -58,11 +75,13 @@ class Application:
         else:
             protocol.response_empty(response.status, headers)
 
-    async def _body(self, scope: Any, protocol: Any) -> bytes:
+    async def _body(self, scope: Any, protocol: Any, is_chunked: bool) -> bytes:
         length = scope.headers.get("content-length")
-        if length is None and scope.headers.get("transfer-encoding") is None and scope.http_version != "2":
+        if length is None and not is_chunked:
             return b""
-        if length is not None and (not length.isdigit() or int(length) > MAX_COMMAND_BYTES):
+        if length is not None and is_chunked:
+            raise Problem("invalid-header", "Content-Length and Transfer-Encoding came both.", headers=[_CLOSE])
+        if length is not None and not _is_bounded(length):
             raise _too_large()
         task = asyncio.current_task()
         assert task is not None
@@ -85,13 +104,38 @@ class Application:
                     task.cancel()
 
 
+def _is_bounded(length: str) -> bool:
+    return len(length) <= _LENGTH_DIGITS and length.isdigit() and int(length) <= MAX_COMMAND_BYTES
+
+
 async def _chunks(protocol: Any) -> bytes:
+    """A body of unknown length; none that breaks off.
+
+    Granian gives an empty chunk at the end, and one more where the connection was lost, or something else came than
+    chunks: half a body would look like a whole one.
+    """
     body = bytearray()
+    empty = 0
     async for chunk in protocol:
         body += chunk
+        empty += not chunk
         if len(body) > MAX_COMMAND_BYTES:
             raise _too_large()
+    if empty > 1:
+        raise Problem("invalid-header", "Transfer-Encoding: the body breaks off.", headers=[_CLOSE])
     return bytes(body)
+
+
+def _reader(headers: Any) -> Callable[[str], str | None]:
+    """Reads headers by name; of those that came more than once, all."""
+
+    def read(name: str) -> str | None:
+        values = headers.get_all(name)
+        if len(values) > 1 and name in _ONCE:
+            raise Problem("invalid-header", f"{name}: it came more than once.")
+        return ", ".join(values) if values else None
+
+    return read
 
 
 def _too_large() -> Problem:

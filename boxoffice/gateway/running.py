@@ -19,6 +19,7 @@ from boxoffice.gateway.serving import serving
 from boxoffice.kafka.clients import read_all, reader
 from boxoffice.kafka.topics import partitions_of
 from boxoffice.process.health import Health
+from boxoffice.process.partitions import watch_partitions
 from boxoffice.process.stopping import Stopping
 from boxoffice.process.worker import collect_garbage_rarely, end_process, ending_on_failure, wait_for_topics
 from boxoffice.redis.presence import Presence
@@ -29,6 +30,8 @@ from topics import api_keys
 log = structlog.get_logger(__name__)
 
 PROCESS: Final = "gateway"
+MOST_LEAVING_S: Final = 5.0
+"""So long before it would be ended, those who still wait are told how far their commands have come."""
 _LOOK_S: Final = 0.05
 _FOLLOW_MS: Final = 200
 
@@ -39,34 +42,49 @@ async def run(settings: Settings) -> None:
     Raises:
         TopicsError: the topics cannot be used.
         UnreachableError: Kafka went away while the process began.
+        SettingsError: nothing can listen where the settings say.
     """
     stopping = Stopping(settings.process.stop_timeout_ms / 1000)
     health = Health(settings.process, PROCESS, Presence(settings.redis, PROCESS, settings.process.presence_interval_s))
     await health.start()
     try:
         async with AsyncExitStack() as owned:
-            await wait_for_topics(settings.kafka, api_keys.TOPIC)
+            topics = await wait_for_topics(settings.kafka, api_keys.TOPIC)
+            watching = asyncio.create_task(watch_partitions(settings.kafka, topics.partitions, ending_on_failure))
+            owned.push_async_callback(end_tasks, [watching])
             callers = await owned.enter_async_context(following_callers(settings.kafka))
             desk = await owned.enter_async_context(open_desk(settings.kafka, end_process))
             waiting = Waiting(settings.gateway.most_waiting, settings.gateway.most_waiting_of_one)
             gateway = _gateway(settings.gateway, desk, callers, waiting)
             collect_garbage_rarely()
             host, port = settings.gateway.host, settings.gateway.port
+            application = Application(gateway)
             await owned.enter_async_context(
-                serving(Application(gateway), host, port, settings.gateway.most_connections)
+                serving(application, host, port, settings.gateway.most_connections, end_process)
             )
             health.watch(lambda: desk, lambda: not gateway.draining, lambda: _details(waiting, callers))
             log.info("the gateway listens", host=host, port=port)
             await stopping.told.wait()
             gateway.draining = True
-            while waiting.count:
-                await asyncio.sleep(_LOOK_S)
+            await _drain(application, waiting, desk, settings.process.stop_timeout_ms)
     finally:
         await health.stop()
 
 
 def _gateway(settings: GatewaySettings, desk: Desk, callers: Callers, waiting: Waiting) -> Gateway:
     return Gateway(desk, callers, Rate(settings.rate, settings.burst), waiting, settings.patience_s)
+
+
+async def _drain(application: Application, waiting: Waiting, desk: Desk, stop_timeout_ms: int) -> None:
+    """Wait until everybody was answered; but tell those who still wait how far it has come while there is time to."""
+    loop = asyncio.get_running_loop()
+    stop_s = stop_timeout_ms / 1000
+    until_s = loop.time() + max(stop_s - MOST_LEAVING_S, stop_s / 2)
+    while (waiting.count or application.is_reading) and loop.time() < until_s:
+        await asyncio.sleep(_LOOK_S)
+    desk.end()
+    while waiting.count:
+        await asyncio.sleep(_LOOK_S)
 
 
 def _details(waiting: Waiting, callers: Callers) -> Mapping[str, Any]:
