@@ -105,7 +105,7 @@ class Application:
 
 
 def _is_bounded(length: str) -> bool:
-    return len(length) <= _LENGTH_DIGITS and length.isdigit() and int(length) <= MAX_COMMAND_BYTES
+    return len(length) <= _LENGTH_DIGITS and length.isdecimal() and int(length) <= MAX_COMMAND_BYTES
 
 
 async def _chunks(protocol: Any) -> bytes:

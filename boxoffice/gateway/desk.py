@@ -159,6 +159,7 @@ async def open_desk(settings: KafkaSettings, on_failure: Callable[[BaseException
         finally:
             desk.end()
             await end_tasks(tasks)
+            await follower.stop()
 
 
 def _watched(coroutine: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:

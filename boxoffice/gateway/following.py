@@ -85,14 +85,15 @@ class Follower:
         return bool(self._silent) and self._silent.issuperset(self._brokers)
 
     async def follow(self) -> None:
-        """Read until cancelled; a task for each broker that leads something."""
-        try:
-            while True:
-                for broker in {node for node in self._leaders() if node is not None and node != NO_LEADER}:
-                    self._follow_also(broker)
-                await asyncio.sleep(PAUSE_S)
-        finally:
-            await end_tasks(self._brokers.values())
+        """Read until cancelled; a task for each broker that leads something, which go on until :meth:`stop`."""
+        while True:
+            for broker in {node for node in self._leaders() if node is not None and node != NO_LEADER}:
+                self._follow_also(broker)
+            await asyncio.sleep(PAUSE_S)
+
+    async def stop(self) -> None:
+        """Read no more, once :meth:`follow` has ended."""
+        await end_tasks(self._brokers.values())
 
     def _follow_also(self, broker: int) -> None:
         task = self._brokers.get(broker)

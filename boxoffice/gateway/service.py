@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -122,7 +123,7 @@ def _trace(request: Request) -> list[tuple[str, bytes]]:
 
 
 def _retry_after(seconds: float) -> tuple[str, str]:
-    return "retry-after", str(max(1, round(seconds + 0.5)))
+    return "retry-after", str(max(1, math.ceil(seconds)))
 
 
 def _limit_headers(rate: Rate, caller: ApiKey, allowance: Allowance) -> Headers:
