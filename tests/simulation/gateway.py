@@ -142,10 +142,10 @@ class SimulatedSender:
         if number in self._gaps:
             raise OutOfOrderSequenceNumber
         happens = self._network.happens
-        if written_at is not None:
-            return NO_OFFSET if happens(self._troubles.forgotten) else written_at
         if happens(self._troubles.refused):
             raise TopicAuthorizationFailedError(REQUESTS)
+        if written_at is not None:
+            return NO_OFFSET if happens(self._troubles.forgotten) else written_at
         if happens(self._troubles.failed):
             if self._network.random.random() < 0.5:
                 self._broker.append(REQUESTS, number, records)
@@ -284,6 +284,7 @@ class SimulatedGateway(Process):
         self, broker: Broker, partitions: int, troubles: Troubles, on_failure: Callable[[BaseException], None]
     ) -> None:
         super().__init__(broker.network.loop)
+        self.partitions = partitions
         waiters = Waiters(broker.network.loop.time())
         self.waiters = waiters
         self.answers = Answers(partitions, waiters, ACKNOWLEDGED_WITHIN_S)

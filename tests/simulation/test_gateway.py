@@ -48,6 +48,7 @@ class Asked:
     """One attempt of a buyer, and what he was told; None where his gateway died."""
 
     number: int
+    gateway: SimulatedGateway
     event_id: str
     request_id: str
     wait_s: float
@@ -70,6 +71,7 @@ class Schedule:
         self.asked: list[Asked] = []
         self.deciders = Deciders(self.broker, PARTITIONS, self.troubles)
         self.gateways: list[SimulatedGateway] = []
+        self.has_troubles = False
         self.was_stopped = False
         """Whether a gateway stood still, and so everybody at it."""
 
@@ -92,6 +94,7 @@ class Schedule:
         self._end_troubles()
         await asyncio.gather(*buyers)
         await asyncio.sleep(2 * ACKNOWLEDGED_WITHIN_S)
+        await self._sell_again()
         self._check()
 
     async def _create(self, event_id: str) -> None:
@@ -122,6 +125,7 @@ class Schedule:
             decided_twice=chance((0.0, 0.3)),
         )
         self._trouble(drawn)
+        self.has_troubles = True
 
     def _trouble(self, drawn: Troubles) -> None:
         for name, value in vars(drawn).items():
@@ -156,6 +160,15 @@ class Schedule:
         self.network.faults = Faults()
         self._trouble(Troubles())
         self._mend()
+        self.has_troubles = False
+
+    async def _sell_again(self) -> None:
+        """Once nothing fails any more, everybody is answered at once, whatever has failed before."""
+        for number, gateway in enumerate(self.gateways):
+            for event_id in EVENTS if gateway.partitions == PARTITIONS else ():
+                asked = await self._ask_at(gateway, event_id, f"caller:again-{number}-{event_id}", 10.0)
+                assert asked.reply is not None
+                assert asked.reply.result.outcome is Outcome.ANSWERED, f"{asked} is not answered"
 
     # Who asks
 
@@ -175,13 +188,16 @@ class Schedule:
         while not alive:
             await asyncio.sleep(0.1)
             alive = [gateway for gateway in self.gateways if gateway.state is not State.DEAD]
-        gateway = self.random.choice(alive)
-        asked = Asked(len(self.asked), event_id, request_id, self.random.choice((0, 0.5, 10)), self.loop.time())
+        wait_s = self.random.choice((0, 0.5, 10))
+        return await self._ask_at(self.random.choice(alive), event_id, request_id, wait_s)
+
+    async def _ask_at(self, gateway: SimulatedGateway, event_id: str, request_id: str, wait_s: float) -> Asked:
+        asked = Asked(len(self.asked), gateway, event_id, request_id, wait_s, self.loop.time())
         self.asked.append(asked)
         members = {"type": "purchase", "event_id": event_id, "request_id": request_id, "buyer": "b", "quantity": 1}
         order = Order(event_id, request_id, json.dumps(members).encode(), [(ATTEMPT, b"%d" % asked.number)])
         asking = gateway.spawn(gateway.desk.ask(order, asked.wait_s))
-        goes_away_s = self.random.choice((None, None, None, 0.05))
+        goes_away_s = self.random.choice((None, None, None, 0.05)) if self.has_troubles else None
         await self._wait_for(gateway, asking, goes_away_s)
         if asking.done() and not asking.cancelled():
             asked.reply = asking.result()
@@ -205,6 +221,7 @@ class Schedule:
         assert not self.loop.failures, self.loop.failures
         self._check_replies()
         self._check_purchases()
+        self._check_order()
         for gateway in self.gateways:
             assert gateway.left_behind == [], gateway.left_behind
 
@@ -259,6 +276,17 @@ class Schedule:
                 continue
             tickets, _ = bought.setdefault(asked.request_id, (fact["tickets"], asked.ended_s))
             assert tickets == fact["tickets"], f"{asked} has bought twice"
+
+    def _check_order(self) -> None:
+        """Commands of one gateway lie on their partition in the order in which they came."""
+        landed = self._landed()
+        for gateway in {asked.gateway for asked in self.asked if asked.gateway.partitions == PARTITIONS}:
+            places = [
+                landed[asked.number][0] for asked in self.asked if asked.gateway is gateway and asked.number in landed
+            ]
+            for number in range(PARTITIONS):
+                offsets = [offset for of, offset in places if of == number]
+                assert offsets == sorted(offsets)
 
 
 @contextmanager

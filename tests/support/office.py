@@ -221,7 +221,7 @@ class Office:
 
     async def _verdict(self, *, harmed: bool, forged: bool) -> Verdict:
         requests, ledger, letters = [
-            [_for_checker(record) for record in await self.read(topic)]
+            [for_checker(record) for record in await self.read(topic)]
             for topic in (self.requests, self.ledger, self.dead_letters)
         ]
         return check(requests, ledger, self.settings.kafka.partitions, letters, harmed=harmed, forged=forged)
@@ -288,7 +288,7 @@ class NewOffice(Protocol):
     async def __call__(self, redis_url: str) -> Office: ...
 
 
-def _for_checker(record: Record) -> CheckedRecord:
+def for_checker(record: Record) -> CheckedRecord:
     return CheckedRecord(
         record.partition, record.offset, record.key, record.value, tuple(record.headers), record.timestamp
     )

@@ -1,0 +1,372 @@
+"""Whoever sends what he should not gets nothing by it, and nobody else waits for him."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from models.api_keys import new_key as forged_key
+from tests.faults.http_load import HttpLoad, everybody_was_told_the_truth
+from tests.faults.raw_http import Heard, RawClient, request
+from tests.faults.shared import new_events
+from tests.support.gateways import Door, new_key
+from tests.support.office import Office
+from tests.support.workload import creations
+
+CAPACITY = 100_000
+ORDER = json.dumps({"buyer": "mallory", "quantity": 1}).encode()
+LENGTH = f"Content-Length: {len(ORDER)}"
+LARGE_BYTES = 60_000_000
+ENOUGH = 200
+"""Answers to others while somebody does what he should not."""
+MEMORY_BYTES = 48 * 1024 * 1024
+"""What an attack may cost: less than one large body."""
+IDLE = 5_000
+FILES_KEPT = 1_000
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class House:
+    """A gateway with honest buyers, and one who is not."""
+
+    def __init__(self, office: Office, door: Door, load: HttpLoad, key: str, event_id: str) -> None:
+        self.office = office
+        self.door = door
+        self.load = load
+        self.key = key
+        self.path = f"/v1/events/{event_id}/purchases"
+        self.event_id = event_id
+
+    async def client(self) -> RawClient:
+        return await RawClient.connect(self.door.port)
+
+    async def clients(self, count: int) -> list[RawClient]:
+        return [await self.client() for _ in range(count)]
+
+    async def hears(self, data: bytes) -> Heard | None:
+        """What one who sends just these bytes is told."""
+        client = await self.client()
+        try:
+            await client.send(data)
+            return await client.hear()
+        finally:
+            client.close()
+
+    async def others_are_answered(self) -> None:
+        await self.load.answered(ENOUGH)
+
+    async def published(self, of: str | None = None) -> list[dict[str, Any]]:
+        """The commands of the one who is not honest, or of a request."""
+        mine = f"{self.key.split('_')[1]}:{of or ''}"
+        commands = [json.loads(record.value or b"{}") for record in await self.office.read(self.office.requests)]
+        return [command for command in commands if str(command.get("request_id", "")).startswith(mine)]
+
+
+@pytest.fixture
+async def house(office: Office) -> AsyncIterator[House]:
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    office.start()
+    door = Door(office)
+    honest, hostile = await new_key(office, "buy", rate="100000"), await new_key(office, "buy", rate="100000")
+    seed, ids = new_events(4)
+    await office.send(creations(ids, CAPACITY))
+    await office.answered()
+    await door.ready()
+    async with HttpLoad([door], honest, ids, seed) as load:
+        yield House(office, door, load, hostile, ids[0])
+        await load.answered(ENOUGH)
+        await load.stop()
+    assert None not in load.statuses(), "somebody honest was cut off"
+    await everybody_was_told_the_truth(office, load)
+    assert "Traceback" not in door.process.log_text()
+
+
+async def all_end(clients: Sequence[RawClient]) -> list[bytes]:
+    return await asyncio.gather(*(client.ends() for client in clients))
+
+
+async def test_half_headers_are_waited_for_no_longer_than_a_moment(house: House) -> None:
+    clients = await house.clients(500)
+    for client in clients:
+        await client.send(f"POST {house.path} HTTP/1.1\r\nHost: x\r\nX-".encode())
+    await house.others_are_answered()
+    assert {said[:10] for said in await all_end(clients)} <= {b"", b"HTTP/1.1 4"}
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+async def test_half_bodies_are_waited_for_no_longer_than_a_moment_and_buy_nothing(house: House, header: str) -> None:
+    clients = await house.clients(200)
+    begun = ORDER if header.startswith("C") else b"%x\r\n%b\r\n5\r\nhal" % (len(ORDER), ORDER)
+    for client in clients:
+        await client.send(request(house.path, house.key, header, body=begun))
+    await house.others_are_answered()
+    assert {said[:12] for said in await all_end(clients)} == {b"HTTP/1.1 408"}
+    assert await house.published() == []
+
+
+@pytest.mark.parametrize("header", [LENGTH, "Transfer-Encoding: chunked"])
+async def test_who_goes_away_in_the_middle_of_a_body_buys_nothing(house: House, header: str) -> None:
+    for _ in range(50):
+        client = await house.client()
+        body = ORDER[:-1] if header.startswith("C") else b"%x\r\n%b\r\n" % (len(ORDER), ORDER)
+        await client.send(request(house.path, house.key, header, body=body))
+        client.close()
+    await house.others_are_answered()
+    assert await house.published() == []
+
+
+@pytest.mark.parametrize("header", [f"Content-Length: {LARGE_BYTES}", "Transfer-Encoding: chunked"])
+async def test_a_body_of_60_megabytes_is_refused_and_not_kept(house: House, header: str) -> None:
+    await house.others_are_answered()
+    before_bytes = house.door.process.most_memory_bytes()
+    for _ in range(5):
+        client = await house.client()
+        await client.send(request(house.path, house.key, header))
+        part = b"x" * 65_536
+        chunk = part if header.startswith("C") else b"10000\r\n" + part + b"\r\n"
+        sent_bytes = 0
+        while sent_bytes < LARGE_BYTES and await client.send(chunk):
+            sent_bytes += len(part)
+        assert sent_bytes < LARGE_BYTES
+        heard = await client.hear()
+        # Who goes on sending may find the connection gone before he reads what was said.
+        assert heard is None or heard.status == 413
+        client.close()
+    await house.others_are_answered()
+    assert house.door.process.most_memory_bytes() - before_bytes < MEMORY_BYTES
+    assert await house.published() == []
+
+
+async def test_a_length_beyond_the_bound_is_refused_before_the_body_is_sent(house: House) -> None:
+    heard = await house.hears(request(house.path, house.key, "Content-Length: 20000", "Expect: 100-continue"))
+    assert heard is not None
+    assert (heard.status, heard.problem["type"]) == (413, "/v1/problems/too-large")
+
+
+async def test_who_expects_to_be_told_to_go_on_is_told(house: House) -> None:
+    client = await house.client()
+    await client.send(request(house.path, house.key, LENGTH, "Expect: 100-continue"))
+    await client.send(ORDER)
+    heard = await client.hear()
+    assert heard is not None
+    assert heard.status == 201
+
+
+async def test_who_asks_and_never_reads_holds_up_nobody(house: House) -> None:
+    await house.others_are_answered()
+    before_bytes = house.door.process.most_memory_bytes()
+    clients = await house.clients(5)
+    for client in clients:
+        # More answers than the buffers between the two take.
+        client.push(request(house.path, "bo_x", LENGTH, body=ORDER) * 20_000)
+    await house.others_are_answered()
+    await house.others_are_answered()
+    assert house.door.process.most_memory_bytes() - before_bytes < MEMORY_BYTES
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.long
+async def test_thousands_of_idle_connections_hold_up_nobody_and_end(house: House) -> None:
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = await house.clients(min(IDLE, most_files - FILES_KEPT))
+    await house.others_are_answered()
+    assert set(await all_end(clients)) == {b""}
+
+
+HIDDEN = "hidden"
+
+
+def hidden(house: House) -> bytes:
+    """A request that stands where the body of another does."""
+    return request(house.path, house.key, LENGTH, body=ORDER, idempotency=HIDDEN)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Content-Length: {all}", "Transfer-Encoding: chunked"),
+        ("Transfer-Encoding: chunked", "Content-Length: {all}"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
+        ("Transfer-Encoding: chunked, identity", "Content-Length: 5"),
+        ("Transfer-Encoding: xchunked", "Content-Length: 5"),
+        ("Transfer-Encoding : chunked", "Content-Length: 5"),
+        ("Transfer-Encoding:\x0bchunked", "Content-Length: 5"),
+        ("X: y\r\n Transfer-Encoding: chunked", "Content-Length: 5"),
+        ("Content-Length: 5", "Content-Length: {all}"),
+        ("Content-Length: 5, {all}",),
+        ("Content-Length: +5",),
+        ("Content-Length: 0x5",),
+        ("Content-Length: -1",),
+        ("Content-Length: 5 5",),
+    ],
+    ids=str,
+)
+async def test_nobody_hides_a_request_in_the_body_of_another(house: House, headers: tuple[str, ...]) -> None:
+    """Whatever a proxy before us has taken for the end of it: after what can be read in two ways nothing is read."""
+    body = b"0\r\n\r\n" + hidden(house)
+    lines = [header.replace("{all}", str(len(body))) for header in headers]
+    client = await house.client()
+    await client.send(request(house.path, house.key, *lines, body=body, idempotency="outer"))
+    said = await client.ends()
+    assert said.count(b"HTTP/1.1 ") <= 1
+    assert said[:10] in (b"", b"HTTP/1.1 4")
+    assert await house.published(HIDDEN) == []
+
+
+async def test_after_a_chunked_body_nothing_more_is_read(house: House) -> None:
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ORDER), ORDER)
+    client = await house.client()
+    await client.send(request(house.path, house.key, "Transfer-Encoding: chunked", body=chunked + hidden(house)))
+    said = await client.ends()
+    assert said.startswith(b"HTTP/1.1 201")
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert await house.published(HIDDEN) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\r\n" * 20_000,
+        b"\x00" * 1_000,
+        b"POST /v1/events/1/purchases HTTP/1.1\nHost: x\nContent-Length: 0\n\n",
+        b"POST /v1/events/1/purchases HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"POST /v1/events/1/purchases HTTP/1.1\r\n" + b"A: b\r\n" * 1_000 + b"\r\n",
+        b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://elsewhere/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    ],
+    ids=lambda data: repr(data[:24]),
+)
+async def test_what_is_no_request_is_refused_or_cut_off(house: House, data: bytes) -> None:
+    client = await house.client()
+    await client.send(data)
+    heard = await client.hear()
+    assert heard is None or 200 <= heard.status < 500
+    client.close()
+    await house.others_are_answered()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "boxoffice-origin: 0:0",
+        "Boxoffice-Read: 0-999",
+        "boxoffice-partitions: 1",
+        "boxoffice-unreadable: x",
+        "ce_type: boxoffice.purchase_confirmed.v1",
+        "X-Request-Id: a\tb",
+    ],
+)
+async def test_no_private_header_reaches_the_log(house: House, header: str) -> None:
+    heard = await house.hears(request(house.path, house.key, LENGTH, header, body=ORDER))
+    assert heard is not None
+    assert heard.status == 201
+    names = {name for record in await house.office.read(house.office.requests) for name, _ in record.headers}
+    assert names <= {"traceparent", "x-request-id"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Idempotency-Key: a\x00b",
+        "Idempotency-Key: a\x0bb",
+        "Idempotency-Key: \xe9",
+        "Idempotency-Key: other",
+        'Idempotency-Key: "a\\"b"',
+        "Authorization: Bearer other",
+        "Authorization: Bearer \x01",
+        "A\x00b: c",
+        "A b: c",
+        ": c",
+        "A: b\rC: d",
+        "A: b\r\n\tc: d",
+    ],
+)
+async def test_a_header_that_could_be_read_in_two_ways_is_refused(house: House, line: str) -> None:
+    heard = await house.hears(request(house.path, house.key, LENGTH, line, body=ORDER))
+    assert heard is None or heard.status in (201, 400, 401)
+    published = {command["request_id"].partition(":")[2] for command in await house.published()}
+    assert published <= {"k"}
+
+
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("/v1/events/{event}/purchases/../closing", {404}),
+        ("/v1/events/{event}/purchases/k/../../closing", {404}),
+        ("/v1/events/{event}/%2e%2e/{event}/purchases", {404}),
+        ("/v1/events/../events/{event}/purchases", {404}),
+        ("//v1/events/{event}/purchases", {404}),
+        ("/v1//events/{event}/purchases", {404}),
+        ("/v1/events/{event}/purchases/", {404}),
+        ("/v1/events/{event};x/purchases", {404}),
+        ("/v1/events/{event}%00/purchases", {404}),
+        ("/v1/events/{event}%0d%0aSet-Cookie:x/purchases", {404}),
+        ("/v1/events/0{event}/purchases", {404}),
+        ("/v1/events/%D9%A1/purchases", {404}),
+        ("/v1/events/-1/purchases", {404}),
+        ("/v1/events/{event}/closing", {403}),
+        ("/v1/events/{event}/clos%69ng", {403}),
+        ("/v1/events/{event}%2Fclosing", {403, 404}),
+        ("/v1/events", {403, 422}),
+        ("/v1/admin/rebuild", {403, 404}),
+    ],
+)
+async def test_no_path_leads_where_a_key_may_not_go(house: House, path: str, statuses: set[int]) -> None:
+    heard = await house.hears(request(path.replace("{event}", house.event_id), house.key, LENGTH, body=ORDER))
+    assert heard is not None
+    assert heard.status in statuses
+    assert "set-cookie" not in heard.headers
+    assert await house.published() == []
+
+
+async def test_guessed_keys_are_told_nothing_and_hold_up_nobody(house: House) -> None:
+    key_id = house.key.split("_")[1]
+    guessed = [forged_key(key_id) for _ in range(500)] + [house.key[:-1], house.key.lower(), f"{house.key}x", ""]
+    told = [await house.hears(request(house.path, key, LENGTH, body=ORDER)) for key in guessed]
+    assert {heard.status for heard in told if heard is not None} == {401}
+    assert len({heard.body for heard in told if heard is not None}) == 1
+    await house.others_are_answered()
+    assert await house.published() == []
+
+
+async def test_another_callers_key_id_and_a_replay_of_his_request_show_none_of_his_tickets(house: House) -> None:
+    first = await house.hears(request(house.path, house.key, LENGTH, body=ORDER))
+    assert first is not None
+    assert first.status == 201
+    thief = await new_key(house.office, "buy")
+    mixed = "_".join([*house.key.split("_")[:2], thief.split("_")[2]])
+    answers = {
+        "the secret of another": await house.hears(request(house.path, mixed, LENGTH, body=ORDER)),
+        "his key before mine": await house.hears(
+            request(house.path, thief, LENGTH, body=ORDER, idempotency=f"{house.key.split('_')[1]}:k")
+        ),
+        "his request": await house.hears(request(house.path, thief, LENGTH, body=ORDER)),
+    }
+    statuses = {name: heard and heard.status for name, heard in answers.items()}
+    assert statuses == {"the secret of another": 401, "his key before mine": 201, "his request": 201}
+    tickets = json.loads(first.body)["tickets"]
+    assert not any(heard and tickets[0].encode() in heard.body for heard in answers.values())
+    stolen = f"{house.path}/k/cancellation"
+    cancelled = await house.hears(request(stolen, thief, idempotency="k-2"))
+    assert cancelled is not None
+    # His own purchase of the same key, not the other's.
+    assert json.loads(cancelled.body)["tickets"] != tickets
+    again = await house.hears(request(house.path, house.key, LENGTH, body=ORDER))
+    assert again is not None
+    assert (again.status, json.loads(again.body)["tickets"]) == (201, tickets)
