@@ -45,6 +45,16 @@ TYPEFACES: Final = "tests/unit/test_rendering_scripts.py"
 LANGUAGES: Final = "tests/unit/test_rendering_languages.py"
 FLAWS: Final = "tests/unit/test_flaws.py"
 FLAWED: Final = "tests/unit/test_flawed_documents.py"
+GATEWAY: Final = "tests/simulation/test_gateway.py"
+FOLLOWER: Final = "tests/simulation/test_gateway_follower.py"
+ANSWERS: Final = "tests/unit/test_gateway_answers.py"
+ANSWERING: Final = "tests/unit/test_gateway_answering.py"
+SERVICE: Final = "tests/unit/test_gateway_service.py"
+BODIES: Final = "tests/unit/test_gateway_bodies.py"
+APPLICATION: Final = "tests/unit/test_gateway_application.py"
+LIMITS: Final = "tests/unit/test_gateway_limits.py"
+SENDING: Final = "tests/unit/test_gateway_sending.py"
+CALLERS: Final = "tests/unit/test_gateway_callers.py"
 
 
 class Defect(NamedTuple):
@@ -1326,5 +1336,370 @@ DEFECTS: Final = (
         "    if not sale.cancelled_by:\n",
         "    if sale.seq == claim.seq:\n",
         HOLDING,
+    ),
+    # The gateway: 201 and 409 from the ledger alone, 202 once the log holds it, and the truth otherwise
+    Defect(
+        "a command is accepted that Kafka has not acknowledged",
+        "boxoffice/gateway/answers.py",
+        "                waiter.end(Result(Outcome.UNKNOWN))\n",
+        "                waiter.end(Result(Outcome.ACCEPTED))\n",
+        GATEWAY,
+    ),
+    Defect(
+        "a wait that is over is told as if nobody knew",
+        "boxoffice/gateway/answers.py",
+        "                waiter.end(Result(Outcome.ACCEPTED))\n",
+        "                waiter.end(Result(Outcome.UNKNOWN))\n",
+        ANSWERS,
+    ),
+    Defect(
+        "whoever waits for an acknowledgement waits no longer than for his answer",
+        "boxoffice/gateway/answers.py",
+        "            elif waiter.overdue:\n                waiter.end(",
+        "            elif waiter.landed is None:\n                waiter.end(",
+        ANSWERS,
+    ),
+    Defect(
+        "a batch that failed was not taken",
+        "boxoffice/gateway/lanes.py",
+        "Outcome.REFUSED if refused else Outcome.UNKNOWN",
+        "Outcome.REFUSED",
+        GATEWAY,
+    ),
+    Defect(
+        "a batch that went out twice and was refused then was not taken",
+        "boxoffice/gateway/lanes.py",
+        "isinstance(error, NOT_TAKEN) and not sent.was_repeated",
+        "isinstance(error, NOT_TAKEN)",
+        GATEWAY,
+    ),
+    Defect(
+        "a batch that was never handed over may have been taken for all anybody knows",
+        "boxoffice/gateway/answers.py",
+        "            self._end(waiter, Result(Outcome.REFUSED))\n",
+        "            self._end(waiter, Result(Outcome.UNKNOWN))\n",
+        FOLLOWER,
+    ),
+    Defect(
+        "what has become of a purchase since is told as a new one",
+        "boxoffice/gateway/answering.py",
+        "Response(201 if kind == wanted else 200",
+        "Response(201 if kind else 200",
+        ANSWERING,
+    ),
+    Defect(
+        "a fact that nobody knows is told as a refusal without an outcome",
+        "boxoffice/gateway/answering.py",
+        'return Problem("outcome-unknown", "The answer',
+        'return Problem("event-closed", "The answer',
+        ANSWERING,
+    ),
+    # The gateway: the log is the store of keys, each caller's his own
+    Defect(
+        "a caller's id does not stand before his keys",
+        "boxoffice/gateway/commands.py",
+        '    return f"{caller_id}:{key}"\n',
+        "    return key if caller_id else key\n",
+        SERVICE,
+    ),
+    Defect(
+        "a buyer cancels whatever he can name",
+        "boxoffice/gateway/service.py",
+        '{"purchase": commands.request_id(caller.id, purchase_key(purchase))}',
+        '{"purchase": purchase_key(purchase)}',
+        SERVICE,
+    ),
+    Defect(
+        "a body says which purchase is cancelled",
+        "boxoffice/gateway/commands.py",
+        '"event_id", "request_id", "purchase"})',
+        '"event_id", "request_id"})',
+        SERVICE,
+    ),
+    Defect(
+        "a member that is null is refused at the front door",
+        "boxoffice/gateway/commands.py",
+        "    return without_nulls(members)\n",
+        "    return members\n",
+        BODIES,
+    ),
+    Defect(
+        "a key that came twice is read as its first",
+        "boxoffice/gateway/application.py",
+        "        if len(values) > 1 and name in _ONCE:\n",
+        "        if len(values) > 1 and name == 'x':\n",
+        APPLICATION,
+    ),
+    # The gateway: by partition and offset
+    Defect(
+        "a fact that overtakes its acknowledgement is lost",
+        "boxoffice/gateway/answers.py",
+        "        elif lane.on_their_way:\n",
+        "        elif lane.on_their_way > 1:\n",
+        GATEWAY,
+    ),
+    Defect(
+        "a partition to which a batch is on its way is not read",
+        "boxoffice/gateway/answers.py",
+        "return bool(self.waiting) or self.on_their_way > 0",
+        "return bool(self.waiting)",
+        GATEWAY,
+    ),
+    Defect(
+        "early facts are kept without a bound",
+        "boxoffice/gateway/answers.py",
+        "        if self._early >= EARLY_KEPT:\n",
+        "        if self._early >= 100 * EARLY_KEPT:\n",
+        ANSWERS,
+    ),
+    Defect(
+        "early facts that were others' are kept for ever",
+        "boxoffice/gateway/answers.py",
+        "        else:\n            lane.early.clear()\n",
+        "        else:\n            self._early += len(lane.early)\n",
+        GATEWAY,
+    ),
+    Defect(
+        "a fact goes to whoever waits at its offset, whatever it is about",
+        "boxoffice/gateway/answers.py",
+        "answer if waiter.claim in answer.fact else Result(Outcome.UNKNOWN)",
+        "answer",
+        ANSWERS,
+    ),
+    Defect(
+        "a batch that lies somewhere begins before the first offset",
+        "boxoffice/gateway/answers.py",
+        "        if base_offset < 0:\n",
+        "        if base_offset < -1:\n",
+        ANSWERS,
+    ),
+    Defect(
+        "a fact is found by the first offset that it accounts for",
+        "boxoffice/gateway/following.py",
+        "self._answers.read(partition, accounted[1],",
+        "self._answers.read(partition, accounted[0],",
+        GATEWAY,
+    ),
+    Defect(
+        "a command that was forwarded is answered by that",
+        "boxoffice/gateway/desk.py",
+        "        if result.kind == _FORWARDED:\n",
+        "        if result.kind == wait_s:\n",
+        GATEWAY,
+    ),
+    Defect(
+        "a home that is not known is followed",
+        "boxoffice/gateway/desk.py",
+        "if home in range(self._partitions) and wait_s > 0",
+        "if wait_s > 0",
+        GATEWAY,
+    ),
+    Defect(
+        "whoever waits behind the lost tail of a log is told that it holds his command",
+        "boxoffice/gateway/answers.py",
+        "        if base_offset < lane.end:\n",
+        "        if base_offset < 0:\n            # Never.\n",
+        ANSWERS,
+    ),
+    Defect(
+        "a ledger that lost its tail is read no more",
+        "boxoffice/gateway/following.py",
+        "            self._lost.add(tp)\n",
+        "            self._lost.discard(tp)\n",
+        FOLLOWER,
+    ),
+    Defect(
+        "a ledger partition that cannot be read holds up the others",
+        "boxoffice/gateway/following.py",
+        "            self._take(response, asked)\n",
+        "            self._take(response, asked)\n            await asyncio.sleep(len(self._set_aside))\n",
+        FOLLOWER,
+    ),
+    # The gateway: one batch in flight a partition, in order
+    Defect(
+        "two batches of a partition are in flight",
+        "boxoffice/gateway/lanes.py",
+        "        if waiter.partition not in self._flying:\n",
+        "        if waiter.partition is not None:\n",
+        GATEWAY,
+    ),
+    Defect(
+        "batches of a partition leave in any order",
+        "boxoffice/gateway/lanes.py",
+        "self._gathered[partition].pop(0)",
+        "self._gathered[partition].pop()",
+        GATEWAY,
+    ),
+    Defect(
+        "what waits behind a batch that failed stays",
+        "boxoffice/gateway/lanes.py",
+        ".waiters, outcome)\n        self._go_on(partition)\n",
+        ".waiters, outcome)\n",
+        FOLLOWER,
+    ),
+    Defect(
+        "after a batch that was refused its partition takes nothing any more",
+        "boxoffice/gateway/lanes.py",
+        "        self._sender.begin_anew()\n",
+        "",
+        GATEWAY,
+    ),
+    Defect(
+        "a producer that begins anew goes on counting",
+        "boxoffice/gateway/sending.py",
+        "        numbers._sequence_numbers.clear()\n",
+        "",
+        SENDING,
+    ),
+    Defect(
+        "a batch without a leader is given up",
+        "boxoffice/gateway/sending.py",
+        "_batch_ttl = math.inf",
+        "_batch_ttl = 30.0",
+        SENDING,
+    ),
+    # The gateway: bounds
+    Defect(
+        "any number may wait",
+        "boxoffice/gateway/service.py",
+        "if self._waiting.is_full() or ",
+        "if ",
+        SERVICE,
+    ),
+    Defect(
+        "one caller may take every place",
+        "boxoffice/gateway/service.py",
+        "if self._waiting.is_full_of(caller.id):",
+        "if self._waiting.is_full_of(event_id):",
+        SERVICE,
+    ),
+    Defect(
+        "a partition that makes everybody wait takes more",
+        "boxoffice/gateway/service.py",
+        " or self._desk.waiting_s(event_id) > self._patience_s",
+        "",
+        SERVICE,
+    ),
+    Defect(
+        "a caller who went away keeps his place",
+        "boxoffice/gateway/service.py",
+        "        finally:\n            self._waiting.end(caller.id)\n",
+        "        except ValueError:\n            raise\n        else:\n            self._waiting.end(caller.id)\n",
+        SERVICE,
+    ),
+    Defect(
+        "nobody's pace is kept",
+        "boxoffice/gateway/limits.py",
+        "passes = beyond_s <= _ROUNDING_S",
+        "passes = beyond_s <= now_s + 1_000_000",
+        LIMITS,
+    ),
+    Defect(
+        "a length is believed, and the body read",
+        "boxoffice/gateway/application.py",
+        "        if length is not None and not _is_bounded(length):\n",
+        "        if length == '' and not _is_bounded(length):\n",
+        APPLICATION,
+    ),
+    Defect(
+        "a body without a length has no bound",
+        "boxoffice/gateway/application.py",
+        "        if len(body) > MAX_COMMAND_BYTES:\n            raise _too_large()\n    if empty",
+        "    if empty",
+        APPLICATION,
+    ),
+    Defect(
+        "a body may come as slowly as it likes",
+        "boxoffice/gateway/application.py",
+        "                if since_s < late:\n",
+        "                if since_s < 0:\n",
+        APPLICATION,
+    ),
+    Defect(
+        "half a chunked body is a whole one",
+        "boxoffice/gateway/application.py",
+        "    if empty > 1:\n",
+        "    if empty > 2:\n",
+        APPLICATION,
+    ),
+    Defect(
+        "a request may hide behind a chunked body",
+        "boxoffice/gateway/application.py",
+        "            response.headers.append(_CLOSE)\n",
+        "            pass\n",
+        APPLICATION,
+    ),
+    Defect(
+        "a length and chunks come both",
+        "boxoffice/gateway/application.py",
+        "        if length is not None and is_chunked:\n",
+        "        if length == '' and is_chunked:\n",
+        APPLICATION,
+    ),
+    # The gateway: beginning and ending
+    Defect(
+        "an instance that ends takes more",
+        "boxoffice/gateway/service.py",
+        "        if self.draining:\n",
+        "        if self.draining and not event_id:\n",
+        SERVICE,
+    ),
+    Defect(
+        "what has not left when the process ends leaves yet",
+        "boxoffice/gateway/lanes.py",
+        "                self._answers.stayed(batch.waiters)\n            batches.clear()\n",
+        "                self._answers.stayed(batch.waiters)\n",
+        FOLLOWER,
+    ),
+    Defect(
+        "a process that ends takes commands, and nobody hears of them",
+        "boxoffice/gateway/lanes.py",
+        "        if self._closed:\n",
+        "        if self._closed and not value:\n",
+        FOLLOWER,
+    ),
+    # The gateway: who may do what
+    Defect(
+        "whoever may buy may end a sale",
+        "boxoffice/gateway/service.py",
+        '"events", "close_event"',
+        '"buy", "close_event"',
+        SERVICE,
+    ),
+    Defect(
+        "a key for one event is good for all",
+        "boxoffice/gateway/service.py",
+        "if not caller.may(scope, event_id):",
+        "if not caller.may(scope):",
+        SERVICE,
+    ),
+    Defect(
+        "a caller's private headers reach the log",
+        "boxoffice/gateway/service.py",
+        "    return [(TRACE_HEADER, trace.encode())] if trace",
+        '    trace = trace and trace + (request.header("boxoffice-origin") or "")\n'
+        "    return [(TRACE_HEADER, trace.encode())] if trace",
+        SERVICE,
+    ),
+    Defect(
+        "a revoked key goes on",
+        "boxoffice/gateway/callers.py",
+        "            self._by_digest.pop(secret.sha256, None)\n",
+        "            self._by_digest.get(secret.sha256)\n",
+        SERVICE,
+    ),
+    Defect(
+        "a key that has expired is good",
+        "boxoffice/gateway/callers.py",
+        " or valid.until_s <= now_s:",
+        ":",
+        CALLERS,
+    ),
+    Defect(
+        "a damaged record leaves a caller his key",
+        "boxoffice/gateway/callers.py",
+        "            self._forget(record_key)\n            return\n        self._forget(record_key)\n",
+        "            return\n        self._forget(record_key)\n",
+        CALLERS,
     ),
 )

@@ -141,6 +141,23 @@ def test_a_partition_without_a_leader_fails_alone_and_what_was_sent_there_lands_
     in_simulation(scenario)
 
 
+def test_what_waits_behind_a_batch_that_failed_leaves_after_it() -> None:
+    async def scenario(broker: Broker, gateway: SimulatedGateway) -> None:
+        broker.left_alone.add((REQUESTS, 0))
+        fails = asked(gateway, OF_PARTITION_0)
+        await asyncio.sleep(0.1)
+        behind = asked(gateway, OF_PARTITION_0)
+        sender: Any = gateway.lanes._sender
+        sender._gaps.add(0)
+        broker.left_alone.clear()
+        broker.wake()
+        assert (await fails).result.outcome is Outcome.UNKNOWN
+        assert (await behind).result.outcome is Outcome.ACCEPTED
+        assert len(broker.partitions[REQUESTS, 0].records) == 1
+
+    in_simulation(scenario)
+
+
 def test_what_has_not_left_when_the_gateway_ends_never_leaves_and_was_not_taken() -> None:
     async def scenario(broker: Broker, gateway: SimulatedGateway) -> None:
         broker.left_alone.add((REQUESTS, 0))

@@ -86,7 +86,10 @@ async def sent(protocol: Protocol, *headers: tuple[str, str], echo: Echo | None 
         headers=Headers(*headers),
     )  # fmt: skip
     gateway: Any = echo or Echo()
-    await Application(gateway).__rsgi__(scope, protocol)
+    asking = asyncio.create_task(Application(gateway).__rsgi__(scope, protocol))
+    await asyncio.wait([asking], timeout=10)
+    assert asking.done()
+    asking.result()
     return protocol
 
 
@@ -151,7 +154,9 @@ async def test_a_body_that_does_not_come_is_given_up_and_others_are_not(monkeypa
         proto="http", http_version="1.1", method="POST", path="/", query_string="", client="1.2.3.4:5",
         headers=Headers(("content-length", "3")),
     )  # fmt: skip
-    await asyncio.wait_for(application.__rsgi__(scope, protocol), 10)
+    asking = asyncio.create_task(application.__rsgi__(scope, protocol))
+    await asyncio.wait([asking], timeout=10)
+    assert asking.done()
     sweeping.cancel()
     assert protocol.status == 408
     assert ("connection", "close") in protocol.headers

@@ -73,7 +73,8 @@ class House:
             headers["authorization"] = f"Bearer {key}"
         if request is not None:
             headers["idempotency-key"] = request
-        return await self.gateway.respond(Request("POST", path, "", headers.get, body, "1.2.3.4"))
+        async with asyncio.timeout(10):
+            return await self.gateway.respond(Request("POST", path, "", headers.get, body, "1.2.3.4"))
 
 
 def name_of(response: Response) -> str:
