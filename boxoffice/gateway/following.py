@@ -82,7 +82,7 @@ class Follower:
     @property
     def is_cut_off(self) -> bool:
         """Whether no broker has answered the last fetch."""
-        return bool(self._silent) and self._silent.issuperset(self._brokers)
+        return bool(self._silent) and all(task.done() or node in self._silent for node, task in self._brokers.items())
 
     async def follow(self) -> None:
         """Read until cancelled; a task for each broker that leads something, which go on until :meth:`stop`."""
@@ -123,6 +123,7 @@ class Follower:
                 continue
             self._silent.discard(broker)
             self._take(response, asked)
+        self._silent.discard(broker)
 
     async def _find_ends(self, lost: list[TopicPartition]) -> None:
         """Begin again at the ends of partitions that have lost their tails: what is written next stands there."""

@@ -64,6 +64,8 @@ class Lanes:
         self._flying: dict[int, _Batch] = {}
         self._leaving: asyncio.Task[None] | None = None
         self._ready: set[int] = set()
+        self._failing: set[int] = set()
+        """Partitions whose last batch was not acknowledged: it is said once."""
         self._closed = False
 
     def put(self, waiter: Waiter, key: bytes, value: bytes, headers: Headers) -> None:
@@ -133,6 +135,7 @@ class Lanes:
     def _acknowledged(self, partition: int, sent: Sent, done: asyncio.Future[Any]) -> None:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
+            self._failing.discard(partition)
             self._answers.landed(partition, done.result().offset, self._flying.pop(partition).waiters)
             self._go_on(partition)
             return
@@ -143,7 +146,9 @@ class Lanes:
             self._on_failure(error)
 
     def _end(self, partition: int, error: BaseException, outcome: Outcome) -> None:
-        log.error("commands were not acknowledged", partition=partition, reason=type(error).__name__)
+        if partition not in self._failing:
+            log.error("commands were not acknowledged", partition=partition, reason=type(error).__name__)
+            self._failing.add(partition)
         self._answers.lost(partition, self._flying.pop(partition).waiters, outcome)
         self._go_on(partition)
 

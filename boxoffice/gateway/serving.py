@@ -15,8 +15,9 @@ from boxoffice.errors import SettingsError
 from boxoffice.gateway.application import Application
 from boxoffice.tasks import end_tasks
 
-HEADERS_WITHIN_MS: Final = 10_000
-"""So long a connection may also say nothing, from its beginning or after an answer."""
+HEADERS_WITHIN_MS: Final = 30_000
+"""So long a connection may also say nothing, from its beginning or after an answer: a load balancer has to give up a
+connection that it keeps open before."""
 MOST_HEADER_BYTES: Final = 16 * 1024
 CLOSED_WITHIN_S: Final = 2.0
 

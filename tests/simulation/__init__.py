@@ -16,6 +16,7 @@ schedule comes from a seed, which a failure prints::
 | ``redis_server.py`` | that server as its clients meet it: down, hung, slow, full, wiped, restored |
 | ``worker.py`` | a purchases process: the product's own parts, as agents/purchases.py wires them |
 | ``group.py`` | the consumer group |
+| ``gateway.py`` | a gateway: the product's own desk and follower, on a producer and a client that fail |
 | ``stranger.py`` | somebody who believes another number of partitions |
 | ``schedule.py`` | one schedule: what is asked, what goes wrong, what must hold |
 """

@@ -12,6 +12,7 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.transaction_manager import TransactionManager
 
 from boxoffice.gateway.sending import Sender
+from models.commands import MAX_COMMAND_BYTES
 
 TOPIC = "purchase-requests"
 
@@ -61,6 +62,14 @@ async def test_a_batch_that_went_out_twice_says_so() -> None:
     assert not sent.was_repeated
     producer.drain()
     assert sent.was_repeated
+
+
+async def test_a_command_as_large_as_one_may_be_fits_into_an_empty_batch() -> None:
+    producer: Any = Producer()
+    batch = Sender(producer, TOPIC).create_batch()
+    headers = [("traceparent", b"t" * 256)]
+    assert batch.append(timestamp=None, key=b"1" * 18, value=b"x" * MAX_COMMAND_BYTES, headers=headers) is not None
+    assert batch.append(timestamp=None, key=b"1", value=b"{}", headers=[]) is None
 
 
 async def test_begun_anew_it_asks_for_another_id_and_counts_from_nothing() -> None:
