@@ -20,11 +20,11 @@ from boxoffice.audit.report import AuditReport, DocumentCounts, EventReport, str
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.documents.cleaning import is_over
 from boxoffice.documents.places import dealt_with_until
-from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.kafka.clients import reader
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import partitions_of
 from boxoffice.settings import Settings
+from boxoffice.storage.store import DocumentStore, Stored
 from models.accepted import Accepted, Kind, unpack
 from models.documents import (
     DocumentAnnouncement,

@@ -35,8 +35,8 @@ def ticket(
     """Fetch a ticket's PDF and print where it was written: exit 0, 3 there is none, 5 a server is unreachable."""
     from boxoffice.cli.streams import telling_failures
     from boxoffice.documents.status import document_of
-    from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
+    from boxoffice.storage.store import DocumentStore
 
     if show and out == _STDOUT:
         raise typer.BadParameter("shows a file, and --out - makes none.", param_hint="--open")
@@ -70,7 +70,7 @@ def status(as_json: AsJson = False) -> None:
     """Show how many are made, have flaws, wait and failed, their size, and the store that they lie in."""
     from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.documents.status import documents_status
-    from boxoffice.documents.store import DocumentStore
+    from boxoffice.storage.store import DocumentStore
 
     settings = look_settings()
     found = looked(documents_status(settings.kafka, DocumentStore(settings.documents)), settings)

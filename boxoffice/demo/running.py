@@ -35,13 +35,13 @@ from boxoffice.demo.script import (
 )
 from boxoffice.demo.watching import Watcher
 from boxoffice.documents.status import document_of
-from boxoffice.documents.store import DocumentStore
 from boxoffice.door.ring_file import create_if_missing
 from boxoffice.embedded.environment import documents_variables, door_variables, kafka_variables, redis_variables
 from boxoffice.errors import RESTARTABLE, BoxOfficeError
 from boxoffice.kafka.asking import ask, command_from
 from boxoffice.kafka.topics import create_topics
 from boxoffice.settings import KEY_RING, Settings, settings_from
+from boxoffice.storage.store import DocumentStore
 from topics import purchase_requests
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from boxoffice import metrics
-from boxoffice.documents.errors import StoreError
-from boxoffice.documents.store import STALE_AFTER_S, DocumentStore
 from boxoffice.rendering import EventPage
 from boxoffice.settings import DocumentsSettings
+from boxoffice.storage.errors import StoreError
+from boxoffice.storage.store import STALE_AFTER_S, DocumentStore
 from models.times import moment
 
 log = structlog.get_logger(__name__)

@@ -18,13 +18,12 @@ from boxoffice.batching import Batch, BatchConsumer, BatchProducer, Run
 from boxoffice.documents.announcing import Announcer
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.documents.drawing import Drawn
-from boxoffice.documents.errors import DrawingError, StoreError, UnknownEventError
+from boxoffice.documents.errors import DrawingError, UnknownEventError
 from boxoffice.documents.pages import EventPages
 from boxoffice.documents.places import KEEP_INTERVAL_S, Places
 from boxoffice.documents.pool import Pool
 from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
-from boxoffice.documents.store import DocumentStore
 from boxoffice.door.signing import TicketCodes
 from boxoffice.errors import PublishError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader
@@ -32,6 +31,8 @@ from boxoffice.kafka.damage import tell_passed_over
 from boxoffice.kafka.groups import committed_offsets
 from boxoffice.rendering import Style, TicketPage
 from boxoffice.settings import DocumentsSettings, KafkaSettings
+from boxoffice.storage.errors import StoreError
+from boxoffice.storage.store import DocumentStore
 from boxoffice.tasks import end_tasks
 from models.codes import CodeError
 from models.documents import DocumentAnnouncement, document_name, former_name, made, removed

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from boxoffice.documents.errors import NoDocumentError, NoStoreError, WrongTicketError
+from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.flaws import find_flawed
 from boxoffice.documents.places import dealt_with_until
-from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import UnreachableError
 from boxoffice.kafka.asking import LedgerRecord, ledger_records
 from boxoffice.kafka.clients import read_all, reader, topic_partitions
 from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import check_topics, partitions_of
 from boxoffice.settings import KafkaSettings
+from boxoffice.storage.errors import NoStoreError
+from boxoffice.storage.store import DocumentStore
 from models.documents import name_stem, purchase_in
 from models.tickets import event_of, is_ticket_name
 from topics import dead_letters, purchase_results

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.documents.flaws import find_flawed
-from boxoffice.documents.store import DocumentStore, is_stranger
 from boxoffice.operating.findings import Finding, State
 from boxoffice.settings import Settings
+from boxoffice.storage.errors import NoStoreError, StoreError
+from boxoffice.storage.store import DocumentStore, is_stranger
 from models.words import number_of
 
 _STORE: Final = "document store"

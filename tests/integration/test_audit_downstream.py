@@ -18,13 +18,13 @@ import pytest
 
 from boxoffice.audit import documents_check
 from boxoffice.documents.announcing import announcement_record
-from boxoffice.documents.errors import NoStoreError
-from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import ExitStatus
 from boxoffice.kafka import clients
 from boxoffice.kafka.side_records import dead_letter
 from boxoffice.statistics.figures import Figures, Sums, event_figures, partition_totals, stats_record
 from boxoffice.statistics.redis_figures import RedisFigures
+from boxoffice.storage.errors import NoStoreError
+from boxoffice.storage.store import DocumentStore
 from lua.keys import event_statistics_key, global_statistics_key
 from models.documents import DocumentAnnouncement, document_name, made, removed
 from models.facts import Fact, read_fact

@@ -24,11 +24,11 @@ from obstore.store import S3Store
 from structlog.testing import capture_logs
 
 from boxoffice.documents.cleaning import Cleaner
-from boxoffice.documents.errors import NoStoreError, StoreError
-from boxoffice.documents.store import DocumentStore
 from boxoffice.embedded.environment import DOCUMENTS_URL, documents_variables
 from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings, load_settings
+from boxoffice.storage.errors import NoStoreError, StoreError
+from boxoffice.storage.store import DocumentStore
 from models.documents import document_name, read_announcement
 from tests.support.office import Office
 from tests.support.paperwork import dealt_with

@@ -30,8 +30,10 @@ WRONG: Final = {
     # Between rooms of one floor
     "boxoffice.kafka.clients": "boxoffice.redis.connection",
     "boxoffice.documents.making": "boxoffice.selling.recovery",
-    "boxoffice.statistics.counting": "boxoffice.documents.store",
+    "boxoffice.statistics.counting": "boxoffice.documents.making",
+    "boxoffice.gateway.desk": "boxoffice.statistics.reading",
     "boxoffice.door.keys": "boxoffice.process.worker",
+    "boxoffice.storage.store": "boxoffice.rendering.tickets",
     # Out of the batch path, which is to be lifted out alone
     "boxoffice.batching.stages": "boxoffice.tasks",
     "boxoffice.batching.records": "models.facts",

@@ -13,9 +13,9 @@ from time import monotonic
 from typing import Any
 
 from boxoffice.documents.status import DocumentsStatus, documents_status, facts_waiting
-from boxoffice.documents.store import DocumentStore
 from boxoffice.kafka import clients
 from boxoffice.settings import Settings
+from boxoffice.storage.store import DocumentStore
 from tests.support.office import POLL_S, Office, Process, Record
 from tests.support.settings import changed
 from topics import ticket_documents

@@ -8,8 +8,8 @@ from math import inf
 import pytest
 
 from boxoffice.audit.documents_check import Papers
-from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.settings import load_settings
+from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import Command, CreateEvent, Price, Purchase
 from models.documents import made
 from models.facts import Fact, PurchaseConfirmed, Source

@@ -361,8 +361,8 @@ def test_what_ends_after_the_partition_was_lost_commits_nothing() -> None:
 
 
 def test_locations_hold_no_credentials() -> None:
-    from boxoffice.documents.store import DocumentStore
     from boxoffice.settings import load_settings
+    from boxoffice.storage.store import DocumentStore
 
     for url, location in {
         "file:///srv/tickets/": "file:///srv/tickets/42/a.pdf",

@@ -17,9 +17,9 @@ from boxoffice.batching import Record
 from boxoffice.documents.drawing import Drawn
 from boxoffice.documents.making import Making
 from boxoffice.documents.queue import Job
-from boxoffice.documents.store import DocumentStore, Stored
 from boxoffice.rendering import EventPage
 from boxoffice.settings import load_settings
+from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import read_command
 from models.documents import DocumentAnnouncement, document_name, made
 from models.facts import Fact

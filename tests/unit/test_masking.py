@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from boxoffice.documents.errors import StoreError
-from boxoffice.documents.store import DocumentStore
 from boxoffice.errors import SettingsError
 from boxoffice.logs import masker, secrets_of
 from boxoffice.redis.connection import connect
 from boxoffice.settings import load_settings
 from boxoffice.showing.masking import MASK, SecretUrl, masked, masked_url, secrets_in, without_credentials
+from boxoffice.storage.errors import StoreError
+from boxoffice.storage.store import DocumentStore
 
 ODD = "/?#@:&=;%+,[] \t\\é"
 """What passwords hold, and URLs mean something by."""

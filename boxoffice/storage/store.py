@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import structlog
+from obstore import sign_async
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store, from_url
 
-from boxoffice.documents.errors import NoStoreError, StoreError
 from boxoffice.settings import DocumentsSettings
 from boxoffice.showing.masking import masked_in, without_credentials
+from boxoffice.storage.errors import NoStoreError, StoreError
 from models.documents import SUFFIX
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ STALE_AFTER_S: Final = 15.0
 
 _LIST_CHUNK: Final = 1_000
 _FAILURES: Final = (BaseError, OSError, TimeoutError)
+_SIGNING: Final = (S3Store, GCSStore, AzureStore)
 # The store's own retries are few: ours go on for ever, and say so.
 _RETRIES: Final = 1
 _RETRY_TIMEOUT: Final = timedelta(seconds=10)
@@ -82,6 +84,11 @@ class DocumentStore:
         """The folder that it is, if it is one."""
         url = urlsplit(self._url)
         return Path(os.fsdecode(unquote_to_bytes(url.path))) if url.scheme == "file" else None
+
+    @property
+    def signs(self) -> bool:
+        """Whether it can hand a document out by itself."""
+        return self.folder is None
 
     @property
     def place(self) -> str:
@@ -191,6 +198,21 @@ class DocumentStore:
             async with self._reading() as store:
                 found = await store.get_async(name)
                 return bytes(await found.bytes_async())
+        return None
+
+    async def signed_url(self, name: str, valid_for: timedelta) -> str | None:
+        """Where the store itself hands out a document for a while, to anybody; None if there is none of that name.
+
+        A folder signs nothing: :attr:`signs` says so.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        with suppress(FileNotFoundError):
+            async with self._reading() as store:
+                assert isinstance(store, _SIGNING), "a folder signs nothing"
+                await store.head_async(name)
+                return await sign_async(store, "GET", name, valid_for)
         return None
 
     async def beginning_with(self, stem: str) -> list[Stored]:
