@@ -2,84 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from boxoffice import failpoints
+from boxoffice.settings import checks
 from boxoffice.showing.masking import SecretUrl
 
 ENV_PREFIX = "BOXOFFICE_"
 KEY_RING: Final = "door-keys.json"
-
-_SERVERS = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*|\[[0-9a-fA-F:]+\]:\d{1,5}(,.+)*")
-_LAST_PORT = 65_535
-_PREFIX = re.compile(r"[a-zA-Z0-9._-]{0,60}")
-_LANGUAGE: Final = re.compile(r"[a-z]{2}(-[A-Z]{2})?")
-_DOCUMENTS_URL = re.compile(r"(file:///|(s3|gs|az)://)[^/\s]\S*")
-_REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-
-
-def _servers(value: str) -> str:
-    if not _SERVERS.fullmatch(value):
-        raise ValueError("must be HOST:PORT, or several of them between commas")
-    if any(not 0 < int(server.rpartition(":")[2]) <= _LAST_PORT for server in value.split(",")):
-        raise ValueError(f"must have ports from 1 to {_LAST_PORT}")
-    return value
-
-
-def _topic_prefix(value: str) -> str:
-    if not _PREFIX.fullmatch(value):
-        raise ValueError("must be at most 60 of A-Z a-z 0-9 . _ -")
-    return value
-
-
-def _redis_url(value: SecretUrl) -> SecretUrl:
-    scheme = value.get_secret_value().partition("://")[0]
-    if scheme not in _REDIS_SCHEMES:
-        raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _REDIS_SCHEMES)}")
-    return value
-
-
-def _replica_url(value: SecretUrl) -> SecretUrl:
-    return _redis_url(value) if value.get_secret_value() else value
-
-
-def _loss(value: str) -> str:
-    if value and not re.fullmatch(r"\d+:\d+-\d+(,\d+:\d+-\d+)*", value):
-        raise ValueError("must be PARTITION:FROM-TO, or several of them between commas")
-    return value
-
-
-def _failpoints(value: str) -> str:
-    failpoints.parse(value)
-    return value
-
-
-def _paths(value: str) -> str:
-    return ",".join(path.strip() for path in value.split(",") if path.strip())
-
-
-def _language(value: str) -> str:
-    if not _LANGUAGE.fullmatch(value):
-        raise ValueError("must be a language, and a country if need be, as in de and de-AT")
-    return value
-
-
-def _documents_url(value: str) -> str:
-    if not _DOCUMENTS_URL.fullmatch(value):
-        raise ValueError("must be file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER")
-    authority = urlsplit(value).netloc
-    if ":" in authority and "@" not in authority:
-        raise ValueError("must have / as %2F in a secret, and no : in a bucket's name")
-    return value.rstrip("/")
 
 
 def _setting(
@@ -114,7 +51,7 @@ class KafkaSettings(_Group):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "KAFKA_")
 
-    bootstrap_servers: Annotated[str, AfterValidator(_servers)] = _setting(
+    bootstrap_servers: Annotated[str, AfterValidator(checks.servers)] = _setting(
         "127.0.0.1:9092", "Kafka brokers to ask first, HOST:PORT between commas."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
@@ -153,7 +90,7 @@ class KafkaSettings(_Group):
         le=3_600_000,
         variable="PUBLISH_TIMEOUT_MS",
     )
-    topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
+    topic_prefix: Annotated[str, AfterValidator(checks.topic_prefix)] = _setting(
         "",
         "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster.",
         variable="TOPIC_PREFIX",
@@ -179,7 +116,7 @@ class RedisSettings(_Group):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "REDIS_")
 
-    url: Annotated[SecretUrl, AfterValidator(_redis_url)] = _setting(
+    url: Annotated[SecretUrl, AfterValidator(checks.redis_url)] = _setting(
         SecretUrl("redis://127.0.0.1:6379/0"),
         "Redis, redis:// or rediss:// (TLS); redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; "
         "redis+cluster://HOST:PORT,HOST:PORT: of a cluster or of Sentinels name several, any of which may be down.",
@@ -221,11 +158,11 @@ class RedisSettings(_Group):
         le=10_000_000,
         variable="BACKLOG_LIMIT",
     )
-    replica_url: Annotated[SecretUrl, AfterValidator(_replica_url)] = _setting(
+    replica_url: Annotated[SecretUrl, AfterValidator(checks.replica_url)] = _setting(
         SecretUrl(""),
         "Where statistics are read from: a replica of Redis, same forms as REDIS_URL; empty, Redis itself.",
     )
-    key_prefix: Annotated[str, AfterValidator(_topic_prefix)] = _setting(
+    key_prefix: Annotated[str, AfterValidator(checks.topic_prefix)] = _setting(
         "",
         "Goes before topics, group ids and Redis keys: keeps several box offices apart on one cluster.",
         variable="TOPIC_PREFIX",
@@ -254,7 +191,7 @@ class SellingSettings(_Group):
         ge=1024 * 1024,
         le=64 * 1024**3,
     )
-    accept_loss: Annotated[str, AfterValidator(_loss)] = _setting(
+    accept_loss: Annotated[str, AfterValidator(checks.loss)] = _setting(
         "", "Commands known to be lost, PARTITION:FROM-TO between commas, or more than those: go on after them."
     )
 
@@ -264,16 +201,16 @@ class DocumentsSettings(_Group):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "DOCUMENTS_")
 
-    url: Annotated[str, AfterValidator(_documents_url)] = _setting(
+    url: Annotated[str, AfterValidator(checks.documents_url)] = _setting(
         _documents_folder(),
         "Where the PDF tickets are stored: file:///FOLDER, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
         "az://CONTAINER/FOLDER; credentials as the store's own tools find them.",
         default_text="`documents` in the user's data folder, on Linux `~/.local/share/boxoffice`",
     )
-    fonts: Annotated[str, AfterValidator(_paths)] = _setting(
+    fonts: Annotated[str, AfterValidator(checks.paths)] = _setting(
         "", "Font files, between commas, to take characters from that Fira Sans does not have, before Noto is asked."
     )
-    language: Annotated[str, AfterValidator(_language)] = _setting(
+    language: Annotated[str, AfterValidator(checks.language)] = _setting(
         "en",
         "The language of the words, dates and prices on tickets: ar, de, en, es, fr, it, ja or pl; with a country if "
         "dates and prices are to be written as there: de-AT.",
@@ -364,6 +301,51 @@ class GatewaySettings(_Group):
         1_000, "Requests a second of one key, of one instance, on the average.", ge=0.001, le=1_000_000
     )
     burst: int = _setting(2_000, "Requests of one key that may come at once.", ge=1, le=1_000_000)
+    address_rate: float = _setting(
+        5_000,
+        "Requests a second of one address, of one instance, on the average, whoever asks; of IPv6 a whole /64 is one.",
+        ge=0.001,
+        le=1_000_000,
+    )
+    address_burst: int = _setting(
+        10_000,
+        "Requests of one address that may come at once; a key that is not known counts as a hundred.",
+        ge=1,
+        le=1_000_000,
+    )
+    trusted_proxies: Annotated[str, AfterValidator(checks.networks)] = _setting(
+        "",
+        "Networks, between commas, of the proxies before the gateway: what they add to X-Forwarded-For is believed.",
+    )
+    origins: Annotated[str, AfterValidator(checks.origins)] = _setting(
+        "", "Origins, SCHEME://HOST[:PORT] between commas, whose pages may ask from a browser (CORS)."
+    )
+    most_reading: int = _setting(
+        1_000,
+        "GETs that are answered at once; more are refused, and all are while commands take half of their room.",
+        ge=1,
+        le=1_000_000,
+    )
+    recent: int = _setting(
+        20_000, "Requests of one instance whose answers it remembers for who asks again.", ge=1, le=10_000_000
+    )
+    recent_bytes: int = _setting(
+        32 * 1024 * 1024,
+        "Memory that these answers may take; the oldest are forgotten first.",
+        unit="bytes",
+        ge=1024 * 1024,
+        le=64 * 1024**3,
+    )
+
+    @property
+    def networks(self) -> Sequence[IPv4Network | IPv6Network]:
+        """The networks of trusted proxies."""
+        return [ip_network(text) for text in checks.listed(self.trusted_proxies)]
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins whose pages may ask."""
+        return frozenset(checks.listed(self.origins))
 
 
 class ProcessSettings(_Group):
@@ -391,7 +373,7 @@ class ProcessSettings(_Group):
     presence_interval_s: float = _setting(
         3.0, "How often each process says in Redis that it is there, and how it is.", unit="s", ge=0.1, le=600
     )
-    failpoints: Annotated[str, AfterValidator(_failpoints)] = _setting(
+    failpoints: Annotated[str, AfterValidator(checks.failpoints)] = _setting(
         "", "For tests: NAME=kill@N between commas; a process kills itself when it passes that point the Nth time."
     )
 

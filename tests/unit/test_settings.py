@@ -65,6 +65,11 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FAILPOINTS", "redis.before_script=kill@1,nowhere=kill@1"),
         ("LOG_LEVEL", "loud"),
         ("REDIS_POOL_SIZE", "1"),
+        ("GATEWAY_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("GATEWAY_TRUSTED_PROXIES", "proxy.example"),
+        ("GATEWAY_ORIGINS", "*"),
+        ("GATEWAY_ORIGINS", "https://shop.example/"),
+        ("GATEWAY_ORIGINS", "shop.example"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_variable(
@@ -222,3 +227,13 @@ def test_no_variable_names_code_to_be_run() -> None:
     # A process of the command line's list, an extra of embedded's, and every module of the product.
     assert asking == {"stack.py", "extras.py", "reference.py"}
     assert not [variable for variable in SETTINGS if "TEST" in variable]
+
+
+def test_lists_of_the_gateway_are_read_with_and_without_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(monkeypatch, "GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8,192.0.2.7")
+    _set(monkeypatch, "GATEWAY_ORIGINS", "https://shop.example,http://127.0.0.1:8081 , https://[::1]:8443")
+    gateway = load_settings().gateway
+    assert [str(network) for network in gateway.networks] == ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
+    assert gateway.allowed_origins == {"https://shop.example", "http://127.0.0.1:8081", "https://[::1]:8443"}
+    monkeypatch.delenv(ENV_PREFIX + "GATEWAY_TRUSTED_PROXIES")
+    assert load_settings().gateway.networks == []
