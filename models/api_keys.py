@@ -5,14 +5,20 @@ stays the same when the secret is changed. The secret holds 256 random bits, whi
 is enough at rest. A slow hash protects secrets that people choose, and each check would cost a fifth of a second.
 The last six characters are a checksum: what was cut or mistyped is told from what is unknown, and a scanner for
 leaked secrets finds keys without asking anybody.
+
+Each caller has an *order secret* too, which he never sees and which stays when his key is changed. Out of it every
+request gets a proof of its own, that stands in the ``Location`` of its answer: whoever has that may see what became
+of this request and fetch its tickets, and of no other.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 import zlib
+from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -53,6 +59,7 @@ Moment = Annotated[
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
     AfterValidator(_a_moment_that_exists),
 ]
+OrderSecret = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Kept(BaseModel):
@@ -78,10 +85,25 @@ class ApiKey(_Kept):
     """The only events that it may name; all, where it is left out."""
     per_second: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Requests, on the average; what the gateway's setting says, where it is left out."""
+    order_secret: Annotated[OrderSecret | None, Field(repr=False)] = None
+    """256 random bits. Without it a request has no proof, and only the caller himself may look at it."""
 
     def may(self, scope: Scope, event_id: str | None = None) -> bool:
         """Whether the caller may do what needs a scope, to an event."""
         return scope in self.scopes and (event_id is None or self.events is None or event_id in self.events)
+
+    def proof(self, event_id: str, request_id: str) -> str | None:
+        """What shows that its bearer may see one request; the same on every instance."""
+        if self.order_secret is None:
+            return None
+        said = f"{event_id} {request_id}".encode()
+        proof = hmac.digest(bytes.fromhex(self.order_secret), said, "sha256")
+        return urlsafe_b64encode(proof).rstrip(b"=").decode()
+
+    def proves(self, proof: str, event_id: str, request_id: str) -> bool:
+        """Whether it is the proof of that request."""
+        expected = self.proof(event_id, request_id)
+        return expected is not None and hmac.compare_digest(expected.encode(), proof.encode(errors="replace"))
 
 
 class BadKeyError(Exception):
@@ -97,6 +119,11 @@ def new_key(key_id: str) -> str:
     """A key with a new secret. It is shown once, and kept nowhere."""
     secret = _base62(int.from_bytes(secrets.token_bytes(SECRET_BYTES)), _SECRET_LENGTH)
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
+
+
+def new_order_secret() -> str:
+    """A caller's order secret."""
+    return secrets.token_hex(SECRET_BYTES)
 
 
 def digest(key: str) -> str:

@@ -49,7 +49,8 @@ def list_all(as_json: AsJson = False) -> None:
 
     callers = asyncio.run(KeyRing(load_settings().kafka).all())
     if as_json:
-        print_json([caller.model_dump(exclude={"secrets"}) | {"secrets": len(caller.secrets)} for caller in callers])
+        secret = {"secrets", "order_secret"}
+        print_json([caller.model_dump(exclude=secret) | {"secrets": len(caller.secrets)} for caller in callers])
         return
     print_table(("id", "name", "scopes", "events", "rate", "secrets#", "created"), [_row(caller) for caller in callers])
 

@@ -12,7 +12,7 @@ from boxoffice.gateway.callers import Callers
 from boxoffice.kafka.clients import home_partition, producer, read_all, reader
 from boxoffice.kafka.topics import check_topics, partitions_of
 from boxoffice.settings import KafkaSettings
-from models.api_keys import MOST_SECRETS, ApiKey, KeptSecret, digest, new_id, new_key
+from models.api_keys import MOST_SECRETS, ApiKey, KeptSecret, digest, new_id, new_key, new_order_secret
 from topics import api_keys
 
 
@@ -79,6 +79,7 @@ class KeyRing:
             created_at=now,
             events=tuple(events) if events else None,
             per_second=per_second,
+            order_secret=new_order_secret(),
         )
         await self._write(key_id, caller)
         return Made(caller, key)
@@ -91,7 +92,11 @@ class KeyRing:
         key = new_key(key_id)
         before = [secret for secret in caller.secrets if secret.expires_at is None or secret.expires_at > now]
         kept = [_until(secret, until) for secret in before[: MOST_SECRETS - 1]]
-        changed = caller.model_copy(update={"secrets": (KeptSecret(sha256=digest(key)), *kept)})
+        # What opens his orders stays: his buyers have it in their links.
+        order_secret = caller.order_secret or new_order_secret()
+        changed = caller.model_copy(
+            update={"secrets": (KeptSecret(sha256=digest(key)), *kept), "order_secret": order_secret}
+        )
         await self._write(key_id, changed)
         return Made(changed, key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from models.api_keys import (
     id_of,
     new_id,
     new_key,
+    new_order_secret,
     read_api_key,
 )
 
@@ -71,3 +73,35 @@ def test_a_record_is_a_caller_or_is_said_to_be_none() -> None:
 def test_any_bytes_are_no_caller(value: bytes) -> None:
     with pytest.raises(UnreadableKeyError):
         read_api_key(b"abcdefghij", value)
+
+
+def test_a_proof_opens_one_request_of_one_caller_and_no_other() -> None:
+    caller = KEY.model_copy(update={"order_secret": new_order_secret()})
+    proof = caller.proof("42", "abcdefghij:k-1")
+    assert proof is not None
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", proof)
+    assert caller.proves(proof, "42", "abcdefghij:k-1")
+    assert not caller.proves(proof, "42", "abcdefghij:k-2")
+    assert not caller.proves(proof, "4", "2 abcdefghij:k-1")
+    assert not caller.proves(proof, "43", "abcdefghij:k-1")
+    other = caller.model_copy(update={"order_secret": new_order_secret()})
+    assert not other.proves(proof, "42", "abcdefghij:k-1")
+
+
+@given(st.text())
+def test_any_other_text_proves_nothing(text: str) -> None:
+    caller = KEY.model_copy(update={"order_secret": "0" * 64})
+    assert not caller.proves(text, "42", "abcdefghij:k-1")
+
+
+def test_a_caller_without_an_order_secret_proves_nothing_to_anybody() -> None:
+    assert KEY.proof("42", "abcdefghij:k-1") is None
+    assert not KEY.proves("", "42", "abcdefghij:k-1")
+    assert not KEY.proves("None", "42", "abcdefghij:k-1")
+
+
+def test_an_order_secret_is_kept_and_never_shown() -> None:
+    secret = new_order_secret()
+    caller = KEY.model_copy(update={"order_secret": secret})
+    assert secret not in repr(caller)
+    assert read_api_key(b"abcdefghij", caller.model_dump_json(exclude_none=True).encode()).order_secret == secret
