@@ -97,18 +97,29 @@ class Breaker:
     def failed(self, error: BaseException) -> None:
         """Redis did not serve: leave it alone, and probe. ``reason`` says why, until it serves again."""
         self.reason = _reason(error)
-        if not isinstance(error, DrillError):
-            metrics.REDIS_ERRORS.labels(self.reason).inc()
+        self._count(error, self.reason)
         if self._probing is None:
             if asyncio.get_running_loop().time() - self._closed_at_s > self._longest_delay_s:
                 self._delay_s = self._first_delay_s
-            metrics.FALLBACKS.inc()
-            metrics.FALLBACK_ACTIVE.set(1)
-            if isinstance(error, DrillError):
-                log.warning("a drill: Redis is left alone, deciding locally")
-            else:
-                log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
+            self._tell_open(error)
             self._probing = asyncio.create_task(self._probe_until_closed())
+
+    def _count(self, error: BaseException, reason: str) -> None:
+        """A failure, as whoever decides with Redis counts it."""
+        if not isinstance(error, DrillError):
+            metrics.REDIS_ERRORS.labels(reason).inc()
+
+    def _tell_open(self, error: BaseException) -> None:
+        metrics.FALLBACKS.inc()
+        metrics.FALLBACK_ACTIVE.set(1)
+        if isinstance(error, DrillError):
+            log.warning("a drill: Redis is left alone, deciding locally")
+        else:
+            log.warning("Redis is down, deciding locally", error=f"{type(error).__name__}: {error}"[:200])
+
+    def _tell_closed(self) -> None:
+        metrics.FALLBACK_ACTIVE.set(0)
+        log.warning("Redis answers again")
 
     async def _probe_until_closed(self) -> None:
         loop = asyncio.get_running_loop()
@@ -128,14 +139,29 @@ class Breaker:
                 break
         self._probing = self.reason = None
         self._closed_at_s = loop.time()
-        metrics.FALLBACK_ACTIVE.set(0)
-        log.warning("Redis answers again")
+        self._tell_closed()
         self._on_closed()
 
     async def stop(self) -> None:
         """Stop probing."""
         if self._probing is not None:
             await end_tasks([self._probing])
+
+
+class ReadersBreaker(Breaker):
+    """The same for a process that only reads from Redis: nothing is decided there, and no fallback begins."""
+
+    def __init__(self, probe: Callable[[], Awaitable[None]], first_delay_s: float, longest_delay_s: float) -> None:
+        super().__init__(probe, lambda: None, first_delay_s, longest_delay_s)
+
+    def _count(self, error: BaseException, reason: str) -> None:
+        pass
+
+    def _tell_open(self, error: BaseException) -> None:
+        log.warning("Redis is down, nothing is read from it", error=f"{type(error).__name__}: {error}"[:200])
+
+    def _tell_closed(self) -> None:
+        log.warning("Redis answers again")
 
 
 def _reason(error: BaseException) -> str:

@@ -26,6 +26,7 @@ from boxoffice.redis.breaker import UNSERVED
 from boxoffice.redis.connection import RedisClient
 from boxoffice.settings import RedisSettings
 from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE, Code, Script
+from lua.answers import Kept, creates, other_request
 from lua.calls import (
     Answer,
     DecideReply,
@@ -308,6 +309,21 @@ class RedisStore:
             if await self._read_meta(keys) == meta:
                 return EventCopy(event_id, meta, tickets, records)
         raise EventKeepsChangingError(f"Event {event_id} is being sold from: it cannot be read in one piece.")
+
+    async def read_request(self, event_id: str, request_id: str) -> Kept | None:
+        """What is kept of a request that was accepted; None where none is.
+
+        Raises:
+            UnreadableRecordError: somebody else wrote there.
+        """
+        keys = event_keys(self._prefix, event_id)
+        record = await self._ask("HGET", keys.purchases, request_id)
+        if record is None:
+            return None
+        if creates(record):
+            return Kept(record, meta=await self._read_meta(keys))
+        other = other_request(record)
+        return Kept(record, await self._ask("HGET", keys.purchases, other) if other is not None else None)
 
     async def _read_meta(self, keys: EventKeys) -> dict[str, str]:
         return _texts(await self._ask("HGETALL", keys.meta))

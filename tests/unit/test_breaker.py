@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from boxoffice.redis.breaker import Breaker, DrillError
+from boxoffice import metrics
+from boxoffice.redis.breaker import Breaker, DrillError, ReadersBreaker
 from tests.simulation.processes import SimulatedLoop, simulate
 
 FIRST_S, LONGEST_S = 0.2, 1.0
@@ -132,3 +133,20 @@ def test_a_drill_is_called_one_and_a_redis_that_dies_in_it_is_what_it_waits_for_
         "a drill: Redis is left alone, deciding locally",
         "Redis answers again",
     ]
+
+
+def test_a_process_that_only_reads_leaves_redis_alone_too_and_begins_no_fallback() -> None:
+    async def fails_and_heals(server: Server) -> None:
+        reading = ReadersBreaker(server.probe, FIRST_S, LONGEST_S)
+        before = metrics.FALLBACKS._value.get()
+        reading.failed(DOWN)
+        assert reading.is_open
+        assert (metrics.FALLBACKS._value.get(), metrics.FALLBACK_ACTIVE._value.get()) == (before, 0)
+        await server.until(5)
+        assert not reading.is_open
+
+    with capture_logs() as logs:
+        server = run(0.5, fails_and_heals)
+    assert server.probed_at_s == [0.2, 0.6]
+    warned = [log["event"] for log in logs if log["log_level"] == "warning"]
+    assert warned == ["Redis is down, nothing is read from it", "Redis answers again"]
