@@ -81,6 +81,8 @@ async def _run(bench: Bench, program: Program, connections: int, orders: int) ->
 _OPEN_TO_ALL: Final = {
     "BOXOFFICE_GATEWAY_RATE": "1000000",
     "BOXOFFICE_GATEWAY_BURST": "1000000",
+    "BOXOFFICE_GATEWAY_ADDRESS_RATE": "1000000",
+    "BOXOFFICE_GATEWAY_ADDRESS_BURST": "1000000",
     "BOXOFFICE_GATEWAY_MOST_WAITING_OF_ONE": "5000",
 }
 

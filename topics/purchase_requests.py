@@ -30,3 +30,6 @@ PRIVATE_HEADER_PREFIX = "boxoffice-"
 
 TRACE_HEADER = "traceparent"
 """W3C trace context, passed on to the fact when it came in."""
+
+HTTP_REQUEST_HEADER = "x-request-id"
+"""What a caller of the gateway calls the request by which the command came."""

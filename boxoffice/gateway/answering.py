@@ -14,10 +14,11 @@ from models.facts import ce_type
 
 RETRY_AFTER_S: Final = 1
 
-_MADE: Final = {
+MADE: Final = {
     ce_type(kind): kind
     for kind in ("purchase_confirmed", "purchase_cancelled", "event_created", "tickets_added", "event_closed")
 }
+"""The facts that do something, by their types on the ledger."""
 _RETRY: Final = [("retry-after", str(RETRY_AFTER_S))]
 
 
@@ -40,7 +41,7 @@ def answer(reply: Reply, wanted: str, location: str) -> Response:
 
 def _answered(reply: Reply, wanted: str, location: str) -> Response:
     fact = reply.result.fact
-    kind = _MADE.get(reply.result.kind)
+    kind = MADE.get(reply.result.kind)
     if kind is None:
         raise _refused(fact)
     headers: Headers = [("content-type", JSON), ("location", location)]

@@ -16,6 +16,9 @@ EARLY_KEPT: Final = 20_000
 long behind the command, so they are another instance's, nearly always. Whose own has gone is told that the log holds
 his command, and finds the answer by asking again."""
 
+FOLLOWED_S: Final = 600.0
+"""So long a command's fact is looked out for when its sender does not wait any more: he may ask what became of it."""
+
 Early = dict[int, Result]
 
 
@@ -77,15 +80,16 @@ class Answers:
             self._lost_tail(lane, base_offset)
         for offset, waiter in enumerate(sent, base_offset):
             waiter.landed = offset
-            if waiter.done.done():
+            if waiter.is_over:
                 continue
             early = lane.early.get(offset)
             if early is not None:
                 self._answer(waiter, early)
-            elif waiter.overdue:
-                self._end(waiter, Result(Outcome.ACCEPTED))
             else:
                 lane.waiting[offset] = waiter
+                if waiter.overdue:
+                    self._waiters.remove(waiter)
+                    self._follow(waiter, offset, self._waiters.swept_s)
         lane.end = base_offset + len(sent)
         self._forget_early(lane, lane.end)
 
@@ -124,13 +128,22 @@ class Answers:
         """
         for waiter in self._waiters.due(now_s):
             if waiter.landed is not None:
-                self._lanes[waiter.partition].waiting.pop(waiter.landed, None)
-                waiter.end(Result(Outcome.ACCEPTED))
+                self._follow(waiter, waiter.landed, now_s)
             elif waiter.overdue:
                 waiter.end(Result(Outcome.UNKNOWN))
             else:
                 waiter.overdue = True
                 self._waiters.add(waiter, now_s + self._patience_s)
+
+    def _follow(self, waiter: Waiter, offset: int, now_s: float) -> None:
+        """Its sender waits no longer; who else wants to hear of its fact hears of it, if it comes in time."""
+        if waiter.hear is not None and not waiter.is_followed:
+            waiter.is_followed = True
+            self._waiters.add(waiter, now_s + FOLLOWED_S)
+            waiter.end(Result(Outcome.ACCEPTED))
+            return
+        self._lanes[waiter.partition].waiting.pop(offset, None)
+        waiter.end(Result(Outcome.UNKNOWN if waiter.is_followed else Outcome.ACCEPTED))
 
     def end_all(self) -> None:
         """The process ends: nobody's answer is waited for any longer."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
+from boxoffice.gateway.addresses import Addresses, host_of
 from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.service import Gateway
 from models.commands import MAX_COMMAND_BYTES
@@ -22,13 +23,17 @@ _CLOSE: Final = ("connection", "close")
 _LENGTH_DIGITS: Final = 9
 _ONCE: Final = frozenset({"authorization", "content-type", "idempotency-key"})
 """Headers of which a second one says something else, to whoever takes the last."""
+_CACHE: Final = "cache-control"
+_FORWARDED: Final = "x-forwarded-for"
+"""A proxy may add a line of its own, so all lines have to be looked at."""
 
 
 class Application:
     """Reads requests from Granian, and writes the gateway's responses."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, addresses: Addresses) -> None:
         self._gateway = gateway
+        self._addresses = addresses
         self._reading: dict[asyncio.Task[Any], float] = {}
         """Who reads a body, and since when: one sweep looks after all, since a timer each costs more than the body."""
         self._loop = asyncio.get_running_loop()
@@ -43,36 +48,40 @@ class Application:
             protocol.close(501)
             return
         is_chunked = scope.headers.get("transfer-encoding") is not None
+        headers = scope.headers
+        request = Request(
+            scope.method,
+            scope.path,
+            scope.query_string,
+            _reader(headers),
+            b"",
+            self._addresses.of(host_of(scope.client), lambda: headers.get_all(_FORWARDED)),
+        )
         try:
-            body = await self._body(scope, protocol, is_chunked)
+            request.body = await self._body(scope, protocol, is_chunked)
         except Problem as problem:
-            response = problem.response()
+            response = self._gateway.refuse(request, problem)
         except ProtocolClosed:
             # The sender has gone away, and nobody hears an answer.
             return
         else:
-            response = await self._gateway.respond(
-                Request(
-                    scope.method,
-                    scope.path,
-                    scope.query_string,
-                    _reader(scope.headers),
-                    body,
-                    scope.client.rpartition(":")[0],
-                )
-            )
+            response = await self._gateway.respond(request)
         if is_chunked:
             # Whoever stands between may have counted the bytes in another way: what follows is not looked at.
             response.headers.append(_CLOSE)
-        self._write(protocol, response)
+        self._write(protocol, response, without_body=request.method == "HEAD")
 
-    def _write(self, protocol: Any, response: Response) -> None:
-        headers = [("cache-control", "no-store"), *response.headers]
+    def _write(self, protocol: Any, response: Response, *, without_body: bool) -> None:
+        headers = response.headers
+        if not any(name == _CACHE for name, _ in headers):
+            headers.append((_CACHE, "no-store"))
         if self._gateway.draining:
             headers.append(_CLOSE)
-        if response.body:
+        if response.body and not without_body:
             protocol.response_bytes(response.status, headers, response.body)
         else:
+            if without_body:
+                headers.append(("content-length", str(len(response.body))))
             protocol.response_empty(response.status, headers)
 
     async def _body(self, scope: Any, protocol: Any, is_chunked: bool) -> bytes:

@@ -56,6 +56,10 @@ class Callers:
         """Everybody who was not revoked."""
         return self._by_id.values()
 
+    def called(self, caller_id: str) -> ApiKey | None:
+        """The caller of an id, who was not revoked."""
+        return self._by_id.get(caller_id.encode(errors="replace"))
+
     def of(self, authorization: str | None, now_s: float) -> ApiKey:
         """The caller whose key came with a request; ``now_s`` by the clock of the world.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from boxoffice.gateway.messages import Problem
+from boxoffice.gateway.messages import JSON, Problem, Request
 from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES, MAX_EVENT_ID, MAX_NAME_SHOWN, without_nulls
 
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
@@ -46,16 +46,18 @@ def request_id(caller_id: str, key: str) -> str:
     return f"{caller_id}:{key}"
 
 
-def read_body(body: bytes) -> dict[str, Any]:
+def read_body(request: Request) -> dict[str, Any]:
     """The members of a body; none where it is empty. A member that is null counts as left out, as everywhere.
 
     Raises:
-        Problem: it is no JSON object.
+        Problem: it is no JSON object, or does not say that it is JSON.
     """
-    if not body:
+    if not request.body:
         return {}
+    if not _is_json(request.header("content-type")):
+        raise Problem("unsupported-media-type", "The body has to be application/json.")
     try:
-        members = from_json(body, allow_inf_nan=False)
+        members = from_json(request.body, allow_inf_nan=False)
     except ValueError as error:
         raise Problem("invalid-json", f"The body is no JSON: {error}.") from None
     if not isinstance(members, dict):
@@ -74,18 +76,45 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
     try:
         BY_TYPE[kind].model_validate(whole)
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False, include_context=False)
-        errors += [_error(*detail["loc"], why=detail["msg"]) for detail in details]
+        errors += _errors(error)
     if errors:
-        raise Problem("invalid-body", errors[0]["detail"], members={"errors": errors[:_MOST_ERRORS]})
+        raise _invalid(errors)
     written = to_json(whole)
     if len(written) > MAX_COMMAND_BYTES:
         raise Problem("too-large", f"The command has {len(written)} bytes, more than {MAX_COMMAND_BYTES}.")
     return written
 
 
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+def body_as(model: type[_Body], request: Request) -> _Body:
+    """A body that is no command's.
+
+    Raises:
+        Problem: it is no JSON object, or breaks a bound.
+    """
+    try:
+        return model.model_validate(read_body(request))
+    except ValidationError as error:
+        raise _invalid(_errors(error)) from None
+
+
+def _is_json(content_type: str | None) -> bool:
+    return content_type is None or content_type.partition(";")[0].strip().lower() == JSON
+
+
+def _invalid(errors: list[dict[str, str]]) -> Problem:
+    return Problem("invalid-body", errors[0]["detail"], members={"errors": errors[:_MOST_ERRORS]})
+
+
+def _errors(error: ValidationError) -> list[dict[str, str]]:
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    return [_error(*detail["loc"], why=detail["msg"]) for detail in details]
+
+
 def _error(*where: str | int, why: str) -> dict[str, str]:
-    """What is wrong with a member, and a JSON pointer to it (RFC 6901)."""
+    """What is wrong with a member, and a JSON pointer to it (RFC 6901); without one it is the whole."""
     names = [str(part)[:MAX_NAME_SHOWN] for part in where]
     pointer = "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
-    return {"pointer": pointer, "detail": f"{'.'.join(names)}: {why}"}
+    return {"pointer": pointer, "detail": f"{'.'.join(names)}: {why}" if names else why}

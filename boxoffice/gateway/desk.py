@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from faust.types import TP
 from pydantic_core import from_json
@@ -25,7 +25,17 @@ from topics import purchase_requests, purchase_results
 ACKNOWLEDGED_WITHIN_S: Final = 10.0
 """How long a command's acknowledgement is waited for, beyond the wait for its answer."""
 
-_FORWARDED: Final = ce_type("command_forwarded")
+FORWARDED: Final = ce_type("command_forwarded")
+
+
+class Listener(Protocol):
+    """Wants to know what becomes of a command, longer than its sender waits."""
+
+    waiter: Waiter | None
+    """Of its newest command."""
+
+    def hear(self, result: Result) -> None:
+        """What has become of the command by now; it may be told more than once."""
 
 
 class Order(NamedTuple):
@@ -79,28 +89,34 @@ class Desk:
         """How long the oldest command of an event's partition has waited for the broker."""
         return self._lanes.waiting_s(home_partition(event_id, self._partitions))
 
-    def put(self, order: Order, wait_s: float, partition: int | None = None) -> Waiter:
+    def put(
+        self, order: Order, wait_s: float, listener: Listener | None = None, partition: int | None = None
+    ) -> Waiter:
         """Publish a command; its sender waits so long for the fact, and in any case for the acknowledgement.
 
-        It goes home, or to the ``partition`` that is named.
+        It goes home, or to the ``partition`` that is named. A listener is told each result, also a fact that comes
+        when the sender does not wait any more.
         """
         home = home_partition(order.event_id, self._partitions) if partition is None else partition
-        waiter = Waiter(home, self._loop.create_future(), order.request_id)
+        hear = listener.hear if listener is not None else None
+        waiter = Waiter(home, self._loop.create_future(), order.request_id, hear)
+        if listener is not None:
+            listener.waiter = waiter
         waiter.overdue = wait_s <= 0
         self._waiters.add(waiter, self._loop.time() + (ACKNOWLEDGED_WITHIN_S if waiter.overdue else wait_s))
         self._lanes.put(waiter, order.event_id.encode(), order.value, order.headers)
         return waiter
 
-    async def ask(self, order: Order, wait_s: float) -> Reply:
+    async def ask(self, order: Order, wait_s: float, listener: Listener | None = None) -> Reply:
         """Publish a command, and wait for what becomes of it."""
         until_s = self._loop.time() + wait_s
-        waiter = self.put(order, wait_s)
+        waiter = self.put(order, wait_s, listener)
         result = await self._result(waiter)
-        if result.kind == _FORWARDED:
-            result = await self._follow(order, result.fact, until_s)
+        if result.kind == FORWARDED:
+            result = await self._follow(order, result.fact, until_s, listener)
         return Reply(result, waiter.partition, waiter.landed)
 
-    async def _follow(self, order: Order, forwarded: bytes, until_s: float) -> Result:
+    async def _follow(self, order: Order, forwarded: bytes, until_s: float, listener: Listener | None) -> Result:
         """The answer to a command that was forwarded, since its home is another one now.
 
         It lies there by now, at an offset that only its owner knows. So it is published there once more, behind that:
@@ -110,8 +126,8 @@ class Desk:
         home = from_json(forwarded).get("home")
         wait_s = until_s - self._loop.time()
         if home in range(self._partitions) and wait_s > 0:
-            result = await self._result(self.put(order, wait_s, home))
-            if result.outcome is Outcome.ANSWERED and result.kind != _FORWARDED:
+            result = await self._result(self.put(order, wait_s, listener, home))
+            if result.outcome is Outcome.ANSWERED and result.kind != FORWARDED:
                 return result
         return Result(Outcome.ACCEPTED)
 
@@ -119,8 +135,13 @@ class Desk:
         try:
             return await waiter.done
         except asyncio.CancelledError:
-            self._answers.gave_up(waiter)
+            if waiter.hear is None:
+                self.gave_up(waiter)
             raise
+
+    def gave_up(self, waiter: Waiter) -> None:
+        """Nobody wants to know any more what becomes of a command."""
+        self._answers.gave_up(waiter)
 
     async def sweep(self) -> None:
         """Look for those whose time is over, until cancelled."""

@@ -1,4 +1,4 @@
-"""How much one caller may ask: a rate, and how many of its requests may wait at once.
+"""How much one caller, or one address, may ask: a rate, and how many of its requests may wait at once.
 
 In memory, since a sale must not depend on anything that is not the sale. So each instance allows its share, and who
 spreads his requests over all of them has the whole.
@@ -51,6 +51,12 @@ class Rate:
             return Allowance(False, 0, beyond_s)
         return Allowance(True, int((tolerance_s - (paid_up - now_s)) / step_s + _ROUNDING_S / step_s), paid_up - now_s)
 
+    def charge(self, caller: str, now_s: float, requests: int) -> None:
+        """Let one request count as several more; nobody is kept out for longer than the whole burst takes."""
+        step_s = 1 / self.per_second
+        paid_up = max(self._paid_up.get(caller, now_s), now_s) + requests * step_s
+        self._paid_up[caller] = min(paid_up, now_s + self.burst * step_s)
+
 
 class Waiting:
     """How many requests wait, in all and of each caller."""
@@ -64,6 +70,10 @@ class Waiting:
     def is_full(self) -> bool:
         """Whether nobody's request may wait any more."""
         return self.count >= self.most
+
+    def fills(self, share: float) -> bool:
+        """Whether so large a share of all the room is taken."""
+        return self.count >= self.most * share
 
     def is_full_of(self, caller: str) -> bool:
         """Whether a caller's may not."""

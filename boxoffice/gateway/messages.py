@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from boxoffice.gateway import problems
 
 JSON: Final = "application/json"
+PDF: Final = "application/pdf"
+HTML: Final = "text/html; charset=utf-8"
+MOST_PARAMETERS: Final = 8
+
 Headers = list[tuple[str, str]]
 
 
-class Request(NamedTuple):
+@dataclass(slots=True)
+class Request:
     """What a caller sent. Names of headers are read in lower case."""
 
     method: str
@@ -21,6 +29,21 @@ class Request(NamedTuple):
     body: bytes
     address: str
     """The caller's, or the one that a trusted proxy names."""
+    id: str = ""
+    """What its log lines, and whoever asks about them, call it."""
+    also: Headers = field(default_factory=list)
+    """Headers of its response, whichever that will be."""
+
+    def parameters(self) -> dict[str, str]:
+        """What stands behind the question mark; of a name that comes twice the last.
+
+        Raises:
+            Problem: there is more of it than anybody needs.
+        """
+        try:
+            return dict(parse_qsl(self.query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS))
+        except ValueError:
+            raise Problem("invalid-query", f"There are more than {MOST_PARAMETERS} parameters.") from None
 
 
 class Response(NamedTuple):
@@ -55,3 +78,8 @@ class Problem(Exception):  # noqa: N818 -- the name that RFC 9457 gives it
         kind = problems.TYPES[self.name]
         body = problems.problem(self.name, self.detail, self.members, self.fact)
         return Response(kind.status.value, [("content-type", problems.MEDIA_TYPE), *self.headers], body)
+
+
+def again_in(seconds: float) -> tuple[str, str]:
+    """The header that says when to come again; whole seconds, and not at once."""
+    return "retry-after", str(max(1, math.ceil(seconds)))

@@ -28,7 +28,7 @@ def idempotency_key(header: str | None) -> str:
     text = header.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    if not _KEY.fullmatch(text):
+    if not is_key(text):
         raise Problem("invalid-header", f"Idempotency-Key: must be 1 to {MOST_KEY} of A-Z a-z 0-9 . _ : -")
     return text
 
@@ -39,18 +39,23 @@ def purchase_key(path_part: str) -> str:
     Raises:
         Problem: no purchase can have this one.
     """
-    if not _KEY.fullmatch(path_part):
+    if not is_key(path_part):
         raise Problem("no-such-purchase", f"An Idempotency-Key is 1 to {MOST_KEY} of A-Z a-z 0-9 . _ : -")
     return path_part
 
 
+def is_key(text: str) -> bool:
+    """Whether a key can be called so."""
+    return _KEY.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=1_024)
-def wait_s(prefer: str | None) -> float:
+def wait_s(prefer: str | None, otherwise_s: float = DEFAULT_WAIT_S) -> float:
     """How long the answer is waited for, by a ``Prefer`` header (RFC 7240); 0 for ``respond-async``.
 
     A preference that is not understood is passed over, as the RFC wants it.
     """
-    wanted = float(DEFAULT_WAIT_S)
+    wanted = float(otherwise_s)
     for preference in (prefer or "").split(","):
         text = preference.partition(";")[0].strip()
         if text.lower() == "respond-async":

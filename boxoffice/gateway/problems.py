@@ -62,6 +62,12 @@ TYPES: Final = _types(
         "Correct the header that the detail names.",
     ),
     ProblemType(
+        "invalid-query",
+        HTTPStatus.BAD_REQUEST,
+        "A parameter of the address cannot be read.",
+        "Correct the parameter that the detail names.",
+    ),
+    ProblemType(
         "invalid-json", HTTPStatus.BAD_REQUEST, "The body is no JSON object.", "Send one JSON object, in UTF-8."
     ),
     ProblemType(
@@ -97,6 +103,24 @@ TYPES: Final = _types(
         "Nothing is known of this request here.",
         "POST it again with the same Idempotency-Key: it gets its answer, and buys nothing twice.",
     ),
+    ProblemType(
+        "no-such-ticket",
+        HTTPStatus.NOT_FOUND,
+        "The request bought no such ticket.",
+        "Name one of the tickets of the request's fact.",
+    ),
+    ProblemType(
+        "not-yet",
+        HTTPStatus.NOT_FOUND,
+        "The ticket is not drawn yet.",
+        "Ask again after as long as Retry-After says.",
+    ),
+    ProblemType(
+        "ticket-cancelled",
+        HTTPStatus.GONE,
+        "The ticket was given back.",
+        "Nothing: it is on sale again, or somebody else's.",
+    ),
     ProblemType("sold-out", HTTPStatus.CONFLICT, "No ticket is left.", "One may come back: ask anew, with a new key."),
     ProblemType(
         "not-enough-left",
@@ -126,16 +150,22 @@ TYPES: Final = _types(
     ProblemType(
         "rate-limited",
         HTTPStatus.TOO_MANY_REQUESTS,
-        "The key has asked too often.",
+        "The key, or the address, has asked too often.",
         "Wait for as long as Retry-After says.",
         "not-taken",
     ),
     ProblemType(
         "too-many-waiting",
         HTTPStatus.TOO_MANY_REQUESTS,
-        "Too many requests of the key wait for their answers.",
+        "Too many requests of the key, or of the address, wait for their answers.",
         "Ask again when some were answered.",
         "not-taken",
+    ),
+    ProblemType(
+        "unavailable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "A server behind the gateway does not answer.",
+        "Ask again after as long as Retry-After says; what was bought stays bought.",
     ),
     ProblemType("overloaded", HTTPStatus.SERVICE_UNAVAILABLE, "More is asked than can be done.", _AGAIN, "not-taken"),
     ProblemType("draining", HTTPStatus.SERVICE_UNAVAILABLE, "This instance is ending.", _AGAIN, "not-taken"),

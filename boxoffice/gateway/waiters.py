@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -40,21 +41,38 @@ class Result(NamedTuple):
 class Waiter:
     """One request: it waits for the acknowledgement of its command, and then for the fact that answers it."""
 
-    __slots__ = ("bucket", "claim", "done", "landed", "overdue", "partition")
+    __slots__ = ("bucket", "claim", "done", "hear", "is_followed", "landed", "overdue", "partition")
 
-    def __init__(self, partition: int, done: asyncio.Future[Result], request_id: str) -> None:
+    def __init__(
+        self,
+        partition: int,
+        done: asyncio.Future[Result],
+        request_id: str,
+        hear: Callable[[Result], None] | None = None,
+    ) -> None:
         self.partition = partition
         self.done = done
         self.claim = b'"%b"' % request_id.encode()
         """The command's request id, as it stands in every fact that answers it: its characters need no escape."""
+        self.hear = hear
+        """Told each result too, also the fact that comes when the sender does not wait any more."""
+        self.is_followed = False
+        """Whether its sender was told that the log holds its command, and its fact is still looked out for."""
         self.landed: int | None = None
         """The offset of its command, once the broker has acknowledged it."""
         self.overdue = False
         """Whether its answer is not waited for any more: only until the broker has the command."""
         self.bucket = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody wants to hear of it any more. Whoever has gone away may ask later."""
+        return self.done.done() and (self.hear is None or not self.done.cancelled())
+
     def end(self, result: Result) -> None:
         """Tell whoever waits; he may have gone away."""
+        if self.hear is not None:
+            self.hear(result)
         if not self.done.done():
             self.done.set_result(result)
 
@@ -69,6 +87,11 @@ class Waiters:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def swept_s(self) -> float:
+        """The time of the last sweep, about."""
+        return self._swept * SWEEP_S
 
     def add(self, waiter: Waiter, until_s: float) -> None:
         """It waits until then, by the same clock as the sweeps."""

@@ -34,7 +34,7 @@ async def test_a_purchase_is_answered_by_its_fact_and_a_repeat_by_the_same_on_an
     order = {"buyer": "b-77", "quantity": 2}
     status, fact, headers = await one.post(session, PURCHASES, key, "k-1", order)
     assert (status, fact["type"], fact["tickets"]) == (201, "purchase_confirmed", ["42-000001", "42-000002"])
-    assert headers["location"] == "/v1/events/42/requests/k-1"
+    assert headers["location"].partition("?")[0] == "/v1/events/42/requests/k-1"
     assert "idempotent-replayed" not in headers
     status, again, headers = await two.post(session, PURCHASES, key, "k-1", order)
     assert (status, headers["idempotent-replayed"]) == (201, "true")

@@ -25,6 +25,14 @@ class Bench:
         self.waiters.add(waiter, until_s)
         return waiter
 
+    def heard(self) -> tuple[Waiter, list[Result]]:
+        """A request whose fact somebody else wants to hear of too."""
+        results: list[Result] = []
+        self.answers.sends(0)
+        waiter = Waiter(0, asyncio.get_running_loop().create_future(), "r", results.append)
+        self.waiters.add(waiter, 110.0)
+        return waiter, results
+
     def sent(self, count: int, partition: int = 0) -> list[Waiter]:
         self.answers.sends(partition)
         return [self.waiter(partition) for _ in range(count)]
@@ -194,3 +202,52 @@ async def test_everybody_is_told_when_the_process_ends() -> None:
     bench.answers.end_all()
     assert landed[0].done.result() == Result(Outcome.ACCEPTED)
     assert flying[0].done.result() == Result(Outcome.UNKNOWN)
+
+
+async def test_a_fact_that_comes_when_its_sender_waits_no_longer_is_heard_of() -> None:
+    bench = Bench()
+    waiter, results = bench.heard()
+    bench.answers.landed(0, 1, [waiter])
+    bench.answers.sweep(110.2)
+    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert bench.answers.is_watched(0)
+    bench.read(1)
+    assert results == [Result(Outcome.ACCEPTED), Result(Outcome.ANSWERED, b'"r" 1', "kind")]
+    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert not bench.answers.is_watched(0)
+    assert len(bench.waiters) == 0
+
+
+async def test_so_is_the_fact_of_a_command_whose_sender_did_not_wait_at_all() -> None:
+    bench = Bench()
+    waiter, results = bench.heard()
+    waiter.overdue = True
+    bench.answers.landed(0, 1, [waiter])
+    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    bench.answers.sweep(110.2)
+    bench.read(1)
+    assert results == [Result(Outcome.ACCEPTED), Result(Outcome.ANSWERED, b'"r" 1', "kind")]
+    assert not bench.answers.is_watched(0)
+
+
+async def test_a_fact_is_not_looked_out_for_for_ever() -> None:
+    bench = Bench()
+    waiter, results = bench.heard()
+    bench.answers.landed(0, 1, [waiter])
+    bench.answers.sweep(110.2)
+    bench.answers.sweep(110.0 + module.FOLLOWED_S)
+    assert bench.answers.is_watched(0)
+    bench.answers.sweep(110.4 + module.FOLLOWED_S)
+    assert results == [Result(Outcome.ACCEPTED), Result(Outcome.UNKNOWN)]
+    assert not bench.answers.is_watched(0)
+    assert len(bench.waiters) == 0
+
+
+async def test_nor_when_nobody_wants_to_hear_of_it_any_more() -> None:
+    bench = Bench()
+    waiter, _ = bench.heard()
+    waiter.hear = lambda _: bench.answers.gave_up(waiter)
+    bench.answers.landed(0, 1, [waiter])
+    bench.answers.sweep(110.2)
+    assert not bench.answers.is_watched(0)
+    assert len(bench.waiters) == 0

@@ -11,6 +11,7 @@ import pytest
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
 from boxoffice.gateway import application as module
+from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.application import Application
 from boxoffice.gateway.messages import Problem, Request, Response
 from models.commands import MAX_COMMAND_BYTES
@@ -79,6 +80,9 @@ class Echo:
             return problem.response()
         return Response(201, [], request.body)
 
+    def refuse(self, _request: Request, problem: Problem) -> Response:
+        return problem.response()
+
 
 async def sent(protocol: Protocol, *headers: tuple[str, str], echo: Echo | None = None) -> Protocol:
     scope = SimpleNamespace(
@@ -86,7 +90,7 @@ async def sent(protocol: Protocol, *headers: tuple[str, str], echo: Echo | None 
         headers=Headers(*headers),
     )  # fmt: skip
     gateway: Any = echo or Echo()
-    asking = asyncio.create_task(Application(gateway).__rsgi__(scope, protocol))
+    asking = asyncio.create_task(Application(gateway, Addresses(())).__rsgi__(scope, protocol))
     await asyncio.wait([asking], timeout=10)
     assert asking.done()
     asking.result()
@@ -147,7 +151,7 @@ async def test_a_body_that_does_not_come_is_given_up_and_others_are_not(monkeypa
     monkeypatch.setattr(module, "BODY_WITHIN_S", 0.05)
     monkeypatch.setattr(module, "_SWEEP_S", 0.01)
     gateway: Any = Echo()
-    application = Application(gateway)
+    application = Application(gateway, Addresses(()))
     sweeping = asyncio.create_task(application.sweep())
     protocol = Protocol(stays_away=True)
     scope = SimpleNamespace(

@@ -10,14 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxoffice.gateway import commands
-from boxoffice.gateway.messages import Problem
+from boxoffice.gateway.messages import Problem, Request
 from boxoffice.gateway.preferences import purchase_key
 from models.api_keys import UnreadableKeyError, read_api_key
 from models.commands import BY_TYPE, MAX_COMMAND_BYTES, read_command
 
 
+def sent(body: bytes) -> Request:
+    return Request("POST", "/", "", lambda _: None, body, "192.0.2.1")
+
+
 def purchase(body: bytes) -> bytes:
-    return commands.command("purchase", "42", "caller:k", commands.read_body(body))
+    return commands.command("purchase", "42", "caller:k", commands.read_body(sent(body)))
 
 
 def problem(body: bytes) -> Problem:
@@ -103,7 +107,7 @@ _NAMES = st.sampled_from(["buyer", "quantity", "type", "event_id", "request_id",
 def test_whatever_a_body_holds_it_is_a_problem_or_a_command_that_every_worker_reads(kind: str, body: Any) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        written = commands.command(kind, "42", "caller:k", commands.read_body(raw))
+        written = commands.command(kind, "42", "caller:k", commands.read_body(sent(raw)))
     except Problem as refused:
         response = refused.response()
     else:

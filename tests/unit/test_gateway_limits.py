@@ -53,6 +53,19 @@ def test_no_more_callers_are_remembered_than_there_is_room_for() -> None:
     assert not rate.take(str(MOST_CALLERS), 0.0).passes
 
 
+def test_a_guess_counts_as_several_requests_and_keeps_nobody_out_for_longer_than_the_burst_takes() -> None:
+    rate = Rate(per_second=10, burst=10)
+    assert rate.take("a", 0.0).left == 9
+    rate.charge("a", 0.0, 5)
+    assert rate.take("a", 0.0).left == 3
+    for _ in range(100):
+        rate.charge("a", 0.0, 1_000)
+    assert not rate.take("a", 0.05).passes
+    assert rate.take("a", 0.1).passes
+    assert rate.take("a", 1.5).left == 9
+    assert rate.take("b", 0.0).passes
+
+
 def test_requests_that_wait_are_bounded_in_all_and_of_each_caller() -> None:
     waiting = Waiting(most=3, most_of_one=2)
     waiting.begin("a")
@@ -60,6 +73,8 @@ def test_requests_that_wait_are_bounded_in_all_and_of_each_caller() -> None:
     assert waiting.is_full_of("a")
     assert not waiting.is_full_of("b")
     assert not waiting.is_full()
+    assert waiting.fills(0.5)
+    assert not waiting.fills(0.7)
     waiting.begin("b")
     assert waiting.is_full()
     waiting.end("a")

@@ -1,225 +1,176 @@
-"""Who may ask for what at the front door, and what is refused before anything is published."""
+"""What every response has, whatever was asked."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Mapping
+import re
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from boxoffice.gateway.callers import Callers
-from boxoffice.gateway.desk import Order, Reply
-from boxoffice.gateway.limits import Rate, Waiting
-from boxoffice.gateway.messages import Request, Response
+from boxoffice.gateway import pages
+from boxoffice.gateway.cross_origin import CrossOrigin
+from boxoffice.gateway.limits import Rate
+from boxoffice.gateway.messages import Problem, Request, Response
+from boxoffice.gateway.recent import Recent
+from boxoffice.gateway.routes import Routes
 from boxoffice.gateway.service import Gateway
-from boxoffice.gateway.waiters import Outcome, Result
-from models.api_keys import ApiKey, KeptSecret, digest, new_id, new_key
+from tests.unit.gateway_requests import KnownCallers, admission, request
 
-PURCHASES = "/v1/events/42/purchases"
-ORDER = b'{"buyer":"b","quantity":1}'
+SHOP = "https://shop.example"
 
 
-class Desk:
-    """Stands for the desk: takes orders, and answers them when it is let."""
-
-    def __init__(self) -> None:
-        self.orders: list[Order] = []
-        self.oldest_s = 0.0
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    def waiting_s(self, _event_id: str) -> float:
-        return self.oldest_s
-
-    async def ask(self, order: Order, _wait_s: float) -> Reply:
-        self.orders.append(order)
-        await self.answers.wait()
-        return Reply(Result(Outcome.ACCEPTED), 0, 1)
+async def _posted(_: Request, event: str) -> Response:
+    return Response(201, [], event.encode())
 
 
-class House:
-    """A gateway with a desk of the test's own."""
-
-    def __init__(self, most: int = 10, most_of_one: int = 10, burst: int = 100) -> None:
-        self.desk = Desk()
-        self.callers = Callers()
-        self.waiting = Waiting(most, most_of_one)
-        desk: Any = self.desk
-        self.gateway = Gateway(desk, self.callers, Rate(1, burst), self.waiting, patience_s=5.0)
-
-    def key(self, *scopes: Any, events: tuple[str, ...] | None = None) -> tuple[str, str]:
-        """A caller's id, and his key."""
-        key_id = new_id()
-        key = new_key(key_id)
-        caller = ApiKey(
-            id=key_id, name="n", scopes=scopes, secrets=(KeptSecret(sha256=digest(key)),),
-            created_at="2026-01-01T00:00:00Z", events=events,
-        )  # fmt: skip
-        self.callers.take(key_id.encode(), caller.model_dump_json(exclude_none=True).encode())
-        return key_id, key
-
-    async def post(
-        self,
-        path: str,
-        key: str | None,
-        request: str | None = "k",
-        body: bytes = ORDER,
-        more: Mapping[str, str] | None = None,
-    ) -> Response:
-        headers = dict(more or {})
-        if key is not None:
-            headers["authorization"] = f"Bearer {key}"
-        if request is not None:
-            headers["idempotency-key"] = request
-        async with asyncio.timeout(10):
-            return await self.gateway.respond(Request("POST", path, "", headers.get, body, "1.2.3.4"))
+async def _problem(_: Request, name: str) -> Response:
+    raise Problem(name, "As it was asked for.")
 
 
-def name_of(response: Response) -> str:
-    return str(json.loads(response.body)["type"]).removeprefix("/v1/problems/")
+async def _fails(_: Request) -> Response:
+    raise RuntimeError("nobody expects this")
 
 
-async def test_a_command_bears_the_callers_id_and_none_of_his_private_headers() -> None:
-    house = House()
-    key_id, key = house.key("buy")
-    sent = {"boxoffice-origin": "0:1", "boxoffice-read": "0-9", "traceparent": "00-a-b-01"}
-    assert (await house.post(PURCHASES, key, more=sent)).status == 202
-    [order] = house.desk.orders
-    assert (order.event_id, order.request_id) == ("42", f"{key_id}:k")
-    assert json.loads(order.value)["request_id"] == f"{key_id}:k"
-    assert order.headers == [("traceparent", b"00-a-b-01")]
+def gateway(**parts: Any) -> Gateway:
+    routes = Routes(
+        {
+            "/": {"GET": pages.index},
+            "/v1/events/{event}/purchases": {"POST": _posted},
+            "/problems/{name}": {"GET": _problem, "POST": _problem},
+            "/fails": {"GET": _fails},
+        }
+    )
+    known = KnownCallers()
+    return Gateway(
+        routes, admission(known.callers, **parts), Recent(10, 10**6, lambda _: None), CrossOrigin(frozenset({SHOP}))
+    )
 
 
-async def test_a_buyer_cancels_what_came_with_his_own_key_and_nothing_else() -> None:
-    house = House()
-    key_id, key = house.key("buy")
-    await house.post(f"{PURCHASES}/k-1/cancellation", key, body=b"")
-    assert json.loads(house.desk.orders[0].value)["purchase"] == f"{key_id}:k-1"
-    stolen = json.dumps({"purchase": "somebody00:k-1"}).encode()
-    assert (await house.post(f"{PURCHASES}/k-1/cancellation", key, body=stolen)).status == 422
-    assert (await house.post(f"{PURCHASES}/somebody00:k-1/cancellation", key, body=b"")).status == 202
-    assert json.loads(house.desk.orders[1].value)["purchase"] == f"{key_id}:somebody00:k-1"
+def header(response: Response, name: str) -> str | None:
+    values = [value for found, value in response.headers if found == name]
+    assert len(values) <= 1, values
+    return values[0] if values else None
 
 
-@pytest.mark.parametrize("path", ["/v1/events/42/closing", "/v1/events/42/tickets", "/v1/events"])
-@pytest.mark.parametrize("scope", ["buy", "read", "admin"])
-async def test_who_may_not_run_events_creates_adds_and_closes_nothing(path: str, scope: str) -> None:
-    house = House()
-    response = await house.post(path, house.key(scope)[1], body=b'{"event_id":"42"}' if path == "/v1/events" else b"")
-    assert (response.status, name_of(response)) == (403, "forbidden")
-    assert house.desk.orders == []
-
-
-@pytest.mark.parametrize("scope", ["read", "events", "admin"])
-async def test_who_may_not_buy_buys_nothing(scope: str) -> None:
-    house = House()
-    assert (await house.post(PURCHASES, house.key(scope)[1])).status == 403
-    assert house.desk.orders == []
-
-
-async def test_a_key_for_one_event_is_good_for_no_other() -> None:
-    house = House()
-    _, key = house.key("buy", "events", events=("42",))
-    assert (await house.post(PURCHASES, key)).status == 202
-    assert (await house.post("/v1/events/43/purchases", key)).status == 403
-    assert (await house.post("/v1/events", key, body=b'{"event_id":"43"}')).status == 403
-    assert len(house.desk.orders) == 1
-
-
-@pytest.mark.parametrize("key", [None, "", "bo_x", "x" * 15_000])
-async def test_without_a_key_that_is_known_nothing_is_published(key: str | None) -> None:
-    house = House()
-    house.key("buy")
-    response = await house.post(PURCHASES, key)
-    assert (response.status, name_of(response)) == (401, "unauthenticated")
-    assert "www-authenticate" in dict(response.headers)
-    assert house.desk.orders == []
+@pytest.mark.parametrize("given", ["x", "a" * 128, "01HF3:trace/7=+~.-_@"])
+async def test_a_request_keeps_the_name_that_its_caller_gave_it(given: str) -> None:
+    response = await gateway().respond(request(x_request_id=given))
+    assert header(response, "x-request-id") == given
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/events/042/purchases", "/v1/events/42/purchases/", "//v1/events/42/purchases", "/v1//events/42/purchases",
-        "/v1/events/../events/42/purchases", "/v1/events/42/../42/purchases", "/V1/events/42/purchases", "v1/events",
-        "/v1/events/42%2Fpurchases", "/v1/events/42/purchases/../closing", "/v1/events/42/purchases\x00", "", "/", "*",
-        "/v1/events/42/purchases/k/../../closing", "/v1/events/4 2/purchases", "/v1/events/٤٢/purchases",
-        "/v1/events/42/purchases;x", "http://other/v1/events/42/purchases",
-    ],
-)  # fmt: skip
-async def test_a_path_that_is_not_just_what_it_has_to_be_leads_nowhere(path: str) -> None:
-    house = House()
-    response = await house.post(path, house.key("buy", "events")[1])
-    assert response.status == 404
-    assert house.desk.orders == []
+    "given", [None, "", " ", "a b", "a" * 129, "é", "x\r\nset-cookie: a=b", 'x"', "<script>", "x,y"]
+)
+async def test_a_request_without_a_harmless_name_gets_one(given: str | None) -> None:
+    found = gateway()
+    responses = [await found.respond(request(**({} if given is None else {"x_request_id": given}))) for _ in range(2)]
+    names = [header(response, "x-request-id") or "" for response in responses]
+    assert all(re.fullmatch(r"[0-9a-f-]{18,40}", name) for name in names)
+    assert names[0] != names[1]
 
 
-async def test_an_instance_that_ends_takes_no_more_and_says_so() -> None:
-    house = House()
-    _, key = house.key("buy")
-    house.gateway.draining = True
-    response = await house.post(PURCHASES, key)
-    assert (response.status, name_of(response)) == (503, "draining")
-    assert json.loads(response.body)["outcome"] == "not-taken"
-    assert dict(response.headers)["retry-after"] == "1"
-    assert house.desk.orders == []
+async def test_every_problem_has_its_request_s_name_and_its_type() -> None:
+    for asks, status in (
+        (request(path="/nowhere"), 404),
+        (request("DELETE"), 405),
+        (request(path="/fails"), 500),
+        (request(path="/problems/sold-out"), 409),
+    ):
+        with capture_logs():
+            response = await gateway().respond(asks)
+        assert response.status == status
+        assert header(response, "content-type") == "application/problem+json"
+        assert header(response, "x-request-id") == asks.id
 
 
-async def test_more_than_may_wait_are_refused_before_anything_is_published() -> None:
-    house = House(most=3, most_of_one=2)
-    house.desk.answers.clear()
-    (_, one), (_, two) = house.key("buy"), house.key("buy")
-    waiting = [asyncio.create_task(house.post(PURCHASES, key, f"k-{n}")) for n, key in enumerate((one, one, two))]
-    await asyncio.sleep(0)
-    of_one, of_all = await house.post(PURCHASES, one, "k-3"), await house.post(PURCHASES, two, "k-4")
-    assert (of_one.status, name_of(of_one)) == (429, "too-many-waiting")
-    assert (of_all.status, name_of(of_all)) == (503, "overloaded")
-    assert {json.loads(response.body)["outcome"] for response in (of_one, of_all)} == {"not-taken"}
-    assert len(house.desk.orders) == 3
-    house.desk.answers.set()
-    assert [response.status for response in await asyncio.gather(*waiting)] == [202] * 3
-    assert house.waiting.count == 0
-    assert (await house.post(PURCHASES, one, "k-3")).status == 202
+async def test_what_an_operator_can_mend_is_logged_with_its_request_s_name_and_without_its_secret() -> None:
+    for name, method in (("unavailable", "GET"), ("outcome-unknown", "POST"), ("not-taken", "POST")):
+        asks = request(method, f"/problems/{name}", query="secret=x", x_request_id="r-7", traceparent="00-1-2-01")
+        with capture_logs() as logs:
+            await gateway().respond(asks)
+        [line] = logs
+        assert (line["x_request_id"], line["traceparent"], line["path"]) == ("r-7", "00-1-2-01", f"/problems/{name}")
+        assert "secret" not in str(line)
 
 
-async def test_a_partition_that_makes_others_wait_too_long_takes_no_more() -> None:
-    house = House()
-    house.desk.oldest_s = 5.1
-    response = await house.post(PURCHASES, house.key("buy")[1])
-    assert (response.status, name_of(response)) == (503, "overloaded")
-    assert house.desk.orders == []
+async def test_what_callers_do_wrong_is_not_logged() -> None:
+    with capture_logs() as logs:
+        for name in ("sold-out", "rate-limited", "overloaded", "unauthenticated", "outcome-unknown"):
+            await gateway().respond(request(path=f"/problems/{name}"))
+    assert logs == []
 
 
-async def test_a_caller_beyond_his_pace_is_told_when_to_come_and_another_is_not_held_up() -> None:
-    house = House(burst=1)
-    (_, one), (_, two) = house.key("buy"), house.key("buy")
-    assert (await house.post(PURCHASES, one)).status == 202
-    response = await house.post(PURCHASES, one)
-    assert (response.status, name_of(response)) == (429, "rate-limited")
-    assert int(dict(response.headers)["retry-after"]) >= 1
-    assert (await house.post(PURCHASES, two)).status == 202
-    assert len(house.desk.orders) == 2
+async def test_a_failure_that_nobody_expects_is_logged_and_not_shown() -> None:
+    with capture_logs() as logs:
+        response = await gateway().respond(request(path="/fails", x_request_id="r-7"))
+    assert b"nobody expects" not in response.body
+    assert [(line["log_level"], line["x_request_id"]) for line in logs] == [("error", "r-7")]
 
 
-async def test_a_caller_who_goes_away_takes_nobodys_place() -> None:
-    house = House()
-    house.desk.answers.clear()
-    going = asyncio.create_task(house.post(PURCHASES, house.key("buy")[1]))
-    await asyncio.sleep(0)
-    assert house.waiting.count == 1
-    going.cancel()
-    await asyncio.wait([going])
-    assert house.waiting.count == 0
+async def test_what_cannot_be_done_at_a_path_is_told_with_what_can() -> None:
+    found = gateway()
+    for method, path, allowed in (
+        ("PUT", "/", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/events/42/purchases", "OPTIONS, POST"),
+        ("HEAD", "/v1/events/42/purchases", "OPTIONS, POST"),
+        ("POST", "/", "GET, HEAD, OPTIONS"),
+    ):
+        response = await found.respond(request(method, path))
+        assert (response.status, header(response, "allow")) == (405, allowed)
+    response = await found.respond(request("OPTIONS", "/v1/events/42/purchases"))
+    assert (response.status, header(response, "allow"), response.body) == (204, "OPTIONS, POST", b"")
+    assert (await found.respond(request("OPTIONS", "*"))).status == 404
 
 
-async def test_a_revoked_key_is_refused_at_once_and_who_waits_is_answered() -> None:
-    house = House()
-    house.desk.answers.clear()
-    key_id, key = house.key("buy")
-    waiting = asyncio.create_task(house.post(PURCHASES, key))
-    await asyncio.sleep(0)
-    house.callers.take(key_id.encode(), None)
-    assert (await house.post(PURCHASES, key, "k-2")).status == 401
-    house.desk.answers.set()
-    assert (await waiting).status == 202
+async def test_a_get_is_answered_for_head_too() -> None:
+    found = gateway()
+    assert (await found.respond(request("HEAD"))).status == (await found.respond(request())).status == 200
+
+
+async def test_a_page_of_an_origin_that_was_set_may_ask() -> None:
+    found = gateway()
+    asks = request("OPTIONS", "/v1/events/42/purchases", origin=SHOP, access_control_request_method="POST")
+    response = await found.respond(asks)
+    assert response.status == 204
+    assert header(response, "access-control-allow-origin") == SHOP
+    assert header(response, "access-control-allow-methods") == "OPTIONS, POST"
+    assert "idempotency-key" in (header(response, "access-control-allow-headers") or "")
+    assert header(response, "access-control-allow-credentials") is None
+    response = await found.respond(request("POST", "/v1/events/42/purchases", origin=SHOP))
+    assert header(response, "access-control-allow-origin") == SHOP
+    assert "location" in (header(response, "access-control-expose-headers") or "")
+    problem = await found.respond(request(path="/nowhere", origin=SHOP))
+    assert header(problem, "access-control-allow-origin") == SHOP
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example.evil", "https://evil", "null", "http://shop.example", "*", "", None]
+)
+async def test_a_page_of_another_origin_may_not(origin: str | None) -> None:
+    headers = {} if origin is None else {"origin": origin}
+    response = await gateway().respond(
+        request("OPTIONS", "/v1/events/42/purchases", **headers, access_control_request_method="POST")
+    )
+    assert not [name for name, _ in response.headers if name.startswith("access-control-")]
+    assert header(response, "vary") == "origin"
+
+
+async def test_nothing_is_said_of_origins_where_none_was_set() -> None:
+    assert CrossOrigin(frozenset()).headers(request(origin=SHOP)) == []
+    assert CrossOrigin(frozenset()).preflight(request(origin=SHOP, access_control_request_method="GET"), "GET") == []
+
+
+async def test_an_address_is_limited_wherever_it_asks() -> None:
+    found = gateway(address_rate=Rate(0.001, 1))
+    assert (await found.respond(request())).status == 200
+    for path in ("/", "/nowhere", "/v1/events/42/purchases"):
+        response = await found.respond(request("POST", path))
+        assert response.status == 429
+        assert header(response, "retry-after") is not None
+
+
+async def test_a_body_that_cannot_be_read_is_refused_as_everything_else() -> None:
+    response = gateway().refuse(request("POST", x_request_id="r-7", origin=SHOP), Problem("too-large", "It is."))
+    assert (response.status, header(response, "x-request-id")) == (413, "r-7")
+    assert header(response, "access-control-allow-origin") == SHOP

@@ -1,0 +1,63 @@
+"""What Redis has of requests: asked within a deadline, and not at all while it does not serve.
+
+No command waits for any of this.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from redis.exceptions import ResponseError
+
+from boxoffice.redis.breaker import ReadersBreaker, is_server_error, tell_unexpected
+from boxoffice.redis.connection import connect
+from boxoffice.redis.store import RedisStore
+from boxoffice.settings import RedisSettings
+from lua.answers import UnreadableRecordError, fact_of
+from models.facts import DecisionFact
+
+log = structlog.get_logger(__name__)
+
+_MS: Final = 1_000
+
+
+class NotServedError(Exception):
+    """Redis does not serve now."""
+
+
+class Records:
+    """The records of accepted requests."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._store = RedisStore(connect(settings, time_each_reply=False), settings)
+        self._breaker = ReadersBreaker(
+            self._store.ping, settings.breaker_first_probe_ms / _MS, settings.breaker_longest_probe_ms / _MS
+        )
+
+    async def aclose(self) -> None:
+        """Stop probing, and close the connections."""
+        await self._breaker.stop()
+        await self._store.aclose()
+
+    async def fact(self, event_id: str, request_id: str) -> DecisionFact | None:
+        """The fact that answers a request by Redis; None if Redis has none, or something that somebody else wrote.
+
+        Raises:
+            NotServedError: Redis does not serve.
+        """
+        if self._breaker.is_open:
+            raise NotServedError
+        try:
+            kept = await self._store.read_request(event_id, request_id)
+            return fact_of(event_id, request_id, kept) if kept is not None else None
+        except (UnreadableRecordError, ResponseError) as error:
+            if is_server_error(error):
+                self._breaker.failed(error)
+                raise NotServedError from None
+            log.warning("what Redis has of a request cannot be read", event_id=event_id, error=str(error), seldom=True)
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever a client raises, nothing here ends of it
+            tell_unexpected(error)
+            self._breaker.failed(error)
+            raise NotServedError from None

@@ -1,0 +1,143 @@
+"""``GET …/tickets/{ticket}.pdf``: the ticket itself, for whoever has the secret of its order.
+
+A document's name in the store is made of the ticket and of the purchase, so one that is there under the name of this
+order is this order's. What is known of the order says why there is none, and that it was cancelled a moment ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+import structlog
+from pydantic_core import from_json
+
+from boxoffice.gateway.admission import Admission
+from boxoffice.gateway.commands import event_id_in
+from boxoffice.gateway.looking import not_known, not_served
+from boxoffice.gateway.lookup import Known, Lookup, State
+from boxoffice.gateway.messages import PDF, Headers, Problem, Request, Response, again_in
+from boxoffice.storage.errors import StoreError
+from models.documents import SUFFIX, document_name
+from models.tickets import are_tickets_of
+
+log = structlog.get_logger(__name__)
+
+SIGNED_FOR: Final = timedelta(seconds=60)
+"""So long the store hands a document out by itself, to whoever was sent there."""
+STORE_WITHIN_S: Final = 5.0
+DRAWN_IN_S: Final = 2.0
+"""About so long a ticket takes to be drawn."""
+
+_PRIVATE: Final = [
+    ("cache-control", "private, no-cache"),
+    # The address has the order's secret in it.
+    ("referrer-policy", "no-referrer"),
+]
+
+
+class Documents(Protocol):
+    """Where documents lie."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether it can hand a document out by itself."""
+
+    async def read(self, name: str) -> bytes | None:
+        """A document; None if there is none of that name."""
+
+    async def signed_url(self, name: str, valid_for: timedelta) -> str | None:
+        """Where it hands a document out for a while; None if there is none of that name."""
+
+
+class Tickets:
+    """Hands out tickets."""
+
+    def __init__(self, admission: Admission, lookup: Lookup, documents: Documents) -> None:
+        self._admission = admission
+        self._lookup = lookup
+        self._documents = documents
+
+    async def ticket(self, request: Request, event: str, file: str) -> Response:
+        """A ticket's document."""
+        event_id = event_id_in(event)
+        name = file.removesuffix(SUFFIX)
+        if name == file or not are_tickets_of(event_id, [name]):
+            raise Problem("not-found", "A ticket's document is called EVENT-NNNNNN.pdf, by its own event.")
+        key = request.parameters().get("request")
+        if key is None:
+            raise Problem("invalid-query", "The parameter 'request' is missing: the Idempotency-Key of the purchase.")
+        purchase = self._admission.request_of(request, event_id, key)
+        known = await self._lookup.find(event_id, purchase)
+        _see_that_it_is_held(known, name)
+        found = await self._found(request, document_name(event_id, name, purchase), name)
+        if found is None:
+            raise _why_none(known)
+        return found
+
+    async def _found(self, request: Request, document: str, ticket: str) -> Response | None:
+        """The document, or where the store hands it out; None if there is none."""
+        try:
+            async with asyncio.timeout(STORE_WITHIN_S):
+                if self._documents.signs and (sent := await self._sent_there(document)) is not None:
+                    return sent
+                pdf = await self._documents.read(document)
+        except (StoreError, TimeoutError) as error:
+            log.warning("the document store cannot be read", error=str(error) or "it does not answer", seldom=True)
+            raise Problem("unavailable", "The document store does not answer.", headers=[again_in(0)]) from None
+        return _handed_out(request, ticket, pdf) if pdf is not None else None
+
+    async def _sent_there(self, document: str) -> Response | None:
+        """Where the store hands it out; None if it has no such document, or cannot sign with the credentials given."""
+        try:
+            url = await self._documents.signed_url(document, SIGNED_FOR)
+        except StoreError as error:
+            log.warning("the document store does not sign: documents go through here", error=str(error), seldom=True)
+            return None
+        return Response(303, [("location", url), *_PRIVATE]) if url is not None else None
+
+
+def _handed_out(request: Request, ticket: str, pdf: bytes) -> Response:
+    tag = f'"{hashlib.sha256(pdf).hexdigest()[:32]}"'
+    headers: Headers = [("etag", tag), *_PRIVATE]
+    if _is_named(request.header("if-none-match"), tag):
+        return Response(304, headers)
+    headers += [
+        ("content-type", PDF),
+        ("content-disposition", f'inline; filename="{ticket}{SUFFIX}"'),
+        ("x-content-type-options", "nosniff"),
+    ]
+    return Response(200, headers, pdf)
+
+
+def _is_named(header: str | None, tag: str) -> bool:
+    """Whether an ``If-None-Match`` names the document that its sender has."""
+    named = [text.strip().removeprefix("W/") for text in (header or "").split(",")]
+    return tag in named or "*" in named
+
+
+def _see_that_it_is_held(known: Known, ticket: str) -> None:
+    """End a request for a ticket that its order does not hold, as far as is known of the order.
+
+    Raises:
+        Problem: it does not.
+    """
+    if known.state is not State.ANSWERED:
+        return
+    fact: dict[str, Any] = from_json(known.fact)
+    if ticket not in fact.get("tickets", ()):
+        raise Problem("no-such-ticket", "This request bought no such ticket.")
+    if fact["type"] != "purchase_confirmed":
+        raise Problem("ticket-cancelled", "The purchase was cancelled: its tickets are on sale again.")
+
+
+def _why_none(known: Known) -> Problem:
+    match known.state:
+        case State.NOT_KNOWN:
+            return not_known()
+        case State.NOT_SERVED:
+            return not_served()
+    detail = "The ticket is not drawn yet." if known.state is State.ANSWERED else "The purchase is not decided yet."
+    return Problem("not-yet", detail, headers=[again_in(DRAWN_IN_S)])

@@ -1,0 +1,75 @@
+"""Requests as the gateway gets them, and callers for them, without a server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from boxoffice.gateway.admission import Admission
+from boxoffice.gateway.callers import Callers
+from boxoffice.gateway.limits import Rate, Waiting
+from boxoffice.gateway.messages import Request
+from models.api_keys import ApiKey, KeptSecret, Scope, digest, new_key, new_order_secret
+
+ADDRESS = "192.0.2.1"
+
+
+def request(
+    method: str = "GET",
+    path: str = "/",
+    body: Any = None,
+    *,
+    query: str = "",
+    address: str = ADDRESS,
+    key: str | None = None,
+    **headers: str,
+) -> Request:
+    """A request; a header's name has _ for -."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    if key is not None:
+        given["authorization"] = f"Bearer {key}"
+    return Request(method, path, query, given.get, b"" if body is None else json.dumps(body).encode(), address)
+
+
+class KnownCallers:
+    """Callers whose keys are known."""
+
+    def __init__(self) -> None:
+        self.callers = Callers()
+
+    def add(self, caller_id: str, *scopes: Scope, **members: Any) -> str:
+        """A caller's key."""
+        key = new_key(caller_id)
+        caller = ApiKey(
+            id=caller_id,
+            name="a shop",
+            scopes=scopes,
+            secrets=(KeptSecret(sha256=digest(key)),),
+            created_at="2026-11-30T10:00:00Z",
+            **{"order_secret": new_order_secret(), **members},
+        )
+        self.callers.take(caller_id.encode(), caller.model_dump_json().encode())
+        return key
+
+    def find(self, caller_id: str) -> ApiKey:
+        """A caller."""
+        found = self.callers.called(caller_id)
+        assert found is not None
+        return found
+
+
+def admission(
+    callers: Callers,
+    rate: Rate | None = None,
+    address_rate: Rate | None = None,
+    waiting: Waiting | None = None,
+    reading: Waiting | None = None,
+) -> Admission:
+    """Lets in whom it knows, as often as they like unless a rate is given."""
+    return Admission(
+        callers,
+        rate or Rate(1_000_000, 1_000_000),
+        address_rate or Rate(1_000_000, 1_000_000),
+        waiting or Waiting(100, 100),
+        reading or Waiting(100, 100),
+    )
