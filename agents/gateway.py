@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import uvloop
 
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway.running import run
 from boxoffice.settings import Settings
+from boxoffice.statistics.aside import FiguresAside
 
 
 def main(settings: Settings) -> int:
@@ -15,5 +18,11 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    uvloop.run(run(settings))
+    uvloop.run(_run(settings))
     return ExitStatus.OK
+
+
+async def _run(settings: Settings) -> None:
+    # The gateway and the statistics know nothing of each other.
+    async with aclosing(FiguresAside(settings)) as figures:
+        await run(settings, figures.read)

@@ -10,20 +10,21 @@ from typing import Any, Final
 import structlog
 
 from boxoffice import metrics
+from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.application import Application
+from boxoffice.gateway.assembly import opened_gateway
 from boxoffice.gateway.callers import Callers
-from boxoffice.gateway.desk import Desk, open_desk
-from boxoffice.gateway.limits import Rate, Waiting
+from boxoffice.gateway.desk import open_desk
 from boxoffice.gateway.service import Gateway
 from boxoffice.gateway.serving import serving
 from boxoffice.kafka.clients import read_all, reader
 from boxoffice.kafka.topics import partitions_of
-from boxoffice.process.health import Health
+from boxoffice.process.health import Figures, Health
 from boxoffice.process.partitions import watch_partitions
 from boxoffice.process.stopping import Stopping
 from boxoffice.process.worker import collect_garbage_rarely, end_process, ending_on_failure, wait_for_topics
 from boxoffice.redis.presence import Presence
-from boxoffice.settings import GatewaySettings, KafkaSettings, Settings
+from boxoffice.settings import KafkaSettings, Settings
 from boxoffice.tasks import end_tasks
 from topics import api_keys
 
@@ -36,8 +37,8 @@ _LOOK_S: Final = 0.05
 _FOLLOW_MS: Final = 200
 
 
-async def run(settings: Settings) -> None:
-    """Answer requests until told to stop.
+async def run(settings: Settings, figures: Figures | None = None) -> None:
+    """Answer requests until told to stop; ``figures`` are what ``/metrics`` says as JSON.
 
     Raises:
         TopicsError: the topics cannot be used.
@@ -46,6 +47,8 @@ async def run(settings: Settings) -> None:
     """
     stopping = Stopping(settings.process.stop_timeout_ms / 1000)
     health = Health(settings.process, PROCESS, Presence(settings.redis, PROCESS, settings.process.presence_interval_s))
+    if figures is not None:
+        health.tell_figures(figures)
     await health.start()
     try:
         async with AsyncExitStack() as owned:
@@ -54,43 +57,38 @@ async def run(settings: Settings) -> None:
             owned.push_async_callback(end_tasks, [watching])
             callers = await owned.enter_async_context(following_callers(settings.kafka))
             desk = await owned.enter_async_context(open_desk(settings.kafka, end_process))
-            waiting = Waiting(settings.gateway.most_waiting, settings.gateway.most_waiting_of_one)
-            gateway = _gateway(settings.gateway, desk, callers, waiting)
+            gateway = await owned.enter_async_context(opened_gateway(settings, desk, callers))
             collect_garbage_rarely()
             host, port = settings.gateway.host, settings.gateway.port
-            application = Application(gateway)
+            application = Application(gateway, Addresses(settings.gateway.networks))
             await owned.enter_async_context(
                 serving(application, host, port, settings.gateway.most_connections, end_process)
             )
-            health.watch(lambda: desk, lambda: not gateway.draining, lambda: _details(waiting, callers))
+            health.watch(lambda: desk, lambda: not gateway.draining, lambda: _details(gateway, callers))
             log.info("the gateway listens", host=host, port=port)
             await stopping.told.wait()
-            gateway.draining = True
-            await _drain(application, waiting, desk, settings.process.stop_timeout_ms)
+            gateway.drain()
+            await _drain(application, gateway, desk, settings.process.stop_timeout_ms)
     finally:
         await health.stop()
 
 
-def _gateway(settings: GatewaySettings, desk: Desk, callers: Callers, waiting: Waiting) -> Gateway:
-    return Gateway(desk, callers, Rate(settings.rate, settings.burst), waiting, settings.patience_s)
-
-
-async def _drain(application: Application, waiting: Waiting, desk: Desk, stop_timeout_ms: int) -> None:
+async def _drain(application: Application, gateway: Gateway, desk: Desk, stop_timeout_ms: int) -> None:
     """Wait until everybody was answered; but tell those who still wait how far it has come while there is time to."""
     loop = asyncio.get_running_loop()
     stop_s = stop_timeout_ms / 1000
     until_s = loop.time() + max(stop_s - MOST_LEAVING_S, stop_s / 2)
-    while (waiting.count or application.is_reading) and loop.time() < until_s:
+    while (gateway.busy or application.is_reading) and loop.time() < until_s:
         await asyncio.sleep(_LOOK_S)
     desk.end()
-    while waiting.count:
+    while gateway.busy:
         await asyncio.sleep(_LOOK_S)
 
 
-def _details(waiting: Waiting, callers: Callers) -> Mapping[str, Any]:
-    metrics.WAITING_REQUESTS.set(waiting.count)
+def _details(gateway: Gateway, callers: Callers) -> Mapping[str, Any]:
+    metrics.WAITING_REQUESTS.set(gateway.waiting)
     metrics.CALLERS.set(len(callers))
-    return {"requests": {"waiting": waiting.count}, "api_keys": len(callers)}
+    return {"requests": {"waiting": gateway.waiting, "reading": gateway.reading}, "api_keys": len(callers)}
 
 
 @asynccontextmanager

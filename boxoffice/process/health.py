@@ -1,6 +1,6 @@
 """A process' own small web server: metrics, and whether it is alive, ready and well.
 
-* ``/metrics`` for Prometheus.
+* ``/metrics`` for Prometheus; of a process that knows the sales' figures these as JSON, for who asks for JSON.
 * ``/health/live``: 200 while the process gets on: where records wait, some were dealt with lately, or it waits
   for an outside server, which a new start would not help.
 * ``/health/ready``: 200 once its partitions are taken over and no rebalance is going on.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
@@ -26,6 +26,7 @@ from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from boxoffice import metrics
+from boxoffice.errors import BoxOfficeError
 from boxoffice.process.listening import PortInUseError, listening
 from boxoffice.redis.presence import Presence, ProcessState
 from boxoffice.settings import ProcessSettings
@@ -35,6 +36,7 @@ from models.facts import at_text
 log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S: Final = 1.0
+_JSON: Final = "application/json"
 _MOMENT_S: Final = 2.0
 """A client that has just lost its connection has another one by then, if there is a broker."""
 
@@ -58,6 +60,9 @@ Details = Callable[[], Mapping[str, Any]]
 """What a process itself knows. Two members are understood here: ``waits_for``, the names of outside servers
 without which it cannot get on now, and ``fallback``: whether that is ``active``, its ``reason``, and
 ``backlog_facts``."""
+
+Figures = Callable[[], Awaitable[Mapping[str, Any]]]
+"""What was sold, what the processes do and how many documents there are, by the names of the design."""
 
 
 @dataclass
@@ -134,6 +139,7 @@ class Health:
         self._outages = Outages()
         self._withheld: frozenset[TP] = frozenset()
         self._presence = presence
+        self._figures: Figures | None = None
         self._runner: web.AppRunner | None = None
         self._running: list[asyncio.Task[None]] = []
         self.port = 0
@@ -141,6 +147,10 @@ class Health:
     def watch(self, consumer: Callable[[], Reading], is_ready: Callable[[], bool], details: Details) -> None:
         """Kafka was there, and the process begins."""
         self._consumer, self._is_ready, self._details = consumer, is_ready, details
+
+    def tell_figures(self, figures: Figures) -> None:
+        """Serve these as JSON beside the metrics."""
+        self._figures = figures
 
     async def start(self) -> None:
         """Listen on the port of the settings, or on a free one where it is taken.
@@ -235,7 +245,9 @@ class Health:
             backlog_facts=fallback["backlog_facts"] if fallback is not None else None,
         )
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if self._figures is not None and _JSON in request.headers.get("Accept", ""):
+            return await _as_json(self._figures)
         self.observe()
         text = await asyncio.to_thread(generate_latest, metrics.REGISTRIES[self._process])
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -278,6 +290,13 @@ def _telling_failures() -> Iterator[None]:
         yield
     except Exception as error:  # it is told, and nothing of a sale depends on it
         log.error("could not see how the process is", exc_info=error)
+
+
+async def _as_json(figures: Figures) -> web.Response:
+    try:
+        return web.json_response(await figures())
+    except BoxOfficeError as error:
+        return web.json_response({"error": str(error)}, status=503)
 
 
 def _answer(name: str, holds: bool) -> web.Response:
