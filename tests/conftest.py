@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.office import NewOffice, Office
     from tests.support.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
-pytest_plugins = ("tests.support.ci_skips",)
+pytest_plugins = ("tests.support.buckets", "tests.support.ci_skips")
 
 _ADMIN_TIMEOUT_S = 15.0
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import unquote
 
 from boxoffice.gateway.addresses import limited_as
 from boxoffice.gateway.callers import Callers
@@ -91,7 +90,6 @@ class Admission:
         Raises:
             Problem: there can be none, or it is none of the asker's business.
         """
-        key = unquote(key)
         if not is_key(key):
             raise Problem("not-known", "No request can have such an Idempotency-Key.")
         parameters = request.parameters()

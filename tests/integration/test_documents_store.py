@@ -6,13 +6,8 @@ import asyncio
 import hashlib
 import json
 import os
-import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -30,6 +25,7 @@ from boxoffice.settings import Settings, load_settings
 from boxoffice.storage.errors import NoStoreError, StoreError
 from boxoffice.storage.store import DocumentStore
 from models.documents import document_name, read_announcement
+from tests.support.buckets import create_bucket, s3_environment
 from tests.support.office import Office
 from tests.support.paperwork import dealt_with
 from tests.support.settings import changed
@@ -37,29 +33,6 @@ from tests.support.workload import Sent, event_ids
 from tests.unit.records import creation, purchase
 
 QUICK = {"documents_first_retry_ms": 10, "documents_longest_retry_ms": 50}
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """A real S3 server, moto's; its address."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline_s = time.monotonic() + 30
-        while True:
-            with suppress(OSError):
-                _ask(address, "GET", "/moto-api/")
-                break
-            assert time.monotonic() < deadline_s, "the S3 server does not answer"
-            time.sleep(0.05)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @pytest.mark.parametrize("name", ["bü, r:o 🎫", "a?b#c%20d 'e'", os.fsdecode(b"latin-\xfc")])
@@ -82,29 +55,6 @@ def bucket(s3_server: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     create_bucket(s3_server, prefix.rstrip("-"))
     return prefix.rstrip("-")
-
-
-def s3_environment(address: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-
-
-def create_bucket(address: str, name: str) -> None:
-    _ask(address, "PUT", f"/{name}")
-
-
-def _ask(address: str, method: str, path: str) -> None:
-    client = HTTPConnection(address.removeprefix("http://"), timeout=10)
-    try:
-        client.request(method, path)
-        assert client.getresponse().status == HTTPStatus.OK
-    finally:
-        client.close()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -40,6 +40,18 @@ class Door:
             text = await response.read()
             return Answer(response.status, json.loads(text) if text else None, response.headers)
 
+    async def get(
+        self, session: aiohttp.ClientSession, path: str, key: str | None = None, method: str = "GET", **headers: str
+    ) -> Answer:
+        """Look at something; a header's name has _ for -. The body is JSON where it says so, else bytes."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            sent["authorization"] = f"Bearer {key}"
+        async with session.request(method, self.base + path, headers=sent, allow_redirects=False) as response:
+            text = await response.read()
+            is_json = bool(text) and response.content_type.endswith("json")
+            return Answer(response.status, json.loads(text) if is_json else text, response.headers)
+
 
 async def new_key(office: Office, *scopes: str, **options: str) -> str:
     """A key that was made on the command line."""

@@ -15,11 +15,12 @@ from tests.support.office import Process
 Labels = tuple[tuple[str, str], ...]
 
 
-def get(process: Process, path: str) -> tuple[int, str]:
+def get(process: Process, path: str, accept: str = "*/*") -> tuple[int, str]:
     """A request to the process' own port, which its log names."""
     [port] = re.findall(r'"message": "health and metrics".*?"port": (\d+)', process.log_text())
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept": accept})  # our own
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except HTTPError as error:
         with error:

@@ -35,7 +35,7 @@ class Bench:
         return self.result
 
     async def post(self, what: str, body: Any, **given: str) -> Response:
-        asks = request("POST", f"/v1/admin/{what}", body, **{"key": self.key, **given})  # type: ignore[arg-type]
+        asks = request("POST", f"/v1/admin/{what}", body, **{"key": self.key, **given})
         with capture_logs():
             return await getattr(self.administration, what)(asks)  # type: ignore[no-any-return]
 

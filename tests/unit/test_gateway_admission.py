@@ -38,7 +38,7 @@ def problem_of(bench: Bench, asks: Request, event_id: str = "42", key: str = "k-
 def test_a_request_is_shown_to_whoever_has_its_secret() -> None:
     bench = Bench()
     assert bench.whose(request(query=f"secret={bench.secret()}")) == f"{SHOP}:k-1"
-    assert bench.whose(request(query=f"secret={bench.secret(key='k:1')}"), key="k%3A1") == f"{SHOP}:k:1"
+    assert bench.whose(request(query=f"secret={bench.secret(key='k:1')}"), key="k:1") == f"{SHOP}:k:1"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,8 @@ def test_without_key_and_secret_nothing_is_shown() -> None:
     assert problem_of(bench, request()) == "unauthenticated"
     assert problem_of(bench, request(authorization="Bearer bo_x")) == "unauthenticated"
     assert problem_of(bench, request(key=bench.key), key="k 1") == "not-known"
-    assert problem_of(bench, request(key=bench.key), key="%0d%0a") == "not-known"
+    # The server has decoded the path once, and nobody does so again.
+    assert problem_of(bench, request(key=bench.key), key="k%3A1") == "not-known"
     assert problem_of(bench, request(key=bench.key, query="&".join(["a=1"] * 20))) == "invalid-query"
 
 
@@ -97,16 +98,12 @@ def test_an_address_that_asks_too_often_is_refused_before_its_key_is_looked_at()
 
 
 def test_who_guesses_keys_or_secrets_is_refused_soon() -> None:
-    guesses = [
-        lambda bench: bench.admission.caller(request(authorization="Bearer bo_x")),
-        lambda bench: bench.whose(request(query="secret=shop000000.x")),
-    ]
-    for guess in guesses:
+    for guess in (request(authorization="Bearer bo_x"), request(query="secret=shop000000.x")):
         bench = Bench(address_rate=Rate(0.001, 10 * GUESS_COSTS))
         for _ in range(10):
             bench.admission.by_address(request())
             with pytest.raises(Problem, match=r"unauthenticated|forbidden"):
-                guess(bench)
+                bench.whose(guess)
         with pytest.raises(Problem, match="rate-limited"):
             bench.admission.by_address(request())
 

@@ -55,7 +55,7 @@ class Bench:
         self.posting = Posting(self.admission, self.desk, self.recent, 5.0)  # type: ignore[arg-type]
 
     def request(self, body: Any = ORDER, **headers: str) -> Request:
-        return request("POST", body=body, **{"key": self.key, "idempotency_key": "k-1", **headers})  # type: ignore[arg-type]
+        return request("POST", body=body, **{"key": self.key, "idempotency_key": "k-1", **headers})
 
 
 async def test_a_purchase_is_published_under_its_caller_s_name_and_answered_with_its_fact() -> None:

@@ -67,7 +67,7 @@ class Bench:
 
     async def get(self, file: str = "42-000001.pdf", event: str = "42", **given: str) -> Response:
         given.setdefault("query", self.secret(event))
-        return await self.tickets.ticket(request(**given), event, file)  # type: ignore[arg-type]
+        return await self.tickets.ticket(request(**given), event, file)
 
     async def problem(self, file: str = "42-000001.pdf", **given: str) -> str:
         with pytest.raises(Problem) as raised:
