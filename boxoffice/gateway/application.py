@@ -47,8 +47,8 @@ class Application:
         if scope.proto != "http":
             protocol.close(501)
             return
-        is_chunked = scope.headers.get("transfer-encoding") is not None
-        headers = scope.headers
+        headers = scope.headers  # once: each time is a copy
+        is_chunked = headers.get("transfer-encoding") is not None
         request = Request(
             scope.method,
             scope.path,
@@ -58,7 +58,7 @@ class Application:
             self._addresses.of(host_of(scope.client), lambda: headers.get_all(_FORWARDED)),
         )
         try:
-            request.body = await self._body(scope, protocol, is_chunked)
+            request.body = await self._body(headers, protocol, is_chunked)
         except Problem as problem:
             response = self._gateway.refuse(request, problem)
         except ProtocolClosed:
@@ -84,8 +84,8 @@ class Application:
                 headers.append(("content-length", str(len(response.body))))
             protocol.response_empty(response.status, headers)
 
-    async def _body(self, scope: Any, protocol: Any, is_chunked: bool) -> bytes:
-        length = scope.headers.get("content-length")
+    async def _body(self, headers: Any, protocol: Any, is_chunked: bool) -> bytes:
+        length = headers.get("content-length")
         if length is None and not is_chunked:
             return b""
         if length is not None and is_chunked:

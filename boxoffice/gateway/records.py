@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from redis.exceptions import ResponseError
 
-from boxoffice.redis.breaker import ReadersBreaker, is_server_error, tell_unexpected
+from boxoffice.redis.breaker import ReadersBreaker, tell_unexpected
 from boxoffice.redis.connection import connect
 from boxoffice.redis.store import RedisStore
 from boxoffice.settings import RedisSettings
@@ -51,13 +51,19 @@ class Records:
         try:
             kept = await self._store.read_request(event_id, request_id)
             return fact_of(event_id, request_id, kept) if kept is not None else None
-        except (UnreadableRecordError, ResponseError) as error:
-            if is_server_error(error):
-                self._breaker.failed(error)
-                raise NotServedError from None
-            log.warning("what Redis has of a request cannot be read", event_id=event_id, error=str(error), seldom=True)
-            return None
         except Exception as error:  # noqa: BLE001  # whatever a client raises, nothing here ends of it
+            if _is_damage(error):
+                log.warning(
+                    "what Redis has of a request cannot be read", event_id=event_id, error=str(error), seldom=True
+                )
+                return None
             tell_unexpected(error)
             self._breaker.failed(error)
             raise NotServedError from None
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether somebody else wrote what lies there: Redis serves."""
+    return isinstance(error, UnreadableRecordError) or (
+        isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
+    )

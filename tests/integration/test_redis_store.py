@@ -25,9 +25,12 @@ from boxoffice.redis.store import (
     differences,
 )
 from lua import REPLACE
+from lua.answers import UnreadableRecordError, fact_of
 from lua.keys import event_keys
 from models.commands import Command
+from models.inventory import Position, decide
 from tests.integration.redis_tables import (
+    HOME,
     Table,
     addition,
     at_home,
@@ -358,6 +361,32 @@ async def test_positions_of_many_events_some_missing_some_damaged(
 
 async def test_an_event_that_is_not_there_is_read_as_none(store: RedisStore) -> None:
     assert await store.read_event("42") is None
+
+
+async def test_of_each_request_that_was_accepted_the_fact_is_made_again(
+    store: RedisStore, client: Redis, prefix: str
+) -> None:
+    table = await on_sale(store, "42", capacity=5)
+    commands = [
+        purchase("r-1", 2),
+        purchase("r-2"),
+        cancellation("x-1", "r-1"),
+        addition("a-1", 3),
+        closing("z-1"),
+        purchase("r-3"),
+    ]
+    await decide_in(store, *taken(table, *commands))
+    later = Position(1_000, 1_795_341_700_000, {"partition": HOME, "offset": 1_000})
+    for command in (creation("42", "c-42", capacity=5), *commands[:-1]):
+        kept = await store.read_request("42", command.request_id)
+        assert kept is not None
+        made, again = fact_of("42", command.request_id, kept), decide(table.inventory, command, later)
+        assert {**made, "decided_by": None} == {**again, "decided_by": None}
+    assert await store.read_request("42", "r-3") is None
+    assert await store.read_request("7", "r-1") is None
+    await client.hset(event_keys(prefix, "42").purchases, "r-2", "tickets please")
+    with pytest.raises(UnreadableRecordError):
+        await store.read_request("42", "r-2")
 
 
 async def test_an_event_is_read_as_it_was_at_one_seq_while_it_sells(store: RedisStore) -> None:
