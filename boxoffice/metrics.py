@@ -19,12 +19,14 @@ DOCUMENTS: Final = CollectorRegistry()
 STATS: Final = CollectorRegistry()
 AUDIT: Final = CollectorRegistry()
 GATEWAY: Final = CollectorRegistry()
+LIVE: Final = CollectorRegistry()
 REGISTRIES: Final = {
     "purchases": PURCHASES,
     "documents": DOCUMENTS,
     "stats": STATS,
     "audit": AUDIT,
     "gateway": GATEWAY,
+    "live": LIVE,
 }
 """What each process serves."""
 
@@ -139,12 +141,15 @@ STRANGE_RECORDS: Final = Counter(
     ["topic"],
     registry=None,
 )
-for _registry in (DOCUMENTS, STATS):
+SHOWN_EVENTS: Final = Gauge("boxoffice_shown_events", "Events whose figures are shown over HTTP.", registry=None)
+for _registry in (DOCUMENTS, STATS, GATEWAY, LIVE):
     _registry.register(STRANGE_RECORDS)
 for _registry in (PURCHASES, DOCUMENTS):
     _registry.register(DEAD_LETTERS)
-for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY):
+for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY, LIVE):
     _registry.register(LAG)
+for _registry in (GATEWAY, LIVE):
+    _registry.register(SHOWN_EVENTS)
 # Documents
 DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
 DOCUMENTS_FLAWED: Final = Counter(
@@ -187,6 +192,18 @@ ANSWER_DURATION: Final = Histogram(
     registry=GATEWAY,
 )
 CALLERS: Final = Gauge("boxoffice_api_keys", "Callers that were not revoked.", registry=GATEWAY)
+# Live
+STREAMS: Final = Gauge("boxoffice_streams", "Streams to spectators that are open.", registry=LIVE)
+STREAM_SENDS: Final = Counter("boxoffice_stream_sends", "Updates and beats sent on streams.", registry=LIVE)
+STREAMS_CUT: Final = Counter(
+    "boxoffice_streams_cut", "Streams whose viewers did not take what they were sent.", registry=LIVE
+)
+STREAMS_REFUSED: Final = Counter(
+    "boxoffice_streams_refused",
+    "Streams that were one too many: of one address, or of all.",
+    ["of"],
+    registry=LIVE,
+)
 
 
 def count_decisions(facts: Iterable[Fact]) -> None:

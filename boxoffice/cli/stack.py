@@ -31,6 +31,7 @@ class Process(StrEnum):
     DOCUMENTS = "documents"
     STATS = "stats"
     GATEWAY = "gateway"
+    LIVE = "live"
 
 
 class Part(StrEnum):
@@ -42,6 +43,7 @@ class Part(StrEnum):
     DOCUMENTS = Process.DOCUMENTS
     STATS = Process.STATS
     GATEWAY = Process.GATEWAY
+    LIVE = Process.LIVE
 
 
 def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:

@@ -11,6 +11,7 @@ from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.desk import Desk
+from boxoffice.gateway.events import Events
 from boxoffice.gateway.limits import Rate, Waiting
 from boxoffice.gateway.looking import Looking
 from boxoffice.gateway.lookup import Lookup
@@ -22,6 +23,7 @@ from boxoffice.gateway.routes import Routes
 from boxoffice.gateway.service import Gateway, table
 from boxoffice.gateway.tickets import Tickets
 from boxoffice.settings import GatewaySettings, Settings
+from boxoffice.statistics.states import EventStates
 from boxoffice.storage.store import DocumentStore
 
 READING_OF_ONE: Final = 0.25
@@ -29,7 +31,9 @@ READING_OF_ONE: Final = 0.25
 
 
 @asynccontextmanager
-async def opened_gateway(settings: Settings, desk: Desk, callers: Callers) -> AsyncIterator[Gateway]:
+async def opened_gateway(
+    settings: Settings, desk: Desk, callers: Callers, states: EventStates
+) -> AsyncIterator[Gateway]:
     """The gateway, on a desk and its callers; what it opened is closed behind it."""
     own = settings.gateway
     admission = _admission(own, callers)
@@ -42,6 +46,7 @@ async def opened_gateway(settings: Settings, desk: Desk, callers: Callers) -> As
             Posting(admission, desk, recent, own.patience_s),
             Looking(admission, lookup),
             Tickets(admission, lookup, DocumentStore(settings.documents)),
+            Events(states),
             Administration(admission, rebuilding, settings.redis),
         )
         yield Gateway(Routes(routes), admission, recent, CrossOrigin(own.allowed_origins))

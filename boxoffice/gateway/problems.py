@@ -65,7 +65,7 @@ TYPES: Final = _types(
         "invalid-query",
         HTTPStatus.BAD_REQUEST,
         "A parameter of the address cannot be read.",
-        "Correct the parameter that the detail names.",
+        "Correct the parameter that the detail names; take the cursor of the next page as the page before says it.",
     ),
     ProblemType(
         "invalid-json", HTTPStatus.BAD_REQUEST, "The body is no JSON object.", "Send one JSON object, in UTF-8."
@@ -87,6 +87,24 @@ TYPES: Final = _types(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body is of a type that is not read here.",
         "Send 'Content-Type: application/json'.",
+    ),
+    ProblemType(
+        "not-loaded",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "This instance has not read the events' figures yet.",
+        "Ask again after Retry-After, or another instance.",
+    ),
+    ProblemType(
+        "too-many-streams",
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many streams of this address are open.",
+        "Close some: one stream of all events does for many.",
+    ),
+    ProblemType(
+        "streams-full",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "This instance has as many streams open as it may have.",
+        "Come again after Retry-After; meanwhile GET /v1/events tells the same.",
     ),
     ProblemType(
         "unknown-event", HTTPStatus.NOT_FOUND, "No event has this id.", "See /v1/events for those that are on sale."

@@ -14,7 +14,7 @@ from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.application import Application
 from boxoffice.gateway.assembly import opened_gateway
 from boxoffice.gateway.callers import Callers
-from boxoffice.gateway.desk import open_desk
+from boxoffice.gateway.desk import Desk, open_desk
 from boxoffice.gateway.service import Gateway
 from boxoffice.gateway.serving import serving
 from boxoffice.kafka.clients import read_all, reader
@@ -25,6 +25,8 @@ from boxoffice.process.stopping import Stopping
 from boxoffice.process.worker import collect_garbage_rarely, end_process, ending_on_failure, wait_for_topics
 from boxoffice.redis.presence import Presence
 from boxoffice.settings import KafkaSettings, Settings
+from boxoffice.statistics.following import following
+from boxoffice.statistics.states import EventStates
 from boxoffice.tasks import end_tasks
 from topics import api_keys
 
@@ -57,7 +59,9 @@ async def run(settings: Settings, figures: Figures | None = None) -> None:
             owned.push_async_callback(end_tasks, [watching])
             callers = await owned.enter_async_context(following_callers(settings.kafka))
             desk = await owned.enter_async_context(open_desk(settings.kafka, end_process))
-            gateway = await owned.enter_async_context(opened_gateway(settings, desk, callers))
+            states = EventStates(settings.statistics.most_events)
+            await owned.enter_async_context(following(settings.kafka, states, _sells_on))
+            gateway = await owned.enter_async_context(opened_gateway(settings, desk, callers, states))
             collect_garbage_rarely()
             host, port = settings.gateway.host, settings.gateway.port
             application = Application(gateway, Addresses(settings.gateway.networks))
@@ -83,6 +87,11 @@ async def _drain(application: Application, gateway: Gateway, desk: Desk, stop_ti
     desk.end()
     while gateway.busy:
         await asyncio.sleep(_LOOK_S)
+
+
+def _sells_on(error: BaseException) -> None:
+    """The figures of events are not followed any more, which is no reason to take no orders."""
+    log.error("the figures of events are not read any more: they stay as they are", exc_info=error)
 
 
 def _details(gateway: Gateway, callers: Callers) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from boxoffice.gateway import pages
 from boxoffice.gateway.administration import Administration
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.cross_origin import CrossOrigin
+from boxoffice.gateway.events import Events
 from boxoffice.gateway.looking import Looking
 from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.posting import Posting
@@ -34,14 +35,15 @@ _MOST_SHOWN: Final = 200
 
 
 def table(
-    posting: Posting, looking: Looking, tickets: Tickets, administration: Administration
+    posting: Posting, looking: Looking, tickets: Tickets, events: Events, administration: Administration
 ) -> Mapping[str, Mapping[str, Handler]]:
     """Every path, its methods, and who answers them."""
     return {
         "/": {"GET": pages.index},
         "/v1/problems": {"GET": pages.all_problems},
         "/v1/problems/{name}": {"GET": pages.problem},
-        "/v1/events": {"POST": posting.create_event},
+        "/v1/events": {"GET": events.all, "POST": posting.create_event},
+        "/v1/events/{event}": {"GET": events.one},
         "/v1/events/{event}/tickets": {"POST": posting.add_tickets},
         "/v1/events/{event}/closing": {"POST": posting.close_event},
         "/v1/events/{event}/purchases": {"POST": posting.purchase},

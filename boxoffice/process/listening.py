@@ -30,11 +30,12 @@ def listening(settings: ProcessSettings, port: int) -> Iterator[None]:
             raise PortInUseError from None
         raise SettingsError(
             f"BOXOFFICE_HEALTH_HOST and BOXOFFICE_HEALTH_PORT name {settings.health_host}:{port}, "
-            f"where nothing can listen ({_why(error)})."
+            f"where nothing can listen ({why(error)})."
         ) from None
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def why(error: OSError | UnicodeError) -> str:
+    """Why nothing can listen there, in a few words."""
     if isinstance(error, UnicodeError):
         return "this is no host's name"
     # What a resolver says has a number below 0.

@@ -88,6 +88,13 @@ def origins(value: str) -> str:
     return value
 
 
+def origin(value: str) -> str:
+    """The origin of a page, or nothing."""
+    if value and not _ORIGIN.fullmatch(value):
+        raise ValueError("must be http://HOST:PORT or https://HOST, without a path")
+    return value
+
+
 def language(value: str) -> str:
     """A language, perhaps of a country."""
     if not _LANGUAGE.fullmatch(value):

@@ -272,6 +272,12 @@ class StatisticsSettings(_Group):
     stalled_after_s: int = _setting(
         60, "A statistics process that gets nowhere for so long, though facts wait, ends.", unit="s", ge=5, le=3_600
     )
+    most_events: int = _setting(
+        100_000,
+        "Events whose figures a gateway and a live process keep in memory, 1.5 KiB each; of more they show none.",
+        ge=1,
+        le=10_000_000,
+    )
 
 
 class GatewaySettings(_Group):
@@ -348,6 +354,46 @@ class GatewaySettings(_Group):
         return frozenset(checks.listed(self.origins))
 
 
+class LiveSettings(_Group):
+    """The live page: where it is served, whom it streams to, and what its pages are told."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "LIVE_")
+
+    host: str = _setting("127.0.0.1", "Address on which the live process listens.")
+    port: int = _setting(8081, "Port of the live process.", ge=1, le=65_535)
+    interval_ms: int = _setting(
+        1_000, "A spectator is told of an event at most once in this time.", unit="ms", ge=10, le=60_000
+    )
+    most_streams: int = _setting(
+        20_000, "Streams that are open at once; more are refused. Each needs a file of the system.", ge=1, le=1_000_000
+    )
+    most_streams_of_one: int = _setting(
+        500, "Streams of one address, or of one /64 network of IPv6; more are refused.", ge=1, le=1_000_000
+    )
+    most_buffered_bytes: int = _setting(
+        262_144,
+        "A spectator who has not taken so much of what was sent is cut off; he comes again, to the newest figures.",
+        unit="bytes",
+        ge=4_096,
+        le=64 * 1024 * 1024,
+    )
+    trusted_proxies: Annotated[str, AfterValidator(checks.networks)] = _setting(
+        "", "Addresses or networks, between commas, of proxies whose X-Forwarded-For is believed."
+    )
+    gateway_url: Annotated[str, AfterValidator(checks.origin)] = _setting(
+        "", "The gateway as browsers reach it, http://HOST:PORT or https://HOST; empty, where the pages come from."
+    )
+    shop_key: SecretStr = _setting(
+        SecretStr(""),
+        "The API key with which the shop's page buys: everybody may see it, so it must have the scope buy alone.",
+    )
+
+    @property
+    def networks(self) -> Sequence[IPv4Network | IPv6Network]:
+        """The networks of trusted proxies."""
+        return [ip_network(text) for text in checks.listed(self.trusted_proxies)]
+
+
 class ProcessSettings(_Group):
     """How a process shows itself and ends."""
 
@@ -400,6 +446,7 @@ class Settings:
     door: DoorSettings
     statistics: StatisticsSettings
     gateway: GatewaySettings
+    live: LiveSettings
     process: ProcessSettings
     logs: LogSettings
 
@@ -412,6 +459,7 @@ GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
     "door": DoorSettings,
     "statistics": StatisticsSettings,
     "gateway": GatewaySettings,
+    "live": LiveSettings,
     "process": ProcessSettings,
     "logs": LogSettings,
 }

@@ -1,0 +1,114 @@
+"""The live process' rooms: which request is whose, and what it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import structlog
+from aiohttp import web
+from multidict import CIMultiDict
+
+from boxoffice.gateway import events
+from boxoffice.gateway.addresses import Addresses, limited_as
+from boxoffice.gateway.conditional import READS
+from boxoffice.gateway.messages import Headers, Problem, Request, Response
+from boxoffice.live.files import Files
+from boxoffice.live.overview import Overview
+from boxoffice.live.serving import Connection
+from boxoffice.live.shop import Shop
+from boxoffice.live.streams import Streams
+from boxoffice.statistics.states import EventStates
+
+log = structlog.get_logger(__name__)
+
+_ON_ALL: Final[Headers] = [("server", "boxoffice"), ("x-content-type-options", "nosniff")]
+_NO_STORE: Final = ("cache-control", "no-store")
+_FOR_EVERY_PAGE: Final = ("access-control-allow-origin", "*")
+"""What is public may be read by any page: no cookie goes with it, and no key."""
+
+
+class Live:
+    """Answers spectators, and operators who have a key."""
+
+    def __init__(
+        self,
+        states: EventStates,
+        streams: Streams,
+        files: Files,
+        shop: Shop,
+        overview: Overview,
+        addresses: Addresses,
+    ) -> None:
+        self._states = states
+        self._streams = streams
+        self._files = files
+        self._shop = shop
+        self._overview = overview
+        self._addresses = addresses
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to a request, whatever it is."""
+        connection = cast(Connection, request.protocol)
+        connection.answers()
+        try:
+            return await self._answer(request)
+        except Problem as problem:
+            return self._written(problem.response())
+        except Exception:
+            log.exception("a request failed")
+            return self._written(Problem("internal-error", "Something failed here that should not.").response())
+        finally:
+            connection.rests()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.can_read_body:
+            raise Problem("too-large", "Nothing here takes a body.", headers=[("connection", "close")])
+        path = request.rel_url.raw_path
+        match path.split("/")[1:]:
+            case ["v1", "stream"]:
+                return await self._streams.open(request, self._address(request), None)
+            case ["v1", "events", event, "stream"]:
+                return await self._streams.open(request, self._address(request), event)
+            case ["v1", "events"]:
+                return self._public(_read_only(request), events.listed)
+            case ["v1", "events", event]:
+                return self._public(_read_only(request), lambda states, asked: events.one(states, asked, event))
+            case ["v1", "operator"]:
+                asked = _read_only(request)
+                return self._written(await self._overview.answer(asked.header("authorization"), time.time()))
+            case ["shop.json"]:
+                _read_only(request)
+                return self._written(self._shop.answer(time.time()))
+        return self._written(self._files.answer(request.method, path, request.headers.get("if-none-match")))
+
+    def _public(self, request: Request, answered: Callable[[EventStates, Request], Response]) -> web.StreamResponse:
+        response = answered(self._states, request)
+        return self._written(response._replace(headers=[*response.headers, _FOR_EVERY_PAGE]))
+
+    def _written(self, response: Response) -> web.Response:
+        headers: CIMultiDict[str] = CIMultiDict([*_ON_ALL, *response.headers])
+        if "cache-control" not in headers:
+            headers.add(*_NO_STORE)
+        written = web.Response(status=response.status, headers=headers, body=response.body or None)
+        if self._streams.draining or "connection" in headers:
+            written.force_close()
+        return written
+
+    def _address(self, request: web.BaseRequest) -> str:
+        peer: Any = cast(Connection, request.protocol).peername
+        host = peer[0] if isinstance(peer, tuple) else ""
+        return limited_as(self._addresses.of(host, lambda: request.headers.getall("x-forwarded-for", [])))
+
+
+def _read_only(request: web.BaseRequest) -> Request:
+    """The request, as the gateway's rooms know it.
+
+    Raises:
+        Problem: something is to be done that cannot be done here.
+    """
+    if request.method not in READS:
+        raise Problem("method-not-allowed", "Only GET and HEAD.", headers=[("allow", ", ".join(READS))])
+    header = request.headers.get
+    return Request(request.method, request.rel_url.raw_path, request.rel_url.raw_query_string, header, b"", "")
