@@ -24,6 +24,7 @@ def row(event_id: str, seq: int, **members: Any) -> EventStatistics:
 def written(event_id: str, seq: int, **members: Any) -> tuple[bytes, bytes]:
     """Key and value of a record."""
     key, value, _ = stats_record(event_id, event_figures(row(event_id, seq, **members), 0))
+    assert key is not None
     assert value is not None
     return key, value
 

@@ -1,0 +1,204 @@
+"""The live process' server with real connections: those on which nothing gets on are ended, and none takes much."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from boxoffice.embedded.ports import HOST, free_port
+from boxoffice.gateway.callers import Callers
+from boxoffice.live import serving as served
+from boxoffice.live import streams as streamed
+from boxoffice.live.addresses import Addresses
+from boxoffice.live.application import Live
+from boxoffice.live.files import Files
+from boxoffice.live.hub import Hub
+from boxoffice.live.overview import Overview
+from boxoffice.live.serving import Listener, serving
+from boxoffice.live.shop import Shop
+from boxoffice.live.streams import Places, Streams
+from boxoffice.settings import load_settings
+from boxoffice.statistics.states import EventStates
+from tests.support.figures import states_of, written
+from tests.support.office import until
+from tests.support.spectators import PATIENCE_S, Viewer, deaf_socket
+
+
+class House:
+    """The live process without a Kafka: its states are given."""
+
+    def __init__(self, states: EventStates, folder: Path, port: int) -> None:
+        self.port = port
+        self.states = states
+        self.hub = Hub(states, 0.01, 1_000_000)
+        self.places = Places(1_000, 1_000)
+        self.streams = Streams(states, self.hub, self.places)
+        settings = load_settings()
+        callers = Callers()
+        shop = Shop(settings.live, callers)
+        overview = Overview(settings, states, callers)
+        self.live = Live(states, self.streams, Files(folder, ""), shop, overview, Addresses(""))
+        self.listener: Listener | None = None
+
+    async def ask(self, text: str) -> bytes:
+        """All that is answered to some bytes, until the connection ends."""
+        reader, writer = await asyncio.open_connection(HOST, self.port)
+        writer.write(text.replace("\n", "\r\n").encode())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def house_of(states: EventStates, folder: Path, most_streams: int = 1_000) -> AsyncIterator[House]:
+    house = House(states, folder, free_port())
+    settings = load_settings(live_port=house.port, live_most_streams=most_streams).live
+    telling = asyncio.create_task(house.hub.run())
+    async with serving(house.live.handle, settings) as house.listener:
+        yield house
+        house.streams.draining = True
+        await house.hub.end()
+    telling.cancel()
+    await asyncio.wait([telling])
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    async with house_of(states_of(("42", 1)), tmp_path) as opened:
+        yield opened
+
+
+async def test_half_a_request_does_not_stay(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "SILENT_S", 0.2)
+    for half in ("", "GET / HT", "GET / HTTP/1.1\nHost: x\nX-Half"):
+        assert await house.ask(half) == b""
+    # Nor does the second one, after a first that was answered.
+    answered = await house.ask("GET / HTTP/1.1\nHost: x\n\nGET / HTTP/1.1\nHost: ")
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+    assert house.listener is not None
+    await until(lambda: not len(house.listener or ()), 10, "all connections to be gone")
+
+
+async def test_who_does_not_read_his_answer_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "SILENT_S", 0.2)
+    monkeypatch.setattr(served, "ANSWER_S", 0.2)
+    (tmp_path / "index.html").write_bytes(b"x" * 20_000_000)
+    async with house_of(states_of(), tmp_path) as house:
+        with deaf_socket(house.port, "/"):
+            assert house.listener is not None
+            await until(lambda: len(house.listener or ()) == 1, 10, "him to come")
+            await until(lambda: not len(house.listener or ()), 10, "him to be cut off")
+
+
+async def test_a_stream_stays_though_nothing_is_said_on_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "SILENT_S", 0.1)
+    monkeypatch.setattr(served, "ANSWER_S", 0.1)
+    viewer = await Viewer.open(house.port, "/v1/events/42/stream")
+    assert (await viewer.next()).id == "42-1"
+    # Somebody else's half request ends by the same sweep.
+    assert await house.ask("GET /") == b""
+    house.states.take(*written("42", 2))
+    house.hub.wake()
+    assert (await viewer.next()).id == "42-2"
+    viewer.close()
+
+
+async def test_a_stream_of_all_is_told_what_changed_while_it_began(house: House) -> None:
+    for number in range(1, 2_001):
+        house.states.take(*written(str(number), 2))
+    viewer = await Viewer.open(house.port, "/v1/stream")
+    first = await viewer.next()
+    house.states.take(*written("7", 3))
+    house.hub.wake()
+    # It begins with those that changed last, and the others are to be had by GET.
+    assert first.id == f"{2_001 - streamed.MOST_AT_FIRST}-2"
+    found = {update.id for update in await viewer.until("7-3")}
+    await viewer.until_all({"2000-2"} - found)
+    viewer.close()
+
+
+async def test_who_does_not_take_what_his_stream_begins_with_is_cut_off(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "_BRING_UP_S", 0.2)
+    for number in range(1, 1_001):
+        house.states.take(*written(str(number), 2))
+    with deaf_socket(house.port, "/v1/stream"):
+        await until(lambda: house.places.taken == 1, 10, "him to come")
+        await until(lambda: house.places.taken == 0, 10, "him to be cut off")
+    assert len(house.hub) == 0
+
+
+async def test_nothing_may_come_after_a_stream_was_asked_for(house: House) -> None:
+    stream = "GET /v1/stream HTTP/1.1\nHost: x\n\n"
+    reader, writer = await asyncio.open_connection(HOST, house.port)
+    writer.write(stream.replace("\n", "\r\n").encode())
+    await reader.readuntil(b"retry:")
+    await until(lambda: house.places.taken == 1, 10, "the stream to be open")
+    writer.write(stream.replace("\n", "\r\n").encode())
+    await until(lambda: house.places.taken == 0, 10, "it to be cut off")
+    writer.close()
+
+
+async def test_an_old_proxy_gets_a_stream_without_chunks(house: House) -> None:
+    viewer = await Viewer.open(house.port, "/v1/events/42/stream", version="1.0")
+    assert "transfer-encoding" not in viewer.headers
+    assert (await viewer.next()).id == "42-1"
+    viewer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("POST / HTTP/1.1\nHost: x\nContent-Length: 3\nConnection: close\n\nabc", 413),
+        ("GET / HTTP/1.1\nHost: x\nContent-Length: 60000000\n\nabc", 413),
+        ("GET /v1/stream HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n3\nabc", 413),
+        ("DELETE /v1/events HTTP/1.1\nHost: x\nConnection: close\n\n", 405),
+        ("HEAD /v1/stream HTTP/1.1\nHost: x\nConnection: close\n\n", 405),
+        ("POST / HTTP/1.1\nHost: x\nConnection: close\n\n", 405),
+        ("GET /v1/events/43/stream HTTP/1.1\nHost: x\nConnection: close\n\n", 404),
+        ("GET /%0d%0aSet-Cookie:x HTTP/1.1\nHost: x\nConnection: close\n\n", 404),
+        ("GET http://elsewhere/secret HTTP/1.1\nHost: x\nConnection: close\n\n", 404),
+        ("GET / HTTP/1.1\nHost: x\nContent-Length: 1\nTransfer-Encoding: chunked\n\n0\n\n", 400),
+        ("GET / HTTP/1.1\nHost: x\n" + "".join(f"X-{n}: y\n" for n in range(100)) + "\n", 400),
+        ("GET / HTTP/1.1\nHost: x\nX: " + "y" * 10_000 + "\n\n", 400),
+        ("GET /" + "y" * 10_000 + " HTTP/1.1\nHost: x\n\n", 400),
+        ("nonsense\n\n", 400),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_its_connection_ends(house: House, request_text: str, status: int) -> None:
+    answered = await house.ask(request_text)
+    assert answered.split(b" ", 2)[:2] == [b"HTTP/1.1", str(status).encode()], answered
+    assert b"Set-Cookie" not in answered.partition(b"\r\n\r\n")[0]
+
+
+async def test_a_head_is_an_answer_without_its_body(house: House) -> None:
+    answered = await house.ask("HEAD /v1/events/42 HTTP/1.1\nHost: x\nConnection: close\n\n")
+    head, _, body = answered.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert f"Content-Length: {len(written('42', 1)[1])}".encode() in head
+    assert body == b""
+
+
+async def test_connections_beyond_those_that_may_be_are_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "BESIDE_STREAMS", 1)
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    async with house_of(states_of(), tmp_path, most_streams=1) as house:
+        idle = [await asyncio.open_connection(HOST, house.port) for _ in range(2)]
+        await until(lambda: len(house.listener or ()) == 2, 10, "both to be there")
+        assert await house.ask("GET / HTTP/1.1\nHost: x\nConnection: close\n\n") == b""
+        idle[0][1].close()
+        await until(lambda: len(house.listener or ()) == 1, 10, "one to be gone")
+        assert (await house.ask("GET / HTTP/1.1\nHost: x\nConnection: close\n\n")).startswith(b"HTTP/1.1 200 OK")
+        idle[1][1].close()
