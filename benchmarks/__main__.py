@@ -31,6 +31,7 @@ from benchmarks.report import write_report
 from benchmarks.results import OUT, Outcome, print_results, write_results
 from benchmarks.spreading import spreading
 from benchmarks.starting import starting
+from benchmarks.streams import streams
 from benchmarks.workers import workers
 from boxoffice.embedded import EmbeddedStack
 from boxoffice.embedded.jars import KAFKA_VERSION
@@ -43,6 +44,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         decisions,
         end_to_end,
         gateway,
+        streams,
         workers,
         latency,
         neighbours,

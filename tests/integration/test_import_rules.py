@@ -25,6 +25,9 @@ WRONG: Final = {
     "boxoffice.selling.copies": "boxoffice.audit.report",
     "boxoffice.audit.report": "boxoffice.operating.doctor",
     "boxoffice.operating.doctor": "agents.stats",
+    "boxoffice.operating.findings": "boxoffice.live.hub",
+    "boxoffice.live.framing": "agents.live",
+    "boxoffice.statistics.states": "boxoffice.gateway.events",
     "agents.stats": "boxoffice.demo.script",
     "boxoffice.demo.script": "boxoffice.cli.tables",
     # Between rooms of one floor
