@@ -36,8 +36,9 @@ class Stream:
         self.slot = 0
 
     def write(self, frame: Frame) -> None:
-        """Send it, as far as the other side takes it; the rest waits here."""
-        self.transport.write(frame.chunk if self.is_chunked else frame.plain)
+        """Send it, as far as the other side takes it; the rest waits here. To who is gone nothing can be written."""
+        if not self.transport.is_closing():
+            self.transport.write(frame.chunk if self.is_chunked else frame.plain)
 
     def end(self) -> None:
         """No more comes: whoever waits for its end closes it in order."""
