@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import pytest
@@ -29,6 +29,26 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
+class NewPage(Protocol):
+    """Starts a live process."""
+
+    def __call__(self, **environment: str) -> LivePage: ...
+
+
+@pytest.fixture
+async def new_page(office: Office) -> AsyncIterator[NewPage]:
+    """Live processes of the test's office; their viewers go away after it."""
+    opened: list[LivePage] = []
+
+    def start(**environment: str) -> LivePage:
+        opened.append(LivePage(office, **environment))
+        return opened[-1]
+
+    yield start
+    for page in opened:
+        await page.aclose()
+
+
 async def seen(page: LivePage, session: aiohttp.ClientSession, event_id: str, seq: int) -> None:
     """Wait until a process has read an event's figures up to this fact."""
     deadline_s = monotonic() + PATIENCE_S
@@ -49,11 +69,11 @@ def counted(page: LivePage, name: str) -> float:
 
 
 async def test_a_sale_is_seen_as_it_goes_on_by_who_watches_the_event_and_by_who_watches_all(
-    office: Office, session: aiohttp.ClientSession
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
 ) -> None:
     office.start()
     office.start("stats")
-    page, door = LivePage(office), Door(office)
+    page, door = new_page(), Door(office)
     await office.send(creations(["42"], 3))
     key = await new_key(office, "buy")
     await page.ready()
@@ -70,17 +90,16 @@ async def test_a_sale_is_seen_as_it_goes_on_by_who_watches_the_event_and_by_who_
     assert one.headers["content-type"] == "text/event-stream"
     assert one.headers["cache-control"] == "no-store"
     assert 2_000 <= one.retry_ms <= 5_000
-    page.close()
     assert await page.process.stop() == ExitStatus.OK
 
 
-async def test_who_comes_again_is_told_the_newest_and_has_missed_nothing(office: Office) -> None:
+async def test_who_comes_again_is_told_the_newest_and_has_missed_nothing(office: Office, new_page: NewPage) -> None:
     await publish(office, row("42", 1), row("7", 1))
-    page = LivePage(office)
+    page = new_page()
     await page.ready()
     viewer = await page.watch("/v1/events/42/stream")
     assert (await viewer.next()).id == "42-1"
-    viewer.close()
+    await viewer.aclose()
     await publish(office, *(row("42", seq) for seq in range(2, 30)))
     again = await page.watch("/v1/events/42/stream", **{"Last-Event-ID": "42-1"})
     assert (await again.until("42-29"))[-1].data == json.loads(written("42", 29)[1]) | _where(office, "42")
@@ -89,7 +108,7 @@ async def test_who_comes_again_is_told_the_newest_and_has_missed_nothing(office:
     # A process that is started again has all of it from the topic.
     page.process.kill()
     await again.end()
-    other = LivePage(office)
+    other = new_page()
     await other.ready()
     assert (await (await other.watch("/v1/events/42/stream")).next()).id == "42-29"
 
@@ -101,10 +120,10 @@ def _where(office: Office, event_id: str) -> dict[str, Any]:
 
 
 async def test_what_changes_within_the_interval_is_told_together(
-    office: Office, session: aiohttp.ClientSession
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
 ) -> None:
     await publish(office, row("42", 1))
-    page = LivePage(office, BOXOFFICE_LIVE_INTERVAL_MS="60000")
+    page = new_page(BOXOFFICE_LIVE_INTERVAL_MS="60000")
     await page.ready()
     viewer = await page.watch("/v1/events/42/stream")
     await publish(office, row("42", 2))
@@ -118,8 +137,10 @@ async def test_what_changes_within_the_interval_is_told_together(
     assert [update.id for update in await viewer.end()] == []
 
 
-async def test_a_viewer_who_does_not_listen_is_cut_off_and_others_see_everything(office: Office) -> None:
-    page = LivePage(office, BOXOFFICE_LIVE_INTERVAL_MS="10", BOXOFFICE_LIVE_MOST_BUFFERED_BYTES="1000000")
+async def test_a_viewer_who_does_not_listen_is_cut_off_and_others_see_everything(
+    office: Office, new_page: NewPage
+) -> None:
+    page = new_page(BOXOFFICE_LIVE_INTERVAL_MS="10", BOXOFFICE_LIVE_MOST_BUFFERED_BYTES="1000000")
     await page.ready()
     viewer = await page.watch()
     with deaf_socket(page.port, "/v1/stream"):
@@ -137,20 +158,19 @@ async def test_a_viewer_who_does_not_listen_is_cut_off_and_others_see_everything
     assert counted(page, "boxoffice_streams_cut_total") == 1
 
 
-async def test_who_goes_away_gives_his_place_back_at_once(office: Office) -> None:
+async def test_who_goes_away_gives_his_place_back_at_once(office: Office, new_page: NewPage) -> None:
     await publish(office, row("42", 1))
-    page = LivePage(office)
+    page = new_page()
     await page.ready()
     viewers = [await page.watch("/v1/events/42/stream") for _ in range(20)]
     await until(lambda: counted(page, "boxoffice_streams") == 20, 10, "all to watch")
     for viewer in viewers:
-        viewer.close()
+        await viewer.aclose()
     await until(lambda: counted(page, "boxoffice_streams") == 0, 10, "all to be gone")
 
 
-async def test_streams_are_bounded_for_each_address_and_for_all(office: Office) -> None:
-    page = LivePage(
-        office,
+async def test_streams_are_bounded_for_each_address_and_for_all(new_page: NewPage) -> None:
+    page = new_page(
         BOXOFFICE_LIVE_MOST_STREAMS="2",
         BOXOFFICE_LIVE_MOST_STREAMS_OF_ONE="1",
         BOXOFFICE_LIVE_TRUSTED_PROXIES="127.0.0.1",
@@ -171,14 +191,14 @@ async def test_streams_are_bounded_for_each_address_and_for_all(office: Office) 
     assert await come("203.0.113.9, 203.0.113.1") == (429, "/v1/problems/too-many-streams")
     assert await come("203.0.113.2") == (200, "")
     assert await come("203.0.113.3") == (503, "/v1/problems/streams-full")
-    first.close()
+    await first.aclose()
     await until(lambda: counted(page, "boxoffice_streams") == 1, 10, "a place to be free")
     assert await come("203.0.113.3") == (200, "")
 
 
-async def test_told_to_stop_it_ends_all_streams_in_order(office: Office) -> None:
+async def test_told_to_stop_it_ends_all_streams_in_order(office: Office, new_page: NewPage) -> None:
     await publish(office, row("42", 1))
-    page = LivePage(office)
+    page = new_page()
     await page.ready()
     viewers = [await page.watch(path) for path in ("/v1/stream", "/v1/events/42/stream") for _ in range(10)]
     old = await page.watch(version="1.0")
@@ -191,8 +211,8 @@ async def test_told_to_stop_it_ends_all_streams_in_order(office: Office) -> None
     assert await stopping == ExitStatus.OK
 
 
-async def test_told_to_stop_before_there_is_a_kafka_it_ends_in_order(office: Office) -> None:
-    page = LivePage(office, BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+async def test_told_to_stop_before_there_is_a_kafka_it_ends_in_order(new_page: NewPage) -> None:
+    page = new_page(BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     await until(lambda: "waiting for Kafka" in page.process.log_text(), 30, "it to wait")
     assert await page.process.stop() == ExitStatus.OK
 
@@ -200,9 +220,11 @@ async def test_told_to_stop_before_there_is_a_kafka_it_ends_in_order(office: Off
 # Figures
 
 
-async def test_live_and_gateway_tell_the_same_of_events(office: Office, session: aiohttp.ClientSession) -> None:
+async def test_live_and_gateway_tell_the_same_of_events(
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
+) -> None:
     await publish(office, *(row(str(event), event) for event in range(1, 8)))
-    page, door = LivePage(office), Door(office)
+    page, door = new_page(), Door(office)
     await page.ready()
     await door.ready()
     for base in (page.base, door.base):
@@ -256,7 +278,7 @@ async def _status(session: aiohttp.ClientSession, url: str) -> int:
 
 
 async def test_strangers_on_the_topic_are_passed_over_and_counted(
-    office: Office, session: aiohttp.ClientSession
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
 ) -> None:
     from boxoffice.kafka import clients
 
@@ -265,7 +287,7 @@ async def test_strangers_on_the_topic_are_passed_over_and_counted(
         for key, value in ((b"42", b"tickets please"), (None, b"{}"), (b"42\n\ndata: x", b"{}"), (b"43", None)):
             await producer.send_and_wait(topic, value, key=key, partition=0)
     await publish(office, row("42", 3))
-    page = LivePage(office)
+    page = new_page()
     await page.ready()
     await seen(page, session, "42", 3)
     assert counted(page, "boxoffice_strange_records_total") == 3
@@ -277,11 +299,11 @@ async def test_strangers_on_the_topic_are_passed_over_and_counted(
 
 
 async def test_the_operators_overview_is_for_who_has_an_admin_key(
-    office: Office, session: aiohttp.ClientSession
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
 ) -> None:
     worker = office.start()
     await publish(office, row("42", 3), row("7", 1))
-    page = LivePage(office)
+    page = new_page()
     admin, buyer = await new_key(office, "admin"), await new_key(office, "buy")
     of_one = await new_key(office, "admin", event="42")
     await page.ready()
@@ -311,10 +333,12 @@ async def test_the_operators_overview_is_for_who_has_an_admin_key(
     assert "bo_" not in page.process.log_text()
 
 
-async def test_the_shop_is_given_a_key_that_can_only_buy(office: Office, session: aiohttp.ClientSession) -> None:
+async def test_the_shop_is_given_a_key_that_can_only_buy(
+    office: Office, new_page: NewPage, session: aiohttp.ClientSession
+) -> None:
     buyer, admin = await new_key(office, "buy"), await new_key(office, "buy", "admin")
     for key, given in ((buyer, buyer), (admin, None)):
-        page = LivePage(office, BOXOFFICE_LIVE_SHOP_KEY=key, BOXOFFICE_LIVE_GATEWAY_URL="http://127.0.0.1:8080")
+        page = new_page(BOXOFFICE_LIVE_SHOP_KEY=key, BOXOFFICE_LIVE_GATEWAY_URL="http://127.0.0.1:8080")
         await page.ready()
         async with page.get(session, "/shop.json") as response:
             assert await response.json() == {"gateway": "http://127.0.0.1:8080", "key": given}
@@ -323,11 +347,11 @@ async def test_the_shop_is_given_a_key_that_can_only_buy(office: Office, session
 
 
 async def test_pages_come_with_a_strict_policy_and_nothing_else_comes(
-    office: Office, session: aiohttp.ClientSession
+    new_page: NewPage, session: aiohttp.ClientSession
 ) -> None:
     from boxoffice.live.files import Files
 
-    page = LivePage(office)
+    page = new_page()
     await page.ready()
     files = Files.of_package("")
     for path in sorted(files.paths):

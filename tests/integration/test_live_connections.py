@@ -25,7 +25,7 @@ from boxoffice.settings import load_settings
 from boxoffice.statistics.states import EventStates
 from tests.support.figures import states_of, written
 from tests.support.office import until
-from tests.support.spectators import PATIENCE_S, Viewer, deaf_socket
+from tests.support.spectators import PATIENCE_S, Viewer, deaf_socket, let_go
 
 
 class House:
@@ -54,7 +54,7 @@ class House:
         except ConnectionError:
             return b""
         finally:
-            writer.close()
+            await let_go(writer)
 
 
 @asynccontextmanager
@@ -109,7 +109,7 @@ async def test_a_stream_stays_though_nothing_is_said_on_it(house: House, monkeyp
     house.states.take(*written("42", 2))
     house.hub.wake()
     assert (await viewer.next()).id == "42-2"
-    viewer.close()
+    await viewer.aclose()
 
 
 async def test_a_stream_of_all_is_told_what_changed_while_it_began(house: House) -> None:
@@ -123,7 +123,7 @@ async def test_a_stream_of_all_is_told_what_changed_while_it_began(house: House)
     assert first.id == f"{2_001 - streamed.MOST_AT_FIRST}-2"
     found = {update.id for update in await viewer.until("7-3")}
     await viewer.until_all({"2000-2"} - found)
-    viewer.close()
+    await viewer.aclose()
 
 
 async def test_who_does_not_take_what_his_stream_begins_with_is_cut_off(
@@ -146,14 +146,14 @@ async def test_nothing_may_come_after_a_stream_was_asked_for(house: House) -> No
     await until(lambda: house.places.taken == 1, 10, "the stream to be open")
     writer.write(stream.replace("\n", "\r\n").encode())
     await until(lambda: house.places.taken == 0, 10, "it to be cut off")
-    writer.close()
+    await let_go(writer)
 
 
 async def test_an_old_proxy_gets_a_stream_without_chunks(house: House) -> None:
     viewer = await Viewer.open(house.port, "/v1/events/42/stream", version="1.0")
     assert "transfer-encoding" not in viewer.headers
     assert (await viewer.next()).id == "42-1"
-    viewer.close()
+    await viewer.aclose()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ async def test_connections_beyond_those_that_may_be_are_cut_off(
         idle = [await asyncio.open_connection(HOST, house.port) for _ in range(2)]
         await until(lambda: len(house.listener or ()) == 2, 10, "both to be there")
         assert await house.ask("GET / HTTP/1.1\nHost: x\nConnection: close\n\n") == b""
-        idle[0][1].close()
+        await let_go(idle[0][1])
         await until(lambda: len(house.listener or ()) == 1, 10, "one to be gone")
         assert (await house.ask("GET / HTTP/1.1\nHost: x\nConnection: close\n\n")).startswith(b"HTTP/1.1 200 OK")
-        idle[1][1].close()
+        await let_go(idle[1][1])

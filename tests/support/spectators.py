@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, Self
 
 import aiohttp
@@ -102,9 +102,9 @@ class Viewer:
         async with asyncio.timeout(PATIENCE_S):
             return json.loads(await self._reader.readexactly(int(self.headers["content-length"])))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Go away."""
-        self._writer.close()
+        await let_go(self._writer)
 
     def _read(self, block: str) -> Update | None:
         fields = {"event": "message", "id": "", "data": ""}
@@ -167,10 +167,17 @@ class LivePage:
         async with session.get(self.base + path, headers=named) as response:
             yield response
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Everybody goes away."""
         for viewer in self._viewers:
-            viewer.close()
+            await viewer.aclose()
+
+
+async def let_go(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever has become of it."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def deaf_socket(port: int, path: str, receive_bytes: int = 4_096) -> socket.socket:
