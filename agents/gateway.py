@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from contextlib import aclosing
 
-import uvloop
+import structlog
 
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway.running import run
+from boxoffice.process.open_files import allow_connections
 from boxoffice.settings import Settings
 from boxoffice.statistics.aside import FiguresAside
+
+log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> int:
@@ -18,7 +23,15 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    uvloop.run(_run(settings))
+    wanted = settings.gateway.most_connections
+    if (allowed := allow_connections(wanted)) < wanted:
+        log.warning("the system allows fewer connections than the settings", allowed=allowed, wanted=wanted)
+    if sys.platform == "win32":
+        asyncio.run(_run(settings))
+    else:
+        import uvloop
+
+        uvloop.run(_run(settings))
     return ExitStatus.OK
 
 

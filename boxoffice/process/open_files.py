@@ -1,0 +1,24 @@
+"""How many connections a process may have open: what systems allow unasked is meant for programs without callers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OTHER_FILES: Final = 500
+"""Files of a process that are no caller's connection: libraries, logs, brokers."""
+
+
+def allow_connections(wanted: int) -> int:
+    """Let this process, and those that it starts, have so many connections; returns how many the system allows."""
+    try:
+        import resource
+    except ImportError:
+        # A system without such a bound.
+        return wanted
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + OTHER_FILES
+    if now == resource.RLIM_INFINITY or now >= files:
+        return wanted
+    allowed = files if most == resource.RLIM_INFINITY else min(files, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(allowed, now), most))
+    return min(wanted, allowed - OTHER_FILES)
