@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from boxoffice.gateway.haproxy import example
 from boxoffice.schema.asyncapi import asyncapi, internal_asyncapi
 from boxoffice.schema.payloads import json_schemas
 from boxoffice.schema.reference import errors_page, settings_page
@@ -16,7 +17,7 @@ def documents() -> dict[str, str]:
     schemas = {f"schemas/{name}.json": schema for name, schema in json_schemas().items()}
     described = {**schemas, "asyncapi.json": asyncapi(), "asyncapi-internal.json": internal_asyncapi()}
     made = {path: _text(document) for path, document in described.items()}
-    return {**made, "settings.md": settings_page(), "errors.md": errors_page()}
+    return {**made, "settings.md": settings_page(), "errors.md": errors_page(), "haproxy.cfg": example()}
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -567,7 +567,7 @@ def test_documents_are_written_where_one_asks_for_them(tmp_path: Path) -> None:
     assert {str(path.relative_to(tmp_path / "new")) for path in written} == DOCUMENTS.keys()
     for path in written:
         text = path.read_text(encoding="utf-8")
-        assert text.startswith("# ") if path.suffix == ".md" else json.loads(text)
+        assert json.loads(text) if path.suffix == ".json" else text.startswith("# ")
 
 
 # docs/messages.md
