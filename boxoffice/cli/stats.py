@@ -19,7 +19,6 @@ from boxoffice.showing.printing import printable
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from boxoffice.redis.presence import ProcessState
     from boxoffice.settings import Settings
     from boxoffice.statistics.reading import Report
 
@@ -205,8 +204,8 @@ def _system(report: Report) -> Iterator[str]:
     if report.using_fallback and report.redis_connected:
         yield "Some process decides without Redis."
     for state in report.processes.states:
-        if complaint := _complaint(state):
-            yield f"{state.process} on {state.host} (process {state.pid}, {state.health}) {complaint}."
+        if state.complaint:
+            yield f"{state.process} on {state.host} (process {state.pid}, {state.health}) {state.complaint}."
     for key in report.processes.unreadable[:_MOST_KEYS]:
         yield f"What lies under {key} in Redis is no process."
     yield from _strangers(report)
@@ -240,14 +239,6 @@ def _processes(report: Report) -> str:
     counts = Counter(state.process for state in report.processes.states)
     running = ", ".join(f"{process} {count}" for process, count in counts.items())
     return f"{running}   up {timedelta(seconds=int(report.uptime_s))}   {report.memory_bytes / _MB:,.0f} MB"
-
-
-def _complaint(state: ProcessState) -> str:
-    if state.waits_for:
-        return f"waits for {', '.join(state.waits_for)}"
-    if not state.live:
-        return "does not get on"
-    return "" if state.ready else "is not ready"
 
 
 def _row(figures: dict[str, Any]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from boxoffice.kafka.groups import committed_offsets, member_count
 from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
 from boxoffice.operating.documents import examine_documents, examine_store
 from boxoffice.operating.findings import Finding, State
+from boxoffice.operating.front import examine_front
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import Settings
@@ -29,6 +30,7 @@ from boxoffice.tasks import end_tasks
 from models.words import number_of
 from topics import (
     TopicDefinition,
+    api_keys,
     documents_places,
     event_stats,
     purchase_requests,
@@ -119,6 +121,7 @@ async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waitin
             for topic, examine in (
                 (event_stats.TOPIC, _examine_statistics),
                 (ticket_documents.TOPIC, examine_documents),
+                (api_keys.TOPIC, examine_front),
             ):
                 if sells and topic not in without_leader:
                     diagnosis.findings += await examine(settings)

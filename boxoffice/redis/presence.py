@@ -63,6 +63,15 @@ class ProcessState(BaseModel):
     backlog_facts: _Count | None = None
     """What Redis has missed; None of a process that decides nothing."""
 
+    @property
+    def complaint(self) -> str:
+        """What is not well, to be read behind the process' name; empty if all is."""
+        if self.waits_for:
+            return f"waits for {', '.join(self.waits_for)}"
+        if not self.live:
+            return "does not get on"
+        return "" if self.ready else "is not ready"
+
 
 @dataclass(frozen=True)
 class Presences:
