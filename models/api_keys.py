@@ -19,7 +19,7 @@ import re
 import secrets
 import zlib
 from base64 import urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -129,6 +129,11 @@ def new_order_secret() -> str:
 def digest(key: str) -> str:
     """What is kept of a key's secret."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def moment(at: datetime) -> str:
+    """A time, as keys have it."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def id_of(key: str) -> str:

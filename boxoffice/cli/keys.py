@@ -101,12 +101,12 @@ def _print_made(caller: ApiKey, key: str, as_json: bool) -> None:
 
 
 def _now() -> str:
-    return _text(datetime.now(UTC))
+    from models.api_keys import moment
+
+    return moment(datetime.now(UTC))
 
 
 def _at(days: float | None) -> str | None:
-    return None if days is None else _text(datetime.now(UTC) + timedelta(days=days))
+    from models.api_keys import moment
 
-
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return None if days is None else moment(datetime.now(UTC) + timedelta(days=days))

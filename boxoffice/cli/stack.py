@@ -164,7 +164,8 @@ def _print_demo(report: DemoReport) -> None:
     rows += [(f"rejected: {reason}", count) for reason, count in report.rejected.items()]
     rows += [(f"decided by {decider}", count) for decider, count in report.decided_by.items()]
     for how, (p50_ms, p99_ms) in report.latencies_ms.items():
-        rows.append((f"publish to fact, {how}", f"p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms"))
+        rows.append((how, f"p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms"))
+    say(f"The commands over HTTP came with this key, which is gone with the stack: {report.key}")
     print_table(("what", "#"), rows, title="Demo")
     for mismatch in report.mismatches:
         say(mismatch)

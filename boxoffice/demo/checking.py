@@ -26,10 +26,12 @@ from boxoffice.demo.watching import Answered, Watcher
 class DemoReport:
     """What was offered and what came of it.
 
-    ``mismatches`` says what should have been otherwise; ``ticket_path`` is where one ticket's PDF was put.
+    ``key`` is the one that half of the commands came with; ``mismatches`` says what should have been otherwise;
+    ``ticket_path`` is where one ticket's PDF was put.
     """
 
     seed: int
+    key: str = ""
     outcomes: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     decided_by: dict[str, int] = field(default_factory=dict)
@@ -78,6 +80,9 @@ class Check:
         }
 
     def _answer(self, offered: Offered) -> Answered | None:
+        if offered.over_http:
+            told = offered.told
+            return Answered(told.fact, told.seen_s) if told is not None and told.fact is not None else None
         return self._by_source.get(offered.position) or self._answers.get(offered.position)
 
     def _outcomes(self, facts: Sequence[Any]) -> dict[str, int]:
@@ -85,6 +90,7 @@ class Check:
         confirmed = {fact["request_id"] for fact in facts if fact["type"] == "purchase_confirmed"}
         return {
             "commands published": len(self._commands),
+            "of these over HTTP": sum(offered.over_http for offered in self._commands),
             "purchases confirmed": len(confirmed),
             "purchases cancelled": len({fact["purchase"] for fact in facts if fact["type"] == "purchase_cancelled"}),
             "commands rejected": types["purchase_rejected"] + types["command_rejected"],
@@ -115,18 +121,21 @@ class Check:
         if original is None or answer is None:
             return False
         fact = answer.fact
-        cancelled = fact["type"] == "purchase_cancelled" and fact["purchase"] == repeat.target
+        # Over HTTP the caller's id stands before it.
+        purchase = str(fact.get("purchase", "")).rpartition(":")[2]
+        cancelled = fact["type"] == "purchase_cancelled" and purchase == repeat.target
         return cancelled or {**fact, "decided_by": None} == {**original.fact, "decided_by": None}
 
     def _measure(self) -> None:
-        """From just before a command was handed to the producer until a consumer here had its fact."""
+        """From just before a command was handed over until a consumer, or who sent it over HTTP, had its fact."""
         groups = {f"at {PACE_PER_S} a second": self._commands[:-BURST], f"a burst of {BURST}": self._commands[-BURST:]}
-        for name, commands in groups.items():
-            answers = [(offered, self._answer(offered)) for offered in commands]
-            taken_ms = [(answer.seen_s - offered.sent_s) * 1000 for offered, answer in answers if answer]
-            if len(taken_ms) > 1:
-                hundredths = statistics.quantiles(taken_ms, n=100)
-                self._report.latencies_ms[name] = (hundredths[49], hundredths[98])
+        for way, over_http in (("publish to fact", False), ("POST to answer", True)):
+            for name, commands in groups.items():
+                answers = [(one, self._answer(one)) for one in commands if one.over_http is over_http]
+                taken_ms = [(answer.seen_s - one.sent_s) * 1000 for one, answer in answers if answer]
+                if len(taken_ms) > 1:
+                    hundredths = statistics.quantiles(taken_ms, n=100)
+                    self._report.latencies_ms[f"{way}, {name}"] = (hundredths[49], hundredths[98])
 
     def _check_counts(self, facts: Sequence[Any], rejected: Counter[str]) -> None:
         forwarded = self._report.outcomes["forwarded to their home"]
@@ -171,11 +180,21 @@ class Check:
     def _check_one(self, offered: Offered) -> None:
         answer = self._answer(offered)
         wanted = _WANTED[offered.kind]
+        self._check_status(offered)
         if answer is None:
             self._report.mismatches.append(f"The {offered.kind} {offered.request_id} has no answer.")
         elif answer.fact["type"] not in wanted:
             self._report.mismatches.append(
                 f"The {offered.kind} {offered.request_id} led to {answer.fact['type']}, not to {' or '.join(wanted)}."
+            )
+
+    def _check_status(self, offered: Offered) -> None:
+        """Over HTTP the status says the same as the fact."""
+        wanted = _STATUSES.get(offered.kind, ())
+        status = offered.told.status if offered.told is not None else "nothing"
+        if offered.over_http and status not in wanted:
+            self._report.mismatches.append(
+                f"The {offered.kind} {offered.request_id} was told {status} over HTTP, not {' or '.join(wanted)}."
             )
 
     def _expect(self, what: str, found: int, wanted: int) -> None:
@@ -200,6 +219,16 @@ _WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CANCEL_NOTHING: ("command_rejected",),
     Kind.MALFORMED: ("command_unreadable",),
     Kind.UNKNOWN_EVENT: ("purchase_rejected",),
+}
+_STATUSES: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.PURCHASE: ("201", "409"),
+    Kind.REPEAT: ("201", "200"),
+    Kind.REUSED_ID: ("422",),
+    Kind.OVER_LARGE: ("422",),
+    Kind.CANCEL: ("201",),
+    Kind.CANCEL_AGAIN: ("409",),
+    Kind.CANCEL_NOTHING: ("404",),
+    Kind.UNKNOWN_EVENT: ("404",),
 }
 
 

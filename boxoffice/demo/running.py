@@ -1,7 +1,8 @@
 """The demo: one event, a thousand tickets, thirteen hundred commands, and every outcome checked.
 
-Commands are published as an outside producer would, by a plain Kafka client that knows nothing of the box
-office. What must come of them is known beforehand, by the way they are made.
+Half of the commands come through the gateway, as from a shop. The others are published as an outside producer would,
+by a plain Kafka client that knows nothing of the box office. What must come of them is known beforehand, by the way
+they are made.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -20,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from platformdirs import user_cache_path
 
 from boxoffice.audit import Audit
+from boxoffice.demo.calling import Shop, open_shop
 from boxoffice.demo.checking import Check, DemoReport
 from boxoffice.demo.script import (
     BURST,
@@ -36,12 +39,22 @@ from boxoffice.demo.script import (
 from boxoffice.demo.watching import Watcher
 from boxoffice.documents.status import document_of
 from boxoffice.door.ring_file import create_if_missing
-from boxoffice.embedded.environment import documents_variables, door_variables, kafka_variables, redis_variables
+from boxoffice.embedded.environment import (
+    PORTS,
+    documents_variables,
+    door_variables,
+    kafka_variables,
+    port_variables,
+    redis_variables,
+)
+from boxoffice.embedded.ports import HOST, accepts_connections, free_port
 from boxoffice.errors import RESTARTABLE, BoxOfficeError
+from boxoffice.gateway.key_ring import KeyRing
 from boxoffice.kafka.asking import ask, command_from
 from boxoffice.kafka.topics import create_topics
 from boxoffice.settings import KEY_RING, Settings, settings_from
 from boxoffice.storage.store import DocumentStore
+from models.api_keys import moment
 from topics import purchase_requests
 
 if TYPE_CHECKING:
@@ -100,12 +113,16 @@ class Demo:
         self._report = DemoReport(seed)
         self._watcher = Watcher(settings.kafka, settings.kafka.partitions)
         self._published = 0
+        self._sent: list[tuple[Offered, Any]] = []
+        """What was handed to the producer, and the word for it that is to come."""
 
     async def run(self) -> DemoReport:
         """Create the event, offer the commands, wait for the answers, check and audit."""
         begun_s = perf_counter()
         await ask(self._settings.kafka, _create_event(), _FIRST_ANSWER_DEADLINE_S)
         self._before = 1
+        self._report.key = await self._make_key()
+        await self._gateway_listens()
         watching = asyncio.create_task(self._watcher.watch())
         try:
             await self._offer()
@@ -122,31 +139,52 @@ class Demo:
         self._report.seconds = perf_counter() - begun_s
         return self._report
 
+    async def _make_key(self) -> str:
+        ring = KeyRing(self._settings.kafka)
+        return (await ring.create("demo", ["buy"], None, None, None, moment(datetime.now(UTC)))).key
+
+    async def _gateway_listens(self) -> None:
+        """A gateway listens as soon as it can answer."""
+        deadline_s = perf_counter() + _FIRST_ANSWER_DEADLINE_S
+        while not await accepts_connections(self._settings.gateway.port):
+            if perf_counter() > deadline_s:
+                raise BoxOfficeError(f"The gateway does not listen after {_FIRST_ANSWER_DEADLINE_S:g} s.")
+            await asyncio.sleep(_POLL_MS / 1000)
+
     async def _offer(self) -> None:
         commands = self._script.commands
-        topic = purchase_requests.TOPIC.full_name(self._settings.kafka.topic_prefix)
         producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka.bootstrap_servers)
         await producer.start()
         try:
-            paced, burst = commands[:-BURST], commands[-BURST:]
-            self._show.step(f"Selling: {len(paced)} commands at {PACE_PER_S} a second, then {len(burst)} at once")
-            begun_s = perf_counter()
-            sent = []
-            for number, offered in enumerate(paced):
-                await self._sleep_until(begun_s + number / PACE_PER_S)
-                sent.append(await self._send(producer, topic, offered))
-            sent += [await self._send(producer, topic, offered) for offered in burst]
-            for offered, place in zip(commands, await asyncio.gather(*sent), strict=True):
-                offered.position = (place.partition, place.offset)
+            async with open_shop(f"http://{HOST}:{self._settings.gateway.port}", self._report.key) as shop:
+                paced, burst = commands[:-BURST], commands[-BURST:]
+                self._show.step(f"Selling: {len(paced)} commands at {PACE_PER_S} a second, then {len(burst)} at once")
+                begun_s = perf_counter()
+                for number, offered in enumerate(paced):
+                    await self._sleep_until(begun_s + number / PACE_PER_S)
+                    await self._send(producer, shop, offered)
+                # What was given back is back before the last are sold, however slow a machine is.
+                await shop.answered()
+                for offered in burst:
+                    await self._send(producer, shop, offered)
+                for offered, acknowledged in self._sent:
+                    place = await acknowledged
+                    offered.position = (place.partition, place.offset)
+                await shop.answered()
         finally:
             await producer.stop()
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, offered: Offered) -> Any:
+    async def _send(self, producer: AIOKafkaProducer, shop: Shop, offered: Offered) -> None:
+        self._published += 1
+        if offered.over_http:
+            await shop.send(offered)
+            return
+        topic = purchase_requests.TOPIC.full_name(self._settings.kafka.topic_prefix)
         key = (UNKNOWN_EVENT_ID if offered.kind is Kind.UNKNOWN_EVENT else EVENT_ID).encode()
         partition = self._script.partition_for(offered, self._settings.kafka.partitions)
         offered.sent_s = perf_counter()
-        self._published += 1
-        return await producer.send(topic, offered.value, key=key if offered.keyed else None, partition=partition)
+        sent = await producer.send(topic, offered.value, key=key if offered.keyed else None, partition=partition)
+        self._sent.append((offered, sent))
 
     async def _sleep_until(self, moment_s: float) -> None:
         while (rest_s := moment_s - perf_counter()) > 0:
@@ -244,6 +282,7 @@ async def run_demo(
                 **redis_variables(stack.redis_url),
                 **documents_variables(Path(own) / "documents"),
                 **door_variables(key_ring),
+                **_own_ports(),
                 **_OWN_SETTINGS,
             }
             return await _run_on_stack(environment, seed, show, workers)
@@ -276,7 +315,19 @@ _OWN_SETTINGS: Final = {
     "BOXOFFICE_TOPIC_PREFIX": "",
     "BOXOFFICE_ACCEPT_LOSS": "",
     "BOXOFFICE_PARTITIONS": str(_PARTITIONS),
+    "BOXOFFICE_GATEWAY_HOST": HOST,
+    # One shop sends what many would.
+    "BOXOFFICE_GATEWAY_RATE": "10000",
+    "BOXOFFICE_GATEWAY_BURST": "10000",
 }
+
+
+def _own_ports() -> dict[str, str]:
+    """Nobody else's gateway or page is in the way."""
+    variables: dict[str, str] = {}
+    for process in PORTS:
+        variables |= port_variables(process, free_port())
+    return variables
 
 
 async def _unless_ended(work: Coroutine[Any, Any, DemoReport], supervisor: Supervisor) -> DemoReport:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 
@@ -61,11 +62,25 @@ COMMANDS: Final[Mapping[Kind, int]] = {
 }
 MISPLACED: Final = 100
 """Purchases that are sent to another partition than their event's home."""
+OVER_HTTP: Final = sum(COMMANDS.values()) // 2
+"""Commands that come through the gateway."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came back over HTTP: a status, or the error that came instead; the fact in it; and when."""
+
+    status: str
+    fact: Any
+    seen_s: float
 
 
 @dataclass
 class Offered:
-    """A command of the demo: when it comes (0 to 1), what it is, and, once it was sent, where it went."""
+    """A command of the demo: when it comes (0 to 1), what it is, and, once it was sent, where it went.
+
+    What goes ``over_http`` has what it was ``told`` in the place of a position.
+    """
 
     kind: Kind
     comes_at: float
@@ -74,8 +89,15 @@ class Offered:
     target: str = ""
     misplaced: bool = False
     keyed: bool = True
+    over_http: bool = False
     sent_s: float = 0.0
     position: tuple[int, int] = (-1, -1)
+    told: Told | None = None
+
+    @property
+    def about(self) -> str:
+        """The purchase that it makes, repeats or cancels."""
+        return self.target or self.request_id
 
 
 class Script:
@@ -103,6 +125,22 @@ class Script:
             ],
             key=lambda offered: offered.comes_at,
         )
+        self._choose_for_http()
+
+    def _choose_for_http(self) -> None:
+        """Half of them; all that is about one purchase goes the same way, since a caller's requests are his own."""
+        together: defaultdict[str, list[Offered]] = defaultdict(list)
+        for offered in self.commands:
+            if offered.kind is not Kind.MALFORMED and not offered.misplaced:
+                together[offered.about].append(offered)
+        families = list(together.values())
+        self._random.shuffle(families)
+        left = OVER_HTTP
+        for family in families:
+            if len(family) <= left:
+                left -= len(family)
+                for offered in family:
+                    offered.over_http = True
 
     def partition_for(self, offered: Offered, partitions: int) -> int | None:
         """Where to send it: a wrong partition, or None for what the client's partitioner says."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
 DOOR_KEYS: Final = "BOXOFFICE_DOOR_KEYS"
+PORTS: Final[Mapping[str, str]] = {"gateway": "BOXOFFICE_GATEWAY_PORT", "live": "BOXOFFICE_LIVE_PORT"}
+"""The processes that everybody may ask over HTTP, and the setting of each one's port."""
 
 
 def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
@@ -30,3 +33,8 @@ def documents_variables(folder: Path) -> dict[str, str]:
 def door_variables(key_ring: Path) -> dict[str, str]:
     """The setting with which a process signs tickets by a key ring."""
     return {DOOR_KEYS: str(key_ring.absolute())}
+
+
+def port_variables(process: str, port: int) -> dict[str, str]:
+    """The setting with which a process that everybody may ask listens on a port."""
+    return {PORTS[process]: str(port)}
