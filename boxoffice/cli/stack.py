@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 _PORT = whole_number(1, 65_535)
+_GATEWAYS = whole_number(1, 64)
 
 
 class Process(StrEnum):
@@ -65,6 +66,7 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
 
 
 def up(
+    *,
     kafka_port: Annotated[
         int | None, typer.Option(parser=_PORT, metavar="PORT", help="Port of Kafka; a free one unless given.")
     ] = None,
@@ -75,6 +77,21 @@ def up(
         Path | None, typer.Option(help="Where the data lies; in the user's data folder unless given.")
     ] = None,
     wipe: Annotated[bool, typer.Option("--wipe/--keep", help="Begin empty, and leave nothing behind.")] = False,
+    gateways: Annotated[
+        int | None,
+        typer.Option(
+            parser=_GATEWAYS, metavar="N", help="So many gateways, behind haproxy if there are several; 1 unless given."
+        ),
+    ] = None,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(
+            parser=_PORT,
+            metavar="PORT",
+            help="Port of the gateway, or of haproxy; BOXOFFICE_GATEWAY_PORT, or a free one where that is taken, "
+            "unless given.",
+        ),
+    ] = None,
     only: Annotated[str, typer.Option(metavar="PART,...", help=f"Start only these of {', '.join(Part)}.")] = ",".join(
         Part
     ),
@@ -88,6 +105,8 @@ def up(
         ("--kafka-port", kafka_port, {Part.KAFKA}),
         ("--redis-port", redis_port, {Part.REDIS}),
         ("--folder", folder, {Part.KAFKA, Part.REDIS, Part.DOCUMENTS}),
+        ("--gateways", gateways, {Part.GATEWAY}),
+        ("--gateway-port", gateway_port, {Part.GATEWAY}),
     ):
         if given is not None and not parts & users:
             raise typer.BadParameter("is for nothing that --only starts.", param_hint=name)
@@ -99,6 +118,8 @@ def up(
         redis_port=redis_port,
         folder=folder,
         keep=not wipe,
+        gateways=gateways or 1,
+        gateway_port=gateway_port,
     )
     raise typer.Exit(asyncio.run(until_told_to_stop(asked.run())) or ExitStatus.OK)
 

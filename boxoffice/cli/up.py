@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from boxoffice.cli.front import CALLER, GATEWAY, HAPROXY, LIVE, SCOPES, SHOP, SHOP_SCOPES, Front, open_front
 from boxoffice.cli.show import show_download
 from boxoffice.cli.tables import say, tell
 from boxoffice.door.ring_file import create_if_missing, discard
@@ -34,12 +35,16 @@ from boxoffice.embedded.environment import (
     redis_variables,
 )
 from boxoffice.errors import RESTARTABLE
+from boxoffice.gateway.kept_keys import KEPT_KEYS, KeptKeys
 from boxoffice.kafka.topics import create_topics
 from boxoffice.logs import in_color
-from boxoffice.settings import KEY_RING, SETTINGS, is_given, settings_from
+from boxoffice.settings import KEY_RING, SETTINGS, KafkaSettings, is_given, settings_from
+from models.api_keys import Scope
 
 # A process that crashed or was killed has committed nothing either, and goes on where it stopped.
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
+_CALLERS: Final[Mapping[str, tuple[str, Sequence[Scope]]]] = {GATEWAY: (CALLER, SCOPES), LIVE: (SHOP, SHOP_SCOPES)}
+"""By the process that needs one: the caller whose key is made, and what he may."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,18 @@ class Up:
     redis_port: int | None = None
     folder: Path | None = None
     keep: bool = True
+    gateways: int = 1
+    gateway_port: int | None = None
 
     async def run(self) -> int:
         """Run until cancelled, or until a process ends that is not to be started again; returns its status.
 
         Raises:
-            EmbeddedError: a server could not be started.
+            EmbeddedError: a server could not be started, or a port is taken.
+            NoHaproxyError: there are several gateways, and no haproxy.
             KeyRingError: the keys of the door cannot be made.
         """
+        front = open_front(self.processes, self.gateways, self.gateway_port)
         async with AsyncExitStack() as owned:
             if self.folder is None and not self.keep:
                 owned.callback(shutil.rmtree, self._data_folder, ignore_errors=True)
@@ -69,11 +78,15 @@ class Up:
                 environment |= documents_variables(self._documents_folder(owned))
             if "documents" in self.processes and not is_given(DOOR_KEYS):
                 environment |= door_variables(self._key_ring(owned))
+            keys: dict[str, str] = {}
             if "kafka" in self.parts:
-                await create_topics(settings_from(environment).kafka)
-            self._say_where(environment)
+                settings = settings_from(environment).kafka
+                await create_topics(settings)
+                keys = await self._api_keys(owned, settings)
+            self._say_where(environment, front, keys.get(CALLER))
+            workers = self.workers(environment, self.processes)
             supervisor = Supervisor(
-                self.workers(environment, self.processes),
+                front.workers(workers, self._haproxy_folder(owned), keys.get(SHOP, "")),
                 restart_statuses={*RESTARTABLE, *_CRASHED},
                 color=in_color(sys.stdout),
             )
@@ -87,6 +100,12 @@ class Up:
             owned.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
 
+    def _haproxy_folder(self, owned: AsyncExitStack) -> Path:
+        folder = self._data_folder / HAPROXY
+        if not self.keep:
+            owned.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
     def _key_ring(self, owned: AsyncExitStack) -> Path:
         ring = self._data_folder / KEY_RING
         if not self.keep:
@@ -94,6 +113,16 @@ class Up:
             owned.callback(discard, ring)
         create_if_missing(ring)
         return ring
+
+    async def _api_keys(self, owned: AsyncExitStack, settings: KafkaSettings) -> dict[str, str]:
+        """Keys for whoever started this, and for the page on which people buy; elsewhere operators make them."""
+        path = self._data_folder / KEPT_KEYS
+        if not self.keep:
+            path.unlink(missing_ok=True)
+            owned.callback(path.unlink, missing_ok=True)
+        kept = KeptKeys(settings, path)
+        callers = {process: caller for process, caller in _CALLERS.items() if process in self.processes}
+        return {name: await kept.key(name, scopes) for name, scopes in callers.values()}
 
     async def _first_failure(self, supervisor: Supervisor) -> int:
         while True:
@@ -141,7 +170,7 @@ class Up:
             return (self.folder or default_data_folder()).absolute()
         return Path(tempfile.mkdtemp(prefix="boxoffice-"))
 
-    def _say_where(self, environment: Mapping[str, str]) -> None:
+    def _say_where(self, environment: Mapping[str, str], front: Front, key: str | None) -> None:
         fate = "kept" if self.keep else "wiped at the end"
         say("")
         say("All listens. In another terminal:")
@@ -150,6 +179,7 @@ class Up:
             if _is_needed(variable, value):
                 say(f"export {variable}={shlex.quote(value)}")
         say("")
+        front.say(key)
         tell(f"Ctrl-C stops all of it; the data is {fate}" + (f" in {self._data_folder}." if self.keep else "."))
         say("")
 

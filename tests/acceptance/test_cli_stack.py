@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
 from boxoffice.embedded.ports import free_port
 from boxoffice.errors import ExitStatus
+from boxoffice.gateway.haproxy import haproxy_program
 from tests.support.office import boxoffice_path
 
 READY_DEADLINE_S = 60
@@ -46,6 +52,10 @@ class Running:
     def exported(self) -> dict[str, str]:
         """The variables that it says another terminal needs."""
         return dict(re.findall(r"^export (\w+)=(.*)$", self.log_text(), re.MULTILINE))
+
+    def curls(self) -> list[list[str]]:
+        """The words of the commands that it says for callers over HTTP."""
+        return [shlex.split(line) for line in self.log_text().splitlines() if line.startswith("curl ")]
 
     def boxoffice(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in another terminal."""
@@ -105,6 +115,16 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _curl(words: list[str], request: str = "") -> tuple[int, Any]:
+    """What curl would do with these words, with the key of another request if one is given."""
+    headers = dict(word.split(": ", 1) for before, word in pairwise(words) if before == "-H")
+    if request:
+        headers["Idempotency-Key"] = request
+    asked = Request(words[-1], words[words.index("-d") + 1].encode(), headers)  # noqa: S310  # our own
+    with urlopen(asked, timeout=60) as answer:  # noqa: S310
+        return answer.status, json.loads(answer.read())
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Starts commands that go on."""
@@ -148,6 +168,55 @@ def test_up_sells_where_it_says_heals_and_takes_everything_along(start: Callable
     assert again.boxoffice("buy", "42", "1").stdout.startswith("Sold 42-000004 ")
     assert again.boxoffice("audit").returncode == ExitStatus.OK
     assert again.end(signal.SIGINT) == ExitStatus.OK
+
+
+SELLING = "kafka,redis,purchases,gateway"
+
+
+def test_up_sells_over_http_with_a_key_that_it_says_and_keeps(start: Callable[..., Running], tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ("up", "--only", SELLING, "--folder", str(tmp_path / "stack"), "--gateway-port", str(port))
+    up = start(*arguments)
+    up.wait_for("the gateway listens")
+    up.wait_for("partitions ready")
+    create, buy = first = up.curls()
+    assert {words[-1].split("/v1")[0] for words in first} == {f"http://127.0.0.1:{port}"}
+    assert _curl(create)[1]["type"] == "event_created"
+    status, fact = _curl(buy)
+    assert (status, fact["tickets"]) == (201, ["42-000001", "42-000002"])
+    kept = tmp_path / "stack" / "gateway-keys.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    assert up.boxoffice("doctor", "--json").returncode == ExitStatus.OK
+    assert up.end(signal.SIGINT) == ExitStatus.OK
+    assert not _listens(port)
+
+    again = start(*arguments)
+    again.wait_for("the gateway listens")
+    again.wait_for("partitions ready")
+    assert again.curls() == first
+    status, repeated = _curl(buy)
+    assert (status, repeated["tickets"]) == (201, fact["tickets"])
+    assert again.end(signal.SIGINT) == ExitStatus.OK
+
+
+@pytest.mark.haproxy
+@pytest.mark.skipif(haproxy_program() is None, reason="haproxy is not installed")
+def test_up_sells_through_haproxy_whichever_gateway_dies(start: Callable[..., Running], tmp_path: Path) -> None:
+    folder = tmp_path / "stack"
+    up = start("up", "--wipe", "--only", SELLING, "--folder", str(folder), "--gateways", "2")
+    up.wait_for("the gateway listens", 2)
+    up.wait_for("partitions ready")
+    create, buy = up.curls()
+    assert "haproxy before 2 gateways" in up.log_text()
+    assert _curl(create)[0] == 201
+    for number in range(20):
+        if number == 5:
+            up.process("run", "gateway").kill()
+        assert _curl(buy, f"r-{number}")[0] == 201
+    up.wait_for("the gateway listens", 3)
+    assert up.boxoffice("audit").returncode == ExitStatus.OK
+    assert up.end(signal.SIGTERM) == ExitStatus.OK
+    assert not [path.name for path in folder.iterdir() if path.name in ("haproxy", "gateway-keys.json")]
 
 
 def test_up_ends_at_once_at_the_second_signal(start: Callable[..., Running], tmp_path: Path) -> None:
@@ -230,6 +299,7 @@ def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., 
     counted = dict(re.findall(r"^ +(\S[^\d\n]*?) {2,}(\d+) *$", told, re.MULTILINE))
     wanted = {
         "commands published": 1300,
+        "of these over HTTP": 650,
         "purchases cancelled": 40,
         "repeats answered the same": 130,
         "forwarded to their home": 100,
@@ -242,7 +312,9 @@ def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., 
         "rejected: request_id_reused": 10,
     }
     assert {name: int(counted[name]) for name in wanted} == wanted
-    assert len(re.findall(r"p50 [\d.]+ ms, p99 [\d.]+ ms", told)) == 2
+    for way in ("publish to fact", "POST to answer"):
+        assert len(re.findall(rf"{way}, .* p50 [\d.]+ ms, p99 [\d.]+ ms", told)) == 2
+    assert re.search(r"over HTTP came with this key, .*: bo_\w+$", told, re.MULTILINE)
     assert int(counted["documents announced"]) - int(counted["documents removed"]) == 1000
     *_, summary, path = told.splitlines()
     assert summary.startswith("Audit: all agree. ")

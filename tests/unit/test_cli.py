@@ -118,6 +118,8 @@ def test_away_from_a_terminal_a_sentence_is_one_line(capsys: pytest.CaptureFixtu
         ["up", "--only", "kafka", "--redis-port", "1"],
         ["up", "--only", "redis", "--kafka-port", "1"],
         ["up", "--only", "stats", "--folder", "x"],
+        ["up", "--only", "kafka", "--gateways", "2"],
+        ["up", "--only", "kafka,stats", "--gateway-port", "8080"],
         ["dead-letters", "retry", "0:0", "--all"],
         ["rebuild", "42", "--all"],
         ["results", "--event", "042"],
@@ -132,10 +134,28 @@ def test_an_option_that_would_have_no_effect_is_refused(
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "65536", "80000"])
-@pytest.mark.parametrize("option", ["--kafka-port", "--redis-port"])
+@pytest.mark.parametrize("option", ["--kafka-port", "--redis-port", "--gateway-port"])
 def test_a_port_that_no_server_can_have_is_refused(option: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", option, port]) == ExitStatus.USAGE
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "65", "two"])
+def test_a_number_of_gateways_that_cannot_be_is_refused(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--gateways", count]) == ExitStatus.USAGE
+    assert "--gateways" in capsys.readouterr().err
+
+
+def test_several_gateways_without_haproxy_are_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is started."""
+    monkeypatch.setattr("boxoffice.cli.front.haproxy_program", lambda: None)
+    assert run(["up", "--gateways", "2"]) == ExitStatus.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("For 2 gateways something has to share requests out")
+    assert told.err.count("\n") == 1
 
 
 def test_help_is_set_as_paragraphs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
