@@ -31,6 +31,8 @@ class Goal:
         return f"| {self.what} | {bound} | {in_words(value)} | {'yes' if reached else '**no**'} |"
 
 
+_PURCHASES: Final = "gateway_purchases_per_cpu_second"
+
 GOALS: Final = (
     Goal("decisions a CPU second of a worker, 50 events", "decisions", "decisions_per_cpu_second", 40_000),
     Goal("… by the bare loop's", "decisions", "decisions_per_cpu_second_ratio", 0.8, contestant="product/bare"),
@@ -39,6 +41,12 @@ GOALS: Final = (
         "one hot event, by the bare loop's", "decisions", "decisions_per_cpu_second_hot_ratio", 0.8, "", "product/bare"
     ),
     Goal("one hot event, by stock Faust's", "decisions", "decisions_per_cpu_second_hot_ratio", 5, "", "product/stock"),
+    Goal("purchases over HTTP a CPU second of a gateway, 256 connections", "gateway", _PURCHASES, 12_000),
+    Goal("… by those of as little as a gateway can be", "gateway", f"{_PURCHASES}_ratio", 0.75, "", "product/bare"),
+    Goal("… by the usual way's", "gateway", f"{_PURCHASES}_ratio", 4.5, "", "product/usual"),
+    Goal("the same, 2,000 connections", "gateway", f"{_PURCHASES}_2000", 16_000),
+    Goal("… by those of the least", "gateway", f"{_PURCHASES}_2000_ratio", 0.75, "", "product/bare"),
+    Goal("… by the usual way's", "gateway", f"{_PURCHASES}_2000_ratio", 7, "", "product/usual"),
     Goal("decisions a second end to end, one worker, hot event", "end_to_end", "end_to_end_per_second", 20_000),
     Goal(
         "each of two workers, by one worker's decisions a CPU second",

@@ -1,12 +1,15 @@
-"""Buyers over HTTP: ``python -m benchmarks.http_load PORT KEY CONNECTIONS ORDERS EVENT...``.
+"""Buyers over HTTP: ``python -m benchmarks.http_load PORT,... CONNECTIONS ORDERS EVENT...``, their key in a variable.
 
 Each connection sends an order, reads its answer, and sends the next. What came of them is printed as one line of JSON.
+A load of our own and not wrk: each order needs a key of its own, for which wrk runs a script in Lua; wrk does not say
+which statuses there were, and pip does not have it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,8 +20,14 @@ from uuid import uuid4
 import httptools
 import uvloop
 
+from boxoffice.process.open_files import allow_connections
+from boxoffice.process.worker import collect_garbage_rarely
+
+KEY_VARIABLE: Final = "BOXOFFICE_TEST_KEY"
 CONNECTED_AT_ONCE: Final = 200
+"""Connections that are being opened; more than net.core.somaxconn at once would be dropped, and tried again later."""
 DEADLINE_S: Final = 300.0
+RESET: Final = "reset"
 
 
 class Buyer(asyncio.Protocol):
@@ -29,6 +38,7 @@ class Buyer(asyncio.Protocol):
         self._load = load
         self._parser = httptools.HttpResponseParser(self)
         self._sent_s = 0.0
+        self._waits = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,13 +50,16 @@ class Buyer(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Closed: by us at the end, by the gateway before."""
-        if not self._load.ended.is_set() and self._transport is not None:
-            self._load.statuses["reset"] += 1
+        """Closed: by us at the end, or by the gateway before."""
+        if self._transport is not None:
+            self._transport = None
+            if self._waits:
+                self._load.statuses[RESET] += 1
             self._load.left()
 
     def on_message_complete(self) -> None:
         """An answer is whole."""
+        self._waits = False
         self._load.answered(self._parser.get_status_code(), monotonic() - self._sent_s)
         keeps = self._parser.should_keep_alive()
         self._parser = httptools.HttpResponseParser(self)
@@ -55,15 +68,15 @@ class Buyer(asyncio.Protocol):
 
     def send(self) -> None:
         """The next order, if one is left."""
+        if self._transport is None:
+            return
         order = next(self._orders, None)
         if order is None:
-            transport, self._transport = self._transport, None
-            if transport is not None:
-                transport.close()
-            self._load.left()
-        elif self._transport is not None:
-            self._sent_s = monotonic()
-            self._transport.write(order)
+            self._transport.close()
+            return
+        self._waits = True
+        self._sent_s = monotonic()
+        self._transport.write(order)
 
 
 class Load:
@@ -81,14 +94,14 @@ class Load:
         self.seconds.append(seconds)
 
     def left(self) -> None:
-        """A connection has no more to send."""
+        """A connection is closed."""
         self._open -= 1
         if not self._open:
             self.ended.set()
 
     def summary(self, wall_s: float) -> dict[str, Any]:
         """What came of it."""
-        times = sorted(self.seconds)
+        times = sorted(self.seconds) or [0.0]
         return {
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "wall_s": wall_s,
@@ -98,28 +111,31 @@ class Load:
         }
 
 
-def orders_of(port: int, key: str, count: int, events: Sequence[str]) -> Iterator[bytes]:
+def orders_of(key: str, count: int, events: Sequence[str]) -> Iterator[bytes]:
     """Requests, ready to be sent; no two runs have the same."""
     run = uuid4().hex[:8]
     for number in range(count):
         body = b'{"buyer":"b-%d","quantity":2}' % number
         yield (
-            b"POST /v1/events/%b/purchases HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n"
+            b"POST /v1/events/%b/purchases HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
             b"Idempotency-Key: %b-%d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-            % (events[number % len(events)].encode(), port, key.encode(), run.encode(), number, len(body), body)
+            % (events[number % len(events)].encode(), key.encode(), run.encode(), number, len(body), body)
         )
 
 
-async def buy(port: int, key: str, connections: int, count: int, events: Sequence[str]) -> dict[str, Any]:
-    """Open all connections, then send all orders."""
+async def buy(ports: Sequence[int], key: str, connections: int, count: int, events: Sequence[str]) -> dict[str, Any]:
+    """Open all connections, of the ports in turn, then send all orders."""
     loop = asyncio.get_running_loop()
     load = Load(connections)
-    orders = orders_of(port, key, count, events)
+    orders = orders_of(key, count, events)
     buyers: list[Buyer] = []
     while len(buyers) < connections:
-        some = min(CONNECTED_AT_ONCE, connections - len(buyers))
+        numbers = range(len(buyers), min(connections, len(buyers) + CONNECTED_AT_ONCE))
         opened = await asyncio.gather(
-            *(loop.create_connection(lambda: Buyer(orders, load), "127.0.0.1", port) for _ in range(some))
+            *(
+                loop.create_connection(lambda: Buyer(orders, load), "127.0.0.1", ports[number % len(ports)])
+                for number in numbers
+            )
         )
         buyers += [buyer for _, buyer in opened]
     begun_s = monotonic()
@@ -130,5 +146,15 @@ async def buy(port: int, key: str, connections: int, count: int, events: Sequenc
     return load.summary(monotonic() - begun_s)
 
 
+def main(ports: str, connections: str, orders: str, *events: str) -> None:
+    """Buy, and print what came of it."""
+    allow_connections(int(connections))
+    collect_garbage_rarely()
+    found = buy(
+        [int(port) for port in ports.split(",")], os.environ[KEY_VARIABLE], int(connections), int(orders), events
+    )
+    print(json.dumps(uvloop.run(found)))
+
+
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(buy(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]))))
+    main(*sys.argv[1:])

@@ -45,6 +45,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     await producer.start()
     await consumer.start()
+    # Facts that come before it has joined its group would be missed, and measured as waits in vain.
+    while not consumer.assignment():
+        await asyncio.sleep(0.1)
+    await consumer.seek_to_end()
     app.state.producer = producer
     reading = asyncio.create_task(_read(consumer))
     yield

@@ -17,6 +17,8 @@ from boxoffice.demo.script import Kind, Offered, Told
 MOST_AT_ONCE: Final = 100
 """Requests under way, each on a connection that is kept for the next: who has more to ask waits."""
 PATIENCE_S: Final = 60.0
+IDLE_S: Final = 5.0
+"""A connection on which nothing was asked for so long is not used again: the gateway may be closing it."""
 
 _SAID_ELSEWHERE: Final = {"type", "request_id", "event_id", "purchase"}
 """Members of a command that a request says in its path and its headers."""
@@ -87,7 +89,7 @@ def _fact(status: int, text: bytes) -> Any:
 @asynccontextmanager
 async def open_shop(url: str, key: str) -> AsyncIterator[Shop]:
     """A shop with a key of its own."""
-    connector = TCPConnector(limit=MOST_AT_ONCE)
+    connector = TCPConnector(limit=MOST_AT_ONCE, keepalive_timeout=IDLE_S)
     timeout = ClientTimeout(total=PATIENCE_S)
     headers = {"Authorization": f"Bearer {key}"}
     async with ClientSession(connector=connector, timeout=timeout, headers=headers) as session:

@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.bench import Bench
 from benchmarks.decisions import CONTESTANTS, check_equal
+from benchmarks.gateway import CONTESTANTS as GATEWAYS
+from benchmarks.gateway import buy, listening, new_key, selling
 from benchmarks.measuring import watch
 from benchmarks.plots import Line, bar_chart, line_chart
 from benchmarks.processes import BenchmarkError
@@ -41,6 +43,16 @@ async def test_the_contestants_write_equal_ledgers(bench: Bench) -> None:
             await sale.begin_again()
     assert {sum(map(len, ledger.values())) for ledger in ledgers.values()} == {EVENTS + ORDERS}
     check_equal(ledgers)
+
+
+@pytest.mark.slow
+async def test_the_gateways_that_are_compared_sell_a_ticket_to_everybody(bench: Bench) -> None:
+    """Whoever refuses or loses orders is not faster."""
+    async with selling(bench, len(GATEWAYS) * ORDERS) as sale:
+        for program in GATEWAYS:
+            async with listening(bench, sale, program) as (process, port):
+                summary = await buy([port], await new_key(sale), EVENTS, ORDERS)
+                assert summary["statuses"] == {"201": ORDERS}, process.log_text()
 
 
 def test_a_ledger_that_differs_is_found_out() -> None:
