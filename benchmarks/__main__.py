@@ -16,6 +16,7 @@ from benchmarks.auditing import auditing
 from benchmarks.bench import Bench
 from benchmarks.counting import counting
 from benchmarks.creation import creation
+from benchmarks.crowd import crowd
 from benchmarks.decisions import decisions
 from benchmarks.end_to_end import end_to_end
 from benchmarks.gateway import gateway
@@ -44,6 +45,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         decisions,
         end_to_end,
         gateway,
+        crowd,
         streams,
         workers,
         latency,

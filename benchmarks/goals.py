@@ -47,6 +47,23 @@ GOALS: Final = (
     Goal("the same, 2,000 connections", "gateway", f"{_PURCHASES}_2000", 16_000),
     Goal("… by those of the least", "gateway", f"{_PURCHASES}_2000_ratio", 0.75, "", "product/bare"),
     Goal("… by the usual way's", "gateway", f"{_PURCHASES}_2000_ratio", 7, "", "product/usual"),
+    Goal(
+        "each of two gateways, by one gateway's purchases a CPU second",
+        "crowd",
+        "crowd_purchases_per_cpu_second_ratio",
+        0.85,
+        contestant="two/one",
+    ),
+    Goal(
+        "100,000 buyers at once over 10,000 connections, until the last is answered",
+        "crowd",
+        "crowd_last_answer",
+        15,
+        "s",
+        at_most=True,
+    ),
+    Goal("POST to 201 at 1,000/s, above publish to fact, p50", "crowd", "answer_p50_above", 5, "ms", at_most=True),
+    Goal("POST to 201 at 1,000/s, above publish to fact, p99", "crowd", "answer_p99_above", 15, "ms", at_most=True),
     Goal("decisions a second end to end, one worker, hot event", "end_to_end", "end_to_end_per_second", 20_000),
     Goal(
         "each of two workers, by one worker's decisions a CPU second",

@@ -1,6 +1,9 @@
-"""Buyers over HTTP: ``python -m benchmarks.http_load PORT,... CONNECTIONS ORDERS EVENT...``, their key in a variable.
+"""Buyers over HTTP: ``python -m benchmarks.http_load PORT,... CONNECTIONS ORDERS RATE EVENT...``, a key in a variable.
 
-Each connection sends an order, reads its answer, and sends the next. What came of them is printed as one line of JSON.
+With a rate of 0 each connection sends an order, reads its answer, and sends the next. Else so many orders a second are
+sent, whatever comes back, and an answer's time counts from when its order was due. What came of them is printed as one
+line of JSON.
+
 A load of our own and not wrk: each order needs a key of its own, for which wrk runs a script in Lua; wrk does not say
 which statuses there were, and pip does not have it.
 """
@@ -12,9 +15,9 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 from uuid import uuid4
 
 import httptools
@@ -26,19 +29,28 @@ from boxoffice.process.worker import collect_garbage_rarely
 KEY_VARIABLE: Final = "BOXOFFICE_TEST_KEY"
 CONNECTED_AT_ONCE: Final = 200
 """Connections that are being opened; more than net.core.somaxconn at once would be dropped, and tried again later."""
+WARM_UP_S: Final = 8.0
+"""Of a load with a rate, this is left out of the times."""
 DEADLINE_S: Final = 300.0
 RESET: Final = "reset"
 
 
-class Buyer(asyncio.Protocol):
-    """One connection."""
+class Answered(NamedTuple):
+    """One answer: by the clock from when it is counted, and how long it took."""
 
-    def __init__(self, orders: Iterator[bytes], load: Load) -> None:
-        self._orders = orders
+    since_s: float
+    seconds: float
+
+
+class Buyer(asyncio.Protocol):
+    """One connection; ``rests`` is told when it has nothing to do."""
+
+    def __init__(self, load: Load, rests: Callable[[Buyer], None]) -> None:
         self._load = load
+        self._rests = rests
         self._parser = httptools.HttpResponseParser(self)
-        self._sent_s = 0.0
-        self._waits = False
+        self._since_s: float | None = None
+        """When the order that it waits for was due."""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -51,32 +63,31 @@ class Buyer(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Closed: by us at the end, or by the gateway before."""
-        if self._transport is not None:
-            self._transport = None
-            if self._waits:
-                self._load.statuses[RESET] += 1
-            self._load.left()
+        self._transport = None
+        if self._since_s is not None:
+            self._load.statuses[RESET] += 1
+        self._load.left()
 
     def on_message_complete(self) -> None:
         """An answer is whole."""
-        self._waits = False
-        self._load.answered(self._parser.get_status_code(), monotonic() - self._sent_s)
+        assert self._since_s is not None
+        self._load.answered(self._parser.get_status_code(), self._since_s)
+        self._since_s = None
         keeps = self._parser.should_keep_alive()
         self._parser = httptools.HttpResponseParser(self)
         if keeps:
-            self.send()
+            self._rests(self)
 
-    def send(self) -> None:
-        """The next order, if one is left."""
-        if self._transport is None:
-            return
-        order = next(self._orders, None)
-        if order is None:
+    def send(self, order: bytes, due_s: float) -> None:
+        """Send an order."""
+        if self._transport is not None:
+            self._since_s = due_s
+            self._transport.write(order)
+
+    def close(self) -> None:
+        """There is no more to send."""
+        if self._transport is not None:
             self._transport.close()
-            return
-        self._waits = True
-        self._sent_s = monotonic()
-        self._transport.write(order)
 
 
 class Load:
@@ -84,14 +95,14 @@ class Load:
 
     def __init__(self, connections: int) -> None:
         self.statuses: Counter[int | str] = Counter()
-        self.seconds: list[float] = []
+        self.times: list[Answered] = []
         self.ended = asyncio.Event()
         self._open = connections
 
-    def answered(self, status: int, seconds: float) -> None:
+    def answered(self, status: int, since_s: float) -> None:
         """One answer."""
         self.statuses[status] += 1
-        self.seconds.append(seconds)
+        self.times.append(Answered(since_s, monotonic() - since_s))
 
     def left(self) -> None:
         """A connection is closed."""
@@ -99,9 +110,9 @@ class Load:
         if not self._open:
             self.ended.set()
 
-    def summary(self, wall_s: float) -> dict[str, Any]:
-        """What came of it."""
-        times = sorted(self.seconds) or [0.0]
+    def summary(self, wall_s: float, counted_from_s: float) -> dict[str, Any]:
+        """What came of it; times are those from a moment on."""
+        times = sorted(one.seconds for one in self.times if one.since_s >= counted_from_s) or [0.0]
         return {
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "wall_s": wall_s,
@@ -123,37 +134,72 @@ def orders_of(key: str, count: int, events: Sequence[str]) -> Iterator[bytes]:
         )
 
 
-async def buy(ports: Sequence[int], key: str, connections: int, count: int, events: Sequence[str]) -> dict[str, Any]:
-    """Open all connections, of the ports in turn, then send all orders."""
+async def connected(ports: Sequence[int], connections: int, load: Load, rests: Callable[[Buyer], None]) -> list[Buyer]:
+    """All connections, to the ports in turn."""
     loop = asyncio.get_running_loop()
-    load = Load(connections)
-    orders = orders_of(key, count, events)
     buyers: list[Buyer] = []
     while len(buyers) < connections:
         numbers = range(len(buyers), min(connections, len(buyers) + CONNECTED_AT_ONCE))
         opened = await asyncio.gather(
             *(
-                loop.create_connection(lambda: Buyer(orders, load), "127.0.0.1", ports[number % len(ports)])
+                loop.create_connection(lambda: Buyer(load, rests), "127.0.0.1", ports[number % len(ports)])
                 for number in numbers
             )
         )
         buyers += [buyer for _, buyer in opened]
+    return buyers
+
+
+async def buy(ports: Sequence[int], connections: int, orders: Iterator[bytes]) -> dict[str, Any]:
+    """Send all orders, each connection the next as soon as it has its answer."""
+    load = Load(connections)
+
+    def next_order(buyer: Buyer) -> None:
+        order = next(orders, None)
+        if order is None:
+            buyer.close()
+        else:
+            buyer.send(order, monotonic())
+
+    buyers = await connected(ports, connections, load, next_order)
     begun_s = monotonic()
     for buyer in buyers:
-        buyer.send()
+        next_order(buyer)
     async with asyncio.timeout(DEADLINE_S):
         await load.ended.wait()
-    return load.summary(monotonic() - begun_s)
+    return load.summary(monotonic() - begun_s, begun_s)
 
 
-def main(ports: str, connections: str, orders: str, *events: str) -> None:
+async def buy_steadily(
+    ports: Sequence[int], connections: int, orders: Iterator[bytes], per_second: float
+) -> dict[str, Any]:
+    """Send so many orders a second, each on a connection that has nothing else to do."""
+    load = Load(connections)
+    resting: asyncio.Queue[Buyer] = asyncio.Queue()
+    for buyer in await connected(ports, connections, load, resting.put_nowait):
+        resting.put_nowait(buyer)
+    begun_s = monotonic()
+    async with asyncio.timeout(DEADLINE_S):
+        for number, order in enumerate(orders):
+            due_s = begun_s + number / per_second
+            if (rest_s := due_s - monotonic()) > 0:
+                await asyncio.sleep(rest_s)
+            (await resting.get()).send(order, due_s)
+        for _ in range(connections):
+            (await resting.get()).close()
+        await load.ended.wait()
+    return load.summary(monotonic() - begun_s, begun_s + WARM_UP_S)
+
+
+def main(ports: str, connections: str, count: str, per_second: str, *events: str) -> None:
     """Buy, and print what came of it."""
     allow_connections(int(connections))
     collect_garbage_rarely()
-    found = buy(
-        [int(port) for port in ports.split(",")], os.environ[KEY_VARIABLE], int(connections), int(orders), events
-    )
-    print(json.dumps(uvloop.run(found)))
+    found = [int(port) for port in ports.split(",")]
+    orders = orders_of(os.environ[KEY_VARIABLE], int(count), events)
+    rate = float(per_second)
+    buying = buy_steadily(found, int(connections), orders, rate) if rate else buy(found, int(connections), orders)
+    print(json.dumps(uvloop.run(buying)))
 
 
 if __name__ == "__main__":
