@@ -1,0 +1,197 @@
+/** The shop: choose an event, say how many and for whom, and see the tickets. */
+
+import { allBought, bought, remember, showTickets } from "./bought.js";
+import { byId, mark, say, show } from "./dom.js";
+import { Events } from "./events.js";
+import { forget, keep, kept } from "./kept.js";
+import { some } from "./numbers.js";
+import { Order } from "./order.js";
+import { Asking, drop, newPurchase, unanswered } from "./purchase.js";
+import { follow } from "./stream.js";
+
+const KEY_NAME = "shop-key";
+const AGAIN_S = 3;
+
+const events = new Events();
+const order = new Order();
+let shop = null;
+let ownKey = null;
+let purchase = unanswered();
+let asking = null;
+let unfollow = null;
+
+const apiKey = () => ownKey ?? kept(KEY_NAME);
+const chosen = () => events.byEvent.get(order.event.value) ?? null;
+
+/** Begin with what this tab has bought, and with what it has asked for and got no answer to. */
+async function begin() {
+  showBought();
+  if (purchase !== null) order.fill(purchase);
+  while (shop === null) {
+    try {
+      await events.load((figures) => events.take(figures));
+      await readShop();
+      show(byId("trouble"), "");
+    } catch {
+      show(byId("trouble"), "The shop cannot be reached. This page asks again by itself.");
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_S * 1_000));
+    }
+  }
+  order.offer(events.all(), purchase?.event ?? new URLSearchParams(location.search).get("event"));
+  byId("key-field").hidden = apiKey() !== null;
+  followChosen();
+  if (purchase !== null) order.fill(purchase);
+  if (purchase !== null && apiKey() !== null) await ask();
+}
+
+/** Ask what the shop is: where purchases go, and by which key. */
+async function readShop() {
+  const response = await fetch("/shop.json", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+  const found = await response.json();
+  ownKey = found.key ?? null;
+  shop = new URL(found.gateway || "/", location.href);
+}
+
+/** See how the chosen event sells. */
+function followChosen() {
+  order.tell(chosen());
+  unfollow?.();
+  unfollow = null;
+  byId("connection").hidden = true;
+  if (order.event.value === "") return;
+  unfollow = follow(`/v1/events/${order.event.value}/stream`, {
+    figures: (figures) => {
+      events.take(figures);
+      order.tell(chosen());
+    },
+    removed: (id) => {
+      events.remove(id);
+      order.tell(chosen());
+    },
+    state: (state) => {
+      byId("connection").hidden = false;
+      mark(byId("connection"), "data-state", state);
+      say(byId("connection"), state === "live" ? "Live" : "Reconnecting");
+    },
+  });
+}
+
+/** Take the order, if nothing is wrong with it. */
+async function submit() {
+  if (asking !== null) return;
+  if (shop === null) {
+    progress("The shop cannot be reached yet. Please press the button again when it can.", "bad");
+    return;
+  }
+  const asksForKey = !byId("key-field").hidden;
+  if (order.complain(order.faults(asksForKey))) {
+    progress("The order is not complete yet.", "bad");
+    return;
+  }
+  if (asksForKey) {
+    ownKey = null;
+    keep(KEY_NAME, order.key.value.trim());
+    byId("key-field").hidden = true;
+  }
+  purchase ??= newPurchase(order.event.value, order.buyer.value.trim(), order.quantity.valueAsNumber);
+  await ask();
+}
+
+/** Ask for the purchase until it is answered. */
+async function ask() {
+  order.lock(true);
+  mark(byId("buy"), "aria-disabled", "true");
+  progress(`Asking for ${some(purchase.quantity, "ticket")}.`, "");
+  asking = new Asking(shop, apiKey(), (words, { mayBeBought }) => {
+    progress(words, "");
+    byId("again").hidden = false;
+    byId("change").hidden = mayBeBought;
+  });
+  const found = await asking.settle(purchase);
+  asking = null;
+  mark(byId("buy"), "aria-disabled", null);
+  // Whoever has the focus on a button that goes keeps his place.
+  if ([byId("again"), byId("change")].includes(document.activeElement)) byId("buy").focus();
+  byId("again").hidden = byId("change").hidden = true;
+  await end(found);
+}
+
+/** Show what it has come to. */
+async function end(found) {
+  switch (found?.end) {
+    case "sold":
+      remember(bought(found.fact, found.location, events.byEvent.get(purchase.event)?.name ?? `Event ${purchase.event}`));
+      progress("", "");
+      release();
+      showBought();
+      byId("bought-title").focus();
+      return;
+    case "key-refused":
+      if (await hasNewKey()) await ask();
+      else askForKey(found.words);
+      return;
+    case "refused":
+    case "cancelled":
+      release();
+      progress(found.words, "bad");
+      order.complain(byField(found.errors ?? []));
+      return;
+  }
+  release();
+  progress("Nothing was bought.", "");
+}
+
+/** The order is answered, and another can be made. */
+function release() {
+  purchase = null;
+  drop();
+  order.lock(false);
+}
+
+/** Whether the shop has another key than the one that was refused, as after its keys were changed. */
+async function hasNewKey() {
+  const refused = apiKey();
+  try {
+    if (ownKey !== null) await readShop();
+  } catch {
+    // It is as it was.
+  }
+  return apiKey() !== refused;
+}
+
+/** What may have been bought is asked for again by the same order; what was not can be changed. */
+function askForKey(words) {
+  forget(KEY_NAME);
+  if (!purchase.mayBeBought) release();
+  byId("key-field").hidden = false;
+  progress(words, "bad");
+  order.complain({ key: words });
+}
+
+const byField = (errors) => Object.fromEntries(errors.map((error) => [error.pointer.split("/")[1], error.detail]));
+
+function progress(words, kind) {
+  say(byId("progress"), words);
+  mark(byId("progress"), "data-kind", kind === "" ? null : kind);
+}
+
+function showBought() {
+  const all = allBought();
+  byId("bought").hidden = all.length === 0;
+  if (all.length === 0) return;
+  say(byId("bought-title"), all.length === 1 ? "Your tickets" : "Your tickets, the newest first");
+  const number = all.reduce((total, one) => total + one.tickets.length, 0);
+  say(byId("bought-words"), `${some(number, "ticket")}, bought in this tab. Keep the PDFs: the code on each lets one person in.`);
+  showTickets(byId("bought-tickets"), all);
+}
+
+byId("order").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+byId("event").addEventListener("change", followChosen);
+byId("quantity").addEventListener("input", () => order.tell(chosen()));
+byId("again").addEventListener("click", () => asking?.askNow());
+byId("change").addEventListener("click", () => asking?.giveUp());
+window.addEventListener("online", () => asking?.askNow());
+begin();

@@ -1,0 +1,152 @@
+/** The live page: what is on sale, what is left of it, and how fast it goes. */
+
+import { Card, speed } from "./card.js";
+import { Curve, roundedUp } from "./curve.js";
+import { byId, mark, say, show } from "./dom.js";
+import { Events } from "./events.js";
+import { STATE_WORDS, WINDOWS, lately, stateOf, sum } from "./figures.js";
+import { count, rate, timeOfDay } from "./numbers.js";
+import { follow } from "./stream.js";
+
+const SHOWN_AT_ONCE = 48;
+const TICK_MS = 1_000;
+const LOAD_MS = 60_000;
+const LOAD_AGAIN_MS = 2_000;
+
+const events = new Events();
+const cards = new Map();
+const curve = new Curve(byId("rate"));
+let span = WINDOWS.minute;
+let wanted = "";
+let most = SHOWN_AT_ONCE;
+let lastChange = new Date();
+let isDrawing = false;
+let isLoaded = false;
+let loading = null;
+
+/** Take an event's figures, and say what everybody wants to hear. */
+function take(figures) {
+  const { isNew, before } = events.take(figures);
+  if (!isNew) return;
+  lastChange = new Date();
+  const state = stateOf(figures);
+  if (before !== null && stateOf(before) !== state) say(byId("news"), `${figures.name}: ${STATE_WORDS[state]}`);
+  drawSoon();
+}
+
+/** At most once a frame, however many figures come. */
+function drawSoon() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    draw();
+  });
+}
+
+function draw() {
+  const all = events.all();
+  const found = all.filter(isWanted);
+  const shown = found.slice(0, most);
+  drawCards(shown);
+  byId("more").hidden = found.length <= shown.length;
+  const nothing = all.length === 0 ? "No event is on sale yet." : "No event has a name like this.";
+  show(byId("none"), isLoaded && found.length === 0 ? nothing : "");
+  say(byId("total-left"), count(total(all, "remaining")));
+  say(byId("total-sold"), count(total(all, "sold")));
+  say(byId("total-events"), `${count(all.filter((one) => stateOf(one) === "open").length)} of ${count(all.length)}`);
+}
+
+/** Cards stay where they are in the document, so that nobody loses the place that he reads or has the focus on. */
+function drawCards(shown) {
+  const list = byId("events");
+  const ids = new Set(shown.map((figures) => figures.event_id));
+  for (const [id, card] of cards) {
+    if (!ids.has(id)) {
+      card.root.remove();
+      cards.delete(id);
+    }
+  }
+  shown.forEach((figures, index) => {
+    let card = cards.get(figures.event_id);
+    if (card === undefined) {
+      card = new Card();
+      cards.set(figures.event_id, card);
+      card.tick(figures, events.nowMs());
+    }
+    card.show(figures);
+    if (list.children[index] !== card.root) list.insertBefore(card.root, list.children[index] ?? null);
+  });
+}
+
+/** What changes by the time alone. */
+function tick() {
+  const nowMs = events.nowMs();
+  const all = [...events.byEvent.values()];
+  const series = sum(all.map((figures) => lately(figures, span, nowMs)), span.shown);
+  const top = roundedUp(Math.max(...series));
+  curve.draw(series, top);
+  say(byId("rate-top"), count(top));
+  const now = span === WINDOWS.minute ? speed(series) : series.at(-1);
+  say(byId("rate-words"), `${rate(now)} a ${span.unit} now, ${count(Math.max(...series))} at most`);
+  for (const [id, card] of cards) {
+    const figures = events.byEvent.get(id);
+    if (figures !== undefined) card.tick(figures, nowMs);
+  }
+}
+
+function choose(name) {
+  span = WINDOWS[name];
+  say(byId("rate-unit"), span.unit);
+  say(byId("rate-from"), name === "minute" ? "60 s ago" : "60 min ago");
+  tick();
+}
+
+function setState(state) {
+  const words = state === "live" ? "Live" : `Reconnecting: as of ${timeOfDay(lastChange)}`;
+  mark(byId("connection"), "data-state", state);
+  mark(document.body, "data-connection", state);
+  say(byId("connection"), words);
+  if (state === "live") load();
+}
+
+/** The stream says what changes; what has not changed for long is asked for, and now and then all of it. */
+async function load() {
+  clearTimeout(loading);
+  let pauseMs = LOAD_MS;
+  try {
+    await events.load(take);
+    isLoaded = true;
+    drawSoon();
+    tick();
+  } catch {
+    // Whether the server is there, the stream tells.
+    pauseMs = LOAD_AGAIN_MS;
+  }
+  clearTimeout(loading);
+  loading = setTimeout(load, pauseMs);
+}
+
+function remove(id) {
+  events.remove(id);
+  drawSoon();
+}
+
+const isWanted = (figures) => figures.event_id === wanted || figures.name.toLocaleLowerCase().includes(wanted);
+const total = (all, member) => all.reduce((sum, figures) => sum + figures[member], 0);
+
+byId("find").addEventListener("input", (event) => {
+  wanted = event.target.value.trim().toLocaleLowerCase();
+  most = SHOWN_AT_ONCE;
+  draw();
+});
+byId("more").addEventListener("click", () => {
+  most += SHOWN_AT_ONCE;
+  draw();
+});
+for (const choice of document.querySelectorAll("input[name=span]")) {
+  choice.addEventListener("change", () => choose(choice.value));
+  if (choice.checked) choose(choice.value);
+}
+follow("/v1/stream", { figures: take, removed: remove, state: setState });
+setInterval(tick, TICK_MS);

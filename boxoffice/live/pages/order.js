@@ -1,0 +1,94 @@
+/** The order's form: what a person chose, what is wrong with it, and whether it may be changed. */
+
+import { byId, mark, say, show } from "./dom.js";
+import { STATE_WORDS, priceOf, stateOf } from "./figures.js";
+import { count, money } from "./numbers.js";
+
+export const MOST_TICKETS = 100;
+const MOST_BUYER = 128;
+/** By models/commands.py: no control characters, and something that can be seen. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const SEEN = /[^\p{Cc}\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u;
+const KEY = /^bo_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}$/;
+const FIELDS = ["event", "quantity", "buyer", "key"];
+
+export class Order {
+  constructor() {
+    this.event = byId("event");
+    this.quantity = byId("quantity");
+    this.buyer = byId("buyer");
+    this.key = byId("key");
+  }
+
+  /** Let a person choose among events; what was chosen stays so. */
+  offer(all, preferred) {
+    const chosen = this.event.value || preferred;
+    const options = all.map((figures) => {
+      const state = stateOf(figures);
+      const option = new Option(state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`, figures.event_id);
+      option.disabled = state !== "open";
+      return option;
+    });
+    this.event.replaceChildren(...options);
+    const first = all.find((figures) => stateOf(figures) === "open");
+    this.event.value = all.some((figures) => figures.event_id === chosen) ? chosen : (first?.event_id ?? "");
+  }
+
+  /** Show what is known of the chosen event. */
+  tell(figures) {
+    const price = figures === null ? null : priceOf(figures);
+    say(byId("event-words"), figures === null ? "" : eventWords(figures, price));
+    const quantity = this.quantity.valueAsNumber;
+    const isKnown = price !== null && isQuantity(quantity);
+    say(byId("total"), isKnown ? money(price.amount * quantity, price.currency) : "–");
+  }
+
+  /** What is wrong, by field. */
+  faults(asksForKey) {
+    const faults = {};
+    const buyer = this.buyer.value.trim();
+    if (this.event.value === "") faults.event = "Choose an event.";
+    if (!isQuantity(this.quantity.valueAsNumber)) faults.quantity = `Between 1 and ${MOST_TICKETS} tickets can be bought at once.`;
+    if (!SEEN.test(buyer)) faults.buyer = "Say who buys them.";
+    else if ([...buyer].length > MOST_BUYER) faults.buyer = `These are more than ${MOST_BUYER} characters.`;
+    else if (CONTROL.test(buyer)) faults.buyer = "There is a character in it that cannot be seen. Please type it anew.";
+    if (asksForKey && !KEY.test(this.key.value.trim())) faults.key = "This is no whole key: it reads bo_ID_SECRET.";
+    return faults;
+  }
+
+  /** Say what is wrong beside each field, and lead to the first of them. Returns whether anything is. */
+  complain(faults) {
+    for (const field of FIELDS) {
+      show(byId(`${field}-wrong`), faults[field] ?? "");
+      mark(this[field], "aria-invalid", field in faults ? "true" : null);
+    }
+    const first = FIELDS.find((field) => field in faults);
+    if (first !== undefined) this[first].focus();
+    return first !== undefined;
+  }
+
+  /** Show an order that was made before. */
+  fill(purchase) {
+    if (![...this.event.options].some((option) => option.value === purchase.event)) {
+      this.event.append(new Option(`Event ${purchase.event}`, purchase.event));
+    }
+    this.event.value = purchase.event;
+    this.quantity.value = purchase.quantity;
+    this.buyer.value = purchase.buyer;
+  }
+
+  /** Whether it may be changed. The focus stays where it is. */
+  lock(isLocked) {
+    this.event.disabled = isLocked;
+    this.quantity.readOnly = isLocked;
+    this.buyer.readOnly = isLocked;
+  }
+}
+
+const isQuantity = (number) => Number.isInteger(number) && number >= 1 && number <= MOST_TICKETS;
+
+function eventWords(figures, price) {
+  const each = price === null ? "" : ` ${money(price.amount, price.currency)} each.`;
+  const state = stateOf(figures);
+  return state === "open" ? `${count(figures.remaining)} left of ${count(figures.issued)}.${each}` : `${STATE_WORDS[state]}.`;
+}

@@ -1,0 +1,232 @@
+/** One purchase, asked for until it is answered: always with the same key, so that however often it is asked for, it is
+ * bought once. */
+
+import { forget, keep, kept } from "./kept.js";
+import { some } from "./numbers.js";
+
+const NAME = "purchase";
+const KEY_BYTES = 16;
+const ANSWERED_WITHIN_MS = 45_000;
+const FIRST_PAUSE_S = 1;
+const LONGEST_PAUSE_S = 30;
+const REQUEST_PATH = /^\/v1\/events\/([0-9]{1,18})\/requests\/([^/]{1,200})$/;
+
+const SAME_KEY = "This page asks again by itself, and buys nothing twice.";
+const REASONS = {
+  unknown_event: "No event has this id.",
+  event_closed: "The sale has ended.",
+  sold_out: "No ticket is left.",
+  not_enough_left: "Fewer tickets are left than asked for.",
+  over_order_limit: "These are more tickets than one order may have.",
+  request_id_reused: "This page's key belongs to another order. Please buy anew.",
+};
+
+/** A purchase that nobody was asked for yet. Its key is new, and random: nobody can guess it. */
+export function newPurchase(event, buyer, quantity) {
+  const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+  const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { event, buyer, quantity, key, location: null, mayBeBought: false };
+}
+
+/** The purchase that this tab has asked for and got no answer to; null if there is none. */
+export const unanswered = () => kept(NAME);
+
+/** Remember no more that it has no answer. */
+export const drop = () => forget(NAME);
+
+/** What a purchase has come to: `sold`, `cancelled`, `refused`, or `key-refused` if the shop's key is not good. */
+export class Asking {
+  constructor(shop, apiKey, told) {
+    this.shop = shop;
+    this.apiKey = apiKey;
+    this.told = told;
+    this.wake = null;
+    this.isGivenUp = false;
+  }
+
+  /** Ask until there is an answer. Null if it was given up before. */
+  async settle(purchase) {
+    if (purchase.location !== null && new URL(purchase.location).origin !== this.shop.origin) purchase.location = null;
+    for (let failures = 0; !this.isGivenUp; failures++) {
+      keep(NAME, purchase);
+      const found = await this.ask(purchase);
+      if (found.end !== undefined) {
+        if (found.end !== "key-refused") drop();
+        return found;
+      }
+      keep(NAME, purchase);
+      const pauseS = found.pauseS ?? Math.min(FIRST_PAUSE_S * 2 ** failures, LONGEST_PAUSE_S);
+      this.told(found.words, purchase);
+      await this.pause(pauseS * (1 + Math.random() / 4));
+    }
+    drop();
+    return null;
+  }
+
+  /** Wait no longer, and ask. */
+  askNow() {
+    this.wake?.();
+  }
+
+  /** Ask no more: only for a purchase of which it is known that it was not taken. */
+  giveUp() {
+    this.isGivenUp = true;
+    this.askNow();
+  }
+
+  /** Ask once: for the purchase, or what has become of it. */
+  async ask(purchase) {
+    const isSent = purchase.location === null;
+    const couldBeBefore = purchase.mayBeBought;
+    if (isSent) {
+      purchase.mayBeBought = true;
+      keep(NAME, purchase);
+    }
+    let response;
+    let body;
+    try {
+      response = isSent ? await this.post(purchase) : await this.look(purchase.location);
+      body = await bodyOf(response);
+    } catch {
+      return { words: `The shop cannot be reached. ${SAME_KEY}` };
+    }
+    if (isSent) return this.answeredPost(purchase, response, body, couldBeBefore);
+    return this.answeredLook(purchase, response, body);
+  }
+
+  post(purchase) {
+    return fetch(new URL(`/v1/events/${purchase.event}/purchases`, this.shop), {
+      ...HOW,
+      method: "POST",
+      signal: AbortSignal.timeout(ANSWERED_WITHIN_MS),
+      headers: {
+        authorization: `Bearer ${this.apiKey}`,
+        "content-type": "application/json",
+        "idempotency-key": purchase.key,
+      },
+      body: JSON.stringify({ buyer: purchase.buyer, quantity: purchase.quantity }),
+    });
+  }
+
+  look(location) {
+    return fetch(location, { ...HOW, signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) });
+  }
+
+  answeredPost(purchase, response, body, couldBeBefore) {
+    const location = this.locationOf(response);
+    switch (response.status) {
+      case 200:
+      case 201:
+        return ended(body, location);
+      case 202:
+        purchase.location = location;
+        return { words: onItsWay(purchase), pauseS: retryAfterS(response) ?? FIRST_PAUSE_S };
+      case 401:
+      case 403:
+        purchase.mayBeBought = couldBeBefore;
+        return { end: "key-refused", words: wordsOf(body) };
+    }
+    if (isForLater(response.status)) {
+      if (body.outcome === "not-taken") purchase.mayBeBought = couldBeBefore;
+      return { words: `${wordsOf(body)} ${SAME_KEY}`, pauseS: retryAfterS(response) };
+    }
+    return { end: "refused", words: wordsOf(body), errors: errorsOf(body) };
+  }
+
+  answeredLook(purchase, response, body) {
+    if (response.status === 200) return ended(body, purchase.location);
+    if (response.status === 202) {
+      return { words: onItsWay(purchase), pauseS: retryAfterS(response) ?? FIRST_PAUSE_S };
+    }
+    // Whoever does not know it may be asked for it again: it gets the answer that there is.
+    if (!isForLater(response.status)) purchase.location = null;
+    return { words: `It is not known yet what became of the order. ${SAME_KEY}`, pauseS: retryAfterS(response) };
+  }
+
+  /** Where the shop says that the purchase can be looked at. Nothing is sent elsewhere. */
+  locationOf(response) {
+    const location = response.headers.get("location");
+    if (location === null) return null;
+    const url = new URL(location, this.shop);
+    return url.origin === this.shop.origin && REQUEST_PATH.test(url.pathname) ? url.href : null;
+  }
+
+  pause(seconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1_000);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** Where a ticket's PDF is, by where its purchase is; null if the shop gave no secret to open it with. */
+export function ticketUrl(location, ticket) {
+  if (location === null) return null;
+  const request = new URL(location);
+  const [, event, key] = REQUEST_PATH.exec(request.pathname) ?? [];
+  const secret = request.searchParams.get("secret");
+  if (event === undefined || secret === null) return null;
+  const url = new URL(`/v1/events/${event}/tickets/${encodeURIComponent(ticket)}.pdf`, request);
+  url.searchParams.set("request", decodeURIComponent(key));
+  url.searchParams.set("secret", secret);
+  return url.href;
+}
+
+/** How long a response asks to be left alone; null if it does not say. */
+export function retryAfterS(response) {
+  const text = response.headers.get("retry-after") ?? "";
+  return /^[0-9]{1,4}$/.test(text) ? Math.min(Math.max(Number(text), 1), LONGEST_PAUSE_S) : null;
+}
+
+/** Nothing of a visitor goes along that the shop does not need, and nothing comes out of a cache. */
+export const HOW = {
+  cache: "no-store",
+  credentials: "omit",
+  mode: "cors",
+  redirect: "error",
+  referrerPolicy: "no-referrer",
+};
+
+const isForLater = (status) => [408, 425, 429].includes(status) || status >= 500;
+
+const onItsWay = (purchase) =>
+  `Your order of ${some(purchase.quantity, "ticket")} is taken, and will be decided in its turn.`;
+
+/** The end that a fact tells. */
+function ended(fact, location) {
+  switch (fact.type) {
+    case "purchase_confirmed":
+      return { end: "sold", fact, location };
+    case "purchase_cancelled":
+      return { end: "cancelled", words: "This purchase was made, and cancelled since." };
+    case "purchase_rejected":
+      return { end: "refused", words: REASONS[fact.reason] ?? "The order was refused." };
+  }
+  return { words: `The shop's answer is not understood. ${SAME_KEY}` };
+}
+
+/** A body's members; none if it is no JSON object. */
+async function bodyOf(response) {
+  const text = await response.text();
+  try {
+    const found = JSON.parse(text);
+    return typeof found === "object" && found !== null ? found : {};
+  } catch {
+    return {};
+  }
+}
+
+/** What a problem says to a person. */
+function wordsOf(problem) {
+  const words = [problem.detail, problem.title].find((text) => typeof text === "string" && text !== "");
+  return words ?? "The shop has trouble.";
+}
+
+/** What is wrong with which field. */
+function errorsOf(problem) {
+  const errors = Array.isArray(problem.errors) ? problem.errors : [];
+  return errors.filter((error) => typeof error?.pointer === "string" && typeof error.detail === "string");
+}

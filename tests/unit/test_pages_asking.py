@@ -1,0 +1,161 @@
+"""How the shop's page asks for a purchase, whatever it is answered: its own module, run by node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+NODE: Final = shutil.which("node")
+PURCHASE: Final = Path(__file__).parents[2] / "boxoffice" / "live" / "pages" / "purchase.js"
+
+pytestmark = [pytest.mark.toolchain, pytest.mark.skipif(NODE is None, reason="node is not installed")]
+
+SCRIPT: Final = """
+const [module, answers] = process.argv.slice(1);
+const kept = new Map();
+globalThis.sessionStorage = {
+  getItem: (name) => kept.get(name) ?? null,
+  setItem: (name, value) => kept.set(name, value),
+  removeItem: (name) => kept.delete(name),
+};
+const waited = [];
+globalThis.setTimeout = (wake, ms) => { waited.push(ms); queueMicrotask(wake); };
+const { Asking, newPurchase } = await import(module);
+const waiting = JSON.parse(answers);
+const asked = [];
+globalThis.fetch = async (url, { method = "GET", headers = {}, body = null }) => {
+  const seen = kept.get("boxoffice.purchase") ?? null;
+  const key = headers["idempotency-key"] ?? null;
+  asked.push({ method, path: new URL(url).pathname, key, body, seen: seen !== null });
+  // It would ask for ever.
+  if (waiting.length === 0) process.exit(1);
+  const answer = waiting.shift();
+  if (answer === null) throw new TypeError("Failed to fetch");
+  const [status, members, more] = answer;
+  return new Response(members === null ? null : JSON.stringify(members), { status, headers: more });
+};
+const purchase = newPurchase("42", "b-77", 2);
+const told = [];
+const tell = (words, { mayBeBought }) => told.push([words, mayBeBought]);
+const asking = new Asking(new URL("http://shop:1"), "bo_x", tell);
+const end = await asking.settle(purchase);
+const left = kept.get("boxoffice.purchase") ?? null;
+console.log(JSON.stringify({ end, asked, told, waited, left, key: purchase.key, mayBeBought: purchase.mayBeBought }));
+"""
+
+LOCATION: Final = "/v1/events/42/requests/k-1?secret=ID.MAC"
+LOST: Final = None
+SOLD: Final = [201, {"type": "purchase_confirmed", "tickets": ["42-000001"], "buyer": "b-77"}, {"location": LOCATION}]
+FOUND: Final = [200, SOLD[1], {}]
+ON_ITS_WAY: Final = [202, None, {"location": LOCATION, "retry-after": "3"}]
+BUSY: Final = [503, {"detail": "More is asked than can be done.", "outcome": "not-taken"}, {"retry-after": "7"}]
+UNCLEAR: Final = [503, {"detail": "Kafka has not answered.", "outcome": "outcome-unknown"}, {}]
+NOT_KNOWN: Final = [404, {"detail": "Nothing is known of it."}, {}]
+SOLD_OUT: Final = [409, {"detail": "No ticket is left.", "reason": "sold_out"}, {}]
+NO_KEY: Final = [401, {"detail": "This key is not known."}, {}]
+
+
+class Told(NamedTuple):
+    """What the page did, and what came of it."""
+
+    end: dict[str, Any]
+    asked: list[dict[str, Any]]
+    told: list[tuple[str, bool]]
+    waited: list[float]
+    left: str | None
+    key: str
+    may_be_bought: bool
+
+
+def told_by(*answers: Any) -> Told:
+    """Ask for a purchase where these are the answers."""
+    assert NODE is not None
+    command = [NODE, "--input-type=module", "--eval", SCRIPT, PURCHASE.as_uri(), json.dumps(answers)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return Told(*(found[name] for name in ("end", "asked", "told", "waited", "left", "key", "mayBeBought")))
+
+
+def test_every_post_of_a_purchase_has_the_same_key_and_the_same_body() -> None:
+    """Through lost answers, a full shop, and one that forgot it."""
+    found = told_by(LOST, BUSY, UNCLEAR, ON_ITS_WAY, LOST, NOT_KNOWN, SOLD)
+    assert found.end["end"] == "sold"
+    posts = [one for one in found.asked if one["method"] == "POST"]
+    assert {one["key"] for one in posts} == {found.key}
+    assert len(found.key) == 32
+    assert {one["body"] for one in posts} == {'{"buyer":"b-77","quantity":2}'}
+    assert [one["path"].rpartition("/")[2] for one in found.asked] == [
+        *(["purchases"] * 4),
+        *(["k-1"] * 2),
+        "purchases",
+    ]
+    assert found.left is None
+
+
+def test_before_anything_is_sent_the_tab_remembers_what() -> None:
+    assert all(one["seen"] for one in told_by(LOST, SOLD).asked)
+
+
+def test_whoever_is_told_when_to_come_again_comes_then() -> None:
+    found = told_by(BUSY, ON_ITS_WAY, FOUND)
+    assert all(
+        least <= ms <= most for ms, least, most in zip(found.waited, (7_000, 3_000), (8_750, 3_750), strict=True)
+    )
+
+
+def test_waits_grow_and_have_an_end() -> None:
+    found = told_by(*([LOST] * 9), SOLD)
+    assert all(1_000 * min(2**at, 30) <= ms <= 1_250 * min(2**at, 30) for at, ms in enumerate(found.waited))
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ((BUSY,), [False]),
+        ((LOST, BUSY), [True, True]),
+        ((BUSY, UNCLEAR, BUSY), [False, True, True]),
+        (([500, {}, {}],), [True]),
+        (([502, None, {}],), [True]),
+    ],
+)
+def test_an_order_may_be_changed_only_while_it_is_certain_that_none_was_taken(
+    answers: tuple[Any, ...], expected: list[bool]
+) -> None:
+    assert [may_be_bought for _, may_be_bought in told_by(*answers, SOLD).told] == expected
+    assert [may_be_bought for _, may_be_bought in told_by(*answers, ON_ITS_WAY, FOUND).told] == [*expected, True]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (SOLD_OUT, "No ticket is left."),
+        ([422, {"title": "Invalid.", "detail": ""}, {}], "Invalid."),
+        ([413, None, {}], "The shop has trouble."),
+    ],
+)
+def test_a_refusal_ends_it_in_the_words_of_whoever_refused(answer: Any, words: str) -> None:
+    found = told_by(answer)
+    assert (found.end["end"], found.end["words"], found.left) == ("refused", words, None)
+
+
+def test_a_purchase_that_was_refused_while_nobody_waited_is_told_by_its_fact() -> None:
+    found = told_by(ON_ITS_WAY, [200, {"type": "purchase_rejected", "reason": "not_enough_left"}, {}])
+    assert found.end == {"end": "refused", "words": "Fewer tickets are left than asked for."}
+
+
+@pytest.mark.parametrize(("before", "may_be_bought"), [((), False), ((LOST,), True)])
+def test_a_refused_key_leaves_what_may_have_been_bought(before: tuple[Any, ...], may_be_bought: bool) -> None:
+    found = told_by(*before, NO_KEY)
+    assert (found.end["end"], found.may_be_bought) == ("key-refused", may_be_bought)
+
+
+@pytest.mark.parametrize("location", ["http://elsewhere/v1/events/42/requests/k", "//elsewhere/x", "/v1/other", "/"])
+def test_a_purchase_is_looked_for_nowhere_but_at_the_shop(location: str) -> None:
+    found = told_by([202, None, {"location": location}], SOLD)
+    assert [one["method"] for one in found.asked] == ["POST", "POST"]
