@@ -60,8 +60,12 @@ class Ticket {
       return;
     }
     for (let looks = 0; looks < MOST_LOOKS && this.root.isConnected; looks++) {
-      const pauseS = await this.look();
-      if (pauseS === 0) break;
+      const { isMade, pauseS } = await this.look();
+      if (isMade) break;
+      if (pauseS === null) {
+        say(this.pdf, "This ticket is not good any more.");
+        return;
+      }
       await new Promise((resolve) => setTimeout(resolve, pauseS * 1_000));
     }
     const words = ["Open the PDF", element("span", { class: "unseen" }, ` of ticket ${this.name}`)];
@@ -70,16 +74,17 @@ class Ticket {
     );
   }
 
-  /** Look whether it is made; returns how long to wait before the next look, 0 if it is. */
+  /** Look whether it is made, or how long to wait before the next look; null if it will not be, as of a ticket that was
+   * given back. */
   async look() {
     try {
       const signal = AbortSignal.timeout(ANSWERED_WITHIN_MS);
       // A redirection leads to the store that has it, and is not followed: the browser does that, for who opens it.
       const response = await fetch(this.url, { ...HOW, method: "HEAD", redirect: "manual", signal });
-      const isMade = response.ok || response.type === "opaqueredirect";
-      return isMade ? 0 : (retryAfterS(response) ?? PAUSE_S);
+      if (response.ok || response.type === "opaqueredirect") return { isMade: true };
+      return { isMade: false, pauseS: retryAfterS(response) ?? (response.status < 500 ? null : PAUSE_S) };
     } catch {
-      return PAUSE_S;
+      return { isMade: false, pauseS: PAUSE_S };
     }
   }
 }

@@ -109,7 +109,7 @@ export class Asking {
   }
 
   look(location) {
-    return fetch(location, { ...HOW, signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) });
+    return fetch(location, { ...HOW, signal: AbortSignal.timeout(ANSWERED_WITHIN_MS), headers: { prefer: "wait=10" } });
   }
 
   answeredPost(purchase, response, body, couldBeBefore) {
