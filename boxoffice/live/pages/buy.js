@@ -26,7 +26,10 @@ const chosen = () => events.byEvent.get(order.event.value) ?? null;
 /** Begin with what this tab has bought, and with what it has asked for and got no answer to. */
 async function begin() {
   showBought();
-  if (purchase !== null) order.fill(purchase);
+  if (purchase !== null) {
+    order.fill(purchase);
+    order.lock(true);
+  }
   while (shop === null) {
     try {
       await events.load((figures) => events.take(figures));

@@ -27,6 +27,7 @@ export class Order {
       const state = stateOf(figures);
       const option = new Option(state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`, figures.event_id);
       option.disabled = state !== "open";
+      option.dir = "auto";
       return option;
     });
     this.event.replaceChildren(...options);
@@ -37,10 +38,12 @@ export class Order {
   /** Show what is known of the chosen event. */
   tell(figures) {
     const price = figures === null ? null : priceOf(figures);
-    say(byId("event-words"), figures === null ? "" : eventWords(figures, price));
+    const nothing = this.event.value === "" ? "No event is on sale now." : "";
+    say(byId("event-words"), figures === null ? nothing : eventWords(figures, price));
     const quantity = this.quantity.valueAsNumber;
     const isKnown = price !== null && isQuantity(quantity);
-    say(byId("total"), isKnown ? money(price.amount * quantity, price.currency) : "–");
+    byId("total-line").hidden = !isKnown;
+    if (isKnown) say(byId("total"), money(price.amount * quantity, price.currency));
   }
 
   /** What is wrong, by field. */
