@@ -19,7 +19,8 @@ export const allBought = () => kept(NAME) ?? [];
 /** Remember it, so that a reload takes nobody's tickets away. */
 export const remember = (purchase) => keep(NAME, [purchase, ...allBought()].slice(0, MOST_KEPT));
 
-/** Show the tickets of purchases in a list. One PDF after another is waited for, so that nobody asks for all at once. */
+/** Show the tickets of purchases in a list. One PDF after another is waited for, so that nobody asks for all of them
+ * at once. */
 export async function showTickets(list, purchases) {
   const shown = purchases.flatMap((purchase) => purchase.tickets.map((ticket) => new Ticket(purchase, ticket)));
   list.replaceChildren(...shown.map((ticket) => ticket.root));

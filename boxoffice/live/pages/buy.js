@@ -21,6 +21,7 @@ let asking = null;
 let unfollow = null;
 
 const apiKey = () => ownKey ?? kept(KEY_NAME);
+const nameOf = (id) => events.byEvent.get(id)?.name ?? `Event ${id}`;
 const chosen = () => events.byEvent.get(order.event.value) ?? null;
 
 /** Begin with what this tab has bought, and with what it has asked for and got no answer to. */
@@ -123,7 +124,7 @@ async function ask() {
 async function end(found) {
   switch (found?.end) {
     case "sold":
-      remember(bought(found.fact, found.location, events.byEvent.get(purchase.event)?.name ?? `Event ${purchase.event}`));
+      remember(bought(found.fact, found.location, nameOf(purchase.event)));
       progress("", "");
       release();
       showBought();
@@ -184,7 +185,8 @@ function showBought() {
   if (all.length === 0) return;
   say(byId("bought-title"), all.length === 1 ? "Your tickets" : "Your tickets, the newest first");
   const number = all.reduce((total, one) => total + one.tickets.length, 0);
-  say(byId("bought-words"), `${some(number, "ticket")}, bought in this tab. Keep the PDFs: the code on each lets one person in.`);
+  const advice = "bought in this tab. Keep the PDFs: the code on each lets one person in.";
+  say(byId("bought-words"), `${some(number, "ticket")}, ${advice}`);
   showTickets(byId("bought-tickets"), all);
 }
 

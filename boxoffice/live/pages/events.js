@@ -1,6 +1,6 @@
 /** All events as this page knows them: the newest figures of each. */
 
-import { areFigures, byId } from "./figures.js";
+import { areFigures, byNumber } from "./figures.js";
 
 /** A page with more of them is none that people read. */
 const MOST_EVENTS = 2_000;
@@ -24,7 +24,7 @@ export class Events {
 
   /** All of them, in the order of their ids. */
   all() {
-    return [...this.byEvent.values()].sort(byId);
+    return [...this.byEvent.values()].sort(byNumber);
   }
 
   /** The time by the server's clock, as far as it is known. */

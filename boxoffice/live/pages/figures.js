@@ -73,7 +73,7 @@ export function sum(all, length) {
 }
 
 /** By number, and not by the letters of the number: 9 stands before 10. */
-export const byId = (one, other) => one.event_id.length - other.event_id.length || (one.event_id < other.event_id ? -1 : 1);
+export const byNumber = ({ event_id: one }, { event_id: other }) => one.length - other.length || (one < other ? -1 : 1);
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isAmount = (value) => Number.isInteger(value) && value >= 0;

@@ -5,18 +5,19 @@ const LANGUAGE = "en-GB";
 const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
 const day = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
-const clock = new Intl.DateTimeFormat(LANGUAGE, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const clock = new Intl.DateTimeFormat(LANGUAGE, CLOCK);
 
-/** Currencies whose smallest unit is not a hundredth, by its decimals: those of models/money.py. The browser's own table
- * says how many decimals people like to see, and that is another thing. */
+/** Currencies whose smallest unit is not a hundredth, by its decimals: those of models/money.py. The browser's own
+ * table says how many decimals people like to see, and that is another thing. */
 const CURRENCIES_BY_DECIMALS = {
   0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
   3: "BHD IQD JOD KWD LYD OMR TND",
   4: "CLF UYW",
 };
-const DECIMALS = new Map(
-  Object.entries(CURRENCIES_BY_DECIMALS).flatMap(([places, codes]) => codes.split(" ").map((code) => [code, Number(places)])),
-);
+const DECIMALS = new Map(Object.entries(CURRENCIES_BY_DECIMALS).flatMap(([places, codes]) => {
+  return codes.split(" ").map((code) => [code, Number(places)]);
+}));
 const MOST_COMMON_DECIMALS = 2;
 const UNITS = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3], ["B", 1]];
 

@@ -10,6 +10,7 @@ const MOST_BUYER = 128;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const SEEN = /[^\p{Cc}\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/u;
 const KEY = /^bo_[0-9A-Za-z]{10}_[0-9A-Za-z]{49}$/;
+const TOO_MANY = `Between 1 and ${MOST_TICKETS} tickets can be bought at once.`;
 const FIELDS = ["event", "quantity", "buyer", "key"];
 
 export class Order {
@@ -25,7 +26,8 @@ export class Order {
     const chosen = this.event.value || preferred;
     const options = all.map((figures) => {
       const state = stateOf(figures);
-      const option = new Option(state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`, figures.event_id);
+      const words = state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`;
+      const option = new Option(words, figures.event_id);
       option.disabled = state !== "open";
       option.dir = "auto";
       return option;
@@ -51,7 +53,7 @@ export class Order {
     const faults = {};
     const buyer = this.buyer.value.trim();
     if (this.event.value === "") faults.event = "Choose an event.";
-    if (!isQuantity(this.quantity.valueAsNumber)) faults.quantity = `Between 1 and ${MOST_TICKETS} tickets can be bought at once.`;
+    if (!isQuantity(this.quantity.valueAsNumber)) faults.quantity = TOO_MANY;
     if (!SEEN.test(buyer)) faults.buyer = "Say who buys them.";
     else if ([...buyer].length > MOST_BUYER) faults.buyer = `These are more than ${MOST_BUYER} characters.`;
     else if (CONTROL.test(buyer)) faults.buyer = "There is a character in it that cannot be seen. Please type it anew.";
@@ -93,5 +95,6 @@ const isQuantity = (number) => Number.isInteger(number) && number >= 1 && number
 function eventWords(figures, price) {
   const each = price === null ? "" : ` ${money(price.amount, price.currency)} each.`;
   const state = stateOf(figures);
-  return state === "open" ? `${count(figures.remaining)} left of ${count(figures.issued)}.${each}` : `${STATE_WORDS[state]}.`;
+  if (state !== "open") return `${STATE_WORDS[state]}.`;
+  return `${count(figures.remaining)} left of ${count(figures.issued)}.${each}`;
 }

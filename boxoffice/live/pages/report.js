@@ -19,8 +19,8 @@ export function whole({ events_count: events, totals, fallback, dead_letters: le
   ];
 }
 
-/** What an operator should hear of at once, as sentences. They stay the same for as long as it is so: a screen reader says
- * each change. */
+/** What an operator should hear of at once, as sentences. They stay the same for as long as it is so: a screen reader
+ * says each change. */
 export function warnings(report) {
   const { fallback, findings, unknown, unreadable_keys: strange, events_left_out: leftOut } = report;
   const found = [];
@@ -31,7 +31,8 @@ export function warnings(report) {
   if (bad.length > 0) found.push(`The doctor finds ${some(bad.length, "problem")}: see below.`);
   if (strange?.length) found.push(`Under keys of processes lies something else: ${strange.join(", ")}.`);
   if (leftOut > 0) found.push("There are more events than are kept here.");
-  if (Object.keys(unknown).length > 0) found.push(`Not known now: ${Object.keys(unknown).join(", ").replaceAll("_", " ")}.`);
+  const parts = Object.keys(unknown).join(", ").replaceAll("_", " ");
+  if (parts !== "") found.push(`Not known now: ${parts}.`);
   return found;
 }
 
@@ -129,7 +130,11 @@ const BAD = new Set(["problem", "unreachable"]);
 const known = (value, words) => (value === null || value === undefined ? NOTHING : words(value));
 const sumOf = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
 const behind = (groups) => Object.values(groups).reduce((total, { records }) => total + records, 0);
-const revenueText = (revenue) => Object.entries(revenue).map(([currency, amount]) => money(amount, currency)).join(", ") || NOTHING;
+
+function revenueText(revenue) {
+  const amounts = Object.entries(revenue).map(([currency, amount]) => money(amount, currency));
+  return amounts.join(", ") || NOTHING;
+}
 
 function fallbackText({ active, drill_ends_in_s: seconds }) {
   if (seconds !== null) return `drill, ${span(seconds)} left`;

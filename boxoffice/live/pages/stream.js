@@ -6,8 +6,8 @@ const FIRST_PAUSE_S = 2;
 const LONGEST_PAUSE_S = 30;
 
 /** Follow a stream. `figures` is called with each event's newest figures, `removed` with the id of one that is no event
- * any more, `state` with `live` or `reconnecting`. Each record is absolute, so nothing has to be made up for after a pause.
- * Returns what ends it. */
+ * any more, `state` with `live` or `reconnecting`. Each record is absolute, so nothing has to be made up for after a
+ * pause. Returns what ends it. */
 export function follow(url, { figures, removed, state }) {
   let source = null;
   let timer = null;

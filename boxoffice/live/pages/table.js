@@ -2,20 +2,21 @@
 
 import { element, say } from "./dom.js";
 
-/** Columns are `[heading, of a row, kind]`; the first is the row's own heading. A cell is a text, or `{ text, is }` with
- * `good` or `bad`. The kind `amount` sets numbers below each other. */
+/** Columns are `[heading, of a row, kind]`; the first is the row's own heading. A cell is a text, or `{ text, is }`
+ * with `good` or `bad`. The kind `amount` sets numbers below each other. */
 export class Table {
   constructor(caption, columns) {
     this.columns = columns;
     const headings = columns.map(([heading, , kind]) => element("th", { scope: "col", class: kind ?? null }, heading));
     this.body = element("tbody");
-    const table = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...headings)), this.body);
+    const head = element("thead", {}, element("tr", {}, ...headings));
+    const table = element("table", {}, element("caption", {}, caption), head, this.body);
     // Whoever has no mouse scrolls it with the arrows, for which it has to take the focus.
     this.root = element("div", { class: "table", role: "region", "aria-label": caption, tabindex: "0" }, table);
   }
 
-  /** Show rows, each in the place of the one that was there: what somebody reads stays where it is. Where there are none,
-   * `empty` says so. */
+  /** Show rows, each in the place of the one that was there: what somebody reads stays where it is. Where there are
+   * none, `empty` says so. */
   fill(rows, empty) {
     if (rows.length === 0) {
       if (!this.isEmpty) this.body.replaceChildren(this.emptyRow());
