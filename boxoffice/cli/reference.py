@@ -30,11 +30,12 @@ def schema(
         Path | None, typer.Option(metavar="FOLDER", help="Write the schemas and their documentation there.")
     ] = None,
 ) -> None:
-    """Print the JSON Schemas and the AsyncAPI documents of all messages."""
-    from boxoffice.schema import asyncapi, internal_asyncapi, json_schemas, write_docs
+    """Print the JSON Schemas and the AsyncAPI documents of all messages, and the OpenAPI document of the gateway."""
+    from boxoffice.schema import asyncapi, internal_asyncapi, json_schemas, openapi, write_docs
 
     if write is None:
-        print_json({"asyncapi": asyncapi(), "asyncapiInternal": internal_asyncapi(), "schemas": json_schemas()})
+        documents = {"asyncapi": asyncapi(), "asyncapiInternal": internal_asyncapi(), "openapi": openapi()}
+        print_json({**documents, "schemas": json_schemas()})
     else:
         for path in write_docs(write):
             say(str(path))

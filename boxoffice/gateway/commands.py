@@ -12,7 +12,9 @@ from boxoffice.gateway.messages import JSON, Problem, Request
 from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES, MAX_EVENT_ID, MAX_NAME_SHOWN, without_nulls
 
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
-_SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})
+SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})
+"""Members of commands that no body has: the path and the key say them. Where no path names the event, its body does."""
+
 _MOST_ERRORS: Final = 20
 
 
@@ -71,8 +73,9 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
     Raises:
         Problem: it breaks a bound; the errors point at the members.
     """
-    errors = [_error(name, why="no such member is known here") for name in members if name in _SAID_ELSEWHERE]
-    whole = {"type": kind, **members, "event_id": event_id, "request_id": request, **said}
+    errors = [_error(name, why="no such member is known here") for name in members if name in SAID_ELSEWHERE]
+    given = {name: value for name, value in members.items() if name not in SAID_ELSEWHERE}
+    whole = {"type": kind, **given, "event_id": event_id, "request_id": request, **said}
     try:
         BY_TYPE[kind].model_validate(whole)
     except ValidationError as error:

@@ -13,7 +13,9 @@ DEFAULT_WAIT_S: Final = 10
 MOST_KEY: Final = 48
 """Characters of an Idempotency-Key: with a caller's id before it, it has to fit into a request id."""
 
-_KEY: Final = re.compile(rf"[A-Za-z0-9._:-]{{1,{MOST_KEY}}}")
+KEY_PATTERN: Final = rf"[A-Za-z0-9._:-]{{1,{MOST_KEY}}}"
+
+_KEY: Final = re.compile(KEY_PATTERN)
 _WAIT: Final = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?", re.IGNORECASE)
 
 

@@ -12,6 +12,7 @@ from boxoffice import metrics
 from boxoffice.gateway import pages
 from boxoffice.gateway.administration import Administration
 from boxoffice.gateway.admission import Admission
+from boxoffice.gateway.contract import contract
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.events import Events
 from boxoffice.gateway.looking import Looking
@@ -40,6 +41,7 @@ def table(
     """Every path, its methods, and who answers them."""
     return {
         "/": {"GET": pages.index},
+        "/openapi.json": {"GET": contract},
         "/v1/problems": {"GET": pages.all_problems},
         "/v1/problems/{name}": {"GET": pages.problem},
         "/v1/events": {"GET": events.all, "POST": posting.create_event},

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from boxoffice.gateway.haproxy import example
 from boxoffice.schema.asyncapi import asyncapi, internal_asyncapi
+from boxoffice.schema.openapi import openapi
+from boxoffice.schema.openapi_problems import problems_page
 from boxoffice.schema.payloads import json_schemas
 from boxoffice.schema.reference import errors_page, settings_page
+
+CONTRACT: Final = "openapi.json"
 
 
 def documents() -> dict[str, str]:
     """The text of every file, by its path in ``docs/``."""
     schemas = {f"schemas/{name}.json": schema for name, schema in json_schemas().items()}
-    described = {**schemas, "asyncapi.json": asyncapi(), "asyncapi-internal.json": internal_asyncapi()}
+    described = {
+        **schemas,
+        "asyncapi.json": asyncapi(),
+        "asyncapi-internal.json": internal_asyncapi(),
+        CONTRACT: openapi(),
+    }
     made = {path: _text(document) for path, document in described.items()}
-    return {**made, "settings.md": settings_page(), "errors.md": errors_page(), "haproxy.cfg": example()}
+    pages = {"settings.md": settings_page(), "errors.md": errors_page(), "problems.md": problems_page()}
+    return {**made, **pages, "haproxy.cfg": example()}
+
+
+def served_contract() -> str:
+    """The OpenAPI document as the gateway serves it: on one line."""
+    return json.dumps(openapi(), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -25,10 +40,17 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def write_docs(folder: Path) -> list[Path]:
-    """Write every file; their paths."""
+    """Write every file; their paths.
+
+    The gateway serves its contract out of a file that comes with its code. Where the folder belongs to the source, that
+    file is written too.
+    """
+    files = {Path(folder, name): text for name, text in documents().items()}
+    gateway = folder.resolve().parent / "boxoffice" / "gateway"
+    if gateway.is_dir():
+        files[gateway / CONTRACT] = served_contract()
     written = []
-    for name, text in documents().items():
-        path = Path(folder, name)
+    for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         written.append(path)

@@ -51,7 +51,15 @@ from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record
 from tests.unit.strategies import HOME, Arrival, arrivals, sell
 from tests.unit.test_ledger import decide_after
-from topics import TOPICS, dead_letters, documents_places, purchase_requests, purchase_results, stats_changelog
+from topics import (
+    TOPICS,
+    api_keys,
+    dead_letters,
+    documents_places,
+    purchase_requests,
+    purchase_results,
+    stats_changelog,
+)
 from topics.definition import DAY_MS
 from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
 
@@ -354,6 +362,7 @@ def test_what_is_internal_stands_apart_and_is_said_to_be() -> None:
         purchase_results.TOPIC.name,
         stats_changelog.TOPIC.name,
         documents_places.TOPIC.name,
+        api_keys.TOPIC.name,
     }
     assert not DOCUMENT["operations"].keys() & WITHIN["operations"].keys()
     for document, tag in ((DOCUMENT, "public"), (WITHIN, "internal")):
@@ -414,7 +423,7 @@ def test_a_messages_examples_fit_its_payload_and_headers(name: str) -> None:
 
 def test_only_what_is_nobody_elses_has_no_example() -> None:
     messages = {**MESSAGES, **WITHIN["components"]["messages"]}
-    internal = [stats_changelog.TOPIC.name, documents_places.TOPIC.name]
+    internal = [stats_changelog.TOPIC.name, documents_places.TOPIC.name, api_keys.TOPIC.name]
     assert sorted(name for name, message in messages.items() if "examples" not in message) == sorted(internal)
 
 
