@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ_S ?= 60
 RUN := $(VENV)/installed-run
 DEV := $(VENV)/installed-dev
 
@@ -13,7 +14,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults mutants bench bench-quick bench-gateway lint types lock clean
+.PHONY: help demo test faults mutants fuzz bench bench-quick bench-gateway lint types lock clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -30,6 +31,10 @@ faults: $(DEV) ## The long tests: everything that dies, and 10,000 simulated sch
 
 mutants: $(DEV) ## Plant each deliberate defect, and see that the tests notice it.
 	$(BIN)/python -m tests.mutants
+
+fuzz: $(DEV) ## Let a fuzzer choose HTTP bodies, for FUZZ_S seconds (60).
+	$(PIP_INSTALL) 'atheris==3.*' || { echo "atheris has no wheel for this system or Python."; exit 1; }
+	$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 
 bench: $(DEV) ## Measure everything, half an hour, and write docs/performance.md.
 	$(BIN)/python -m benchmarks
