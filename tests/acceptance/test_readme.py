@@ -36,6 +36,7 @@ class Tour:
         self._own_places = {
             "19092": str(free_port()),
             "16379": str(free_port()),
+            "18080": str(free_port()),
             # Where the README has its data.
             "~/boxoffice-data": str(folder / "stack"),
             "$HOME/boxoffice-data": str(folder / "stack"),
@@ -92,6 +93,7 @@ def test_the_five_minutes_work_as_they_are_written(tour: Tour) -> None:
     for block in REST:
         if "kcat" not in block or shutil.which("kcat"):
             told = tour.run(block)
+            assert "curl" not in block or '"type":"purchase_confirmed"' in told, told
     assert "all agree" in told.splitlines()[-1]
 
 

@@ -13,7 +13,7 @@ from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.gateway.callers import Callers
 from boxoffice.live import serving as served
 from boxoffice.live import streams as streamed
-from boxoffice.live.addresses import Addresses
+from boxoffice.gateway.addresses import Addresses
 from boxoffice.live.application import Live
 from boxoffice.live.files import Files
 from boxoffice.live.hub import Hub
@@ -41,7 +41,7 @@ class House:
         callers = Callers()
         shop = Shop(settings.live, callers)
         overview = Overview(settings, states, callers)
-        self.live = Live(states, self.streams, Files(folder, ""), shop, overview, Addresses(""))
+        self.live = Live(states, self.streams, Files(folder, ""), shop, overview, Addresses(()))
         self.listener: Listener | None = None
 
     async def ask(self, text: str) -> bytes:
