@@ -44,7 +44,8 @@ class HttpLoad:
         self._event_ids = event_ids
         self._random = random.Random(seed)
         self._wait_s = wait_s
-        self._orders = first
+        self.orders = first
+        """How many were begun: their keys have these numbers."""
         self._over = False
         self._buyers: list[asyncio.Task[None]] = []
 
@@ -88,10 +89,10 @@ class HttpLoad:
 
     async def _buy(self) -> None:
         while not self._over:
-            self._orders += 1
+            self.orders += 1
             event_id = self._random.choice(self._event_ids)
-            order = {"buyer": f"b-{self._orders}", "quantity": self._random.choice((1, 1, 2))}
-            await self._until_answered(f"/v1/events/{event_id}/purchases", f"k-{self._orders}", order)
+            order = {"buyer": f"b-{self.orders}", "quantity": self._random.choice((1, 1, 2))}
+            await self._until_answered(f"/v1/events/{event_id}/purchases", f"k-{self.orders}", order)
 
     async def _until_answered(self, path: str, key: str, order: dict[str, Any]) -> None:
         copies = 2 if self._random.random() < 0.1 else 1
@@ -125,11 +126,11 @@ class HttpLoad:
         return exchange
 
 
-async def everybody_was_told_the_truth(office: Office, load: HttpLoad) -> None:
+async def everybody_was_told_the_truth(office: Office, exchanges: Sequence[Exchange]) -> None:
     """The ledger is right, and so is every answer, by the independent checkers."""
     await office.answered()
     requests, results = [
         [for_checker(record) for record in await office.read(topic)] for topic in (office.requests, office.ledger)
     ]
-    assert check_http(load.exchanges, requests, results) == []
+    assert check_http(exchanges, requests, results) == []
     await office.agrees()

@@ -69,7 +69,7 @@ async def test_a_gateway_is_killed_and_whoever_waited_there_is_answered_elsewher
         await load.stop()
     assert load.statuses()[None] > 0, "nobody waited at the gateway that was killed"
     assert load.statuses().keys() <= {None, *FINAL}
-    await everybody_was_told_the_truth(office, load)
+    await everybody_was_told_the_truth(office, load.exchanges)
     assert [await door.process.stop() for door in load.doors] == [ExitStatus.OK] * 2
 
 
@@ -87,7 +87,7 @@ async def test_a_gateway_is_stopped_under_load_and_nobody_is_cut_off(office: Off
     at_it = [exchange for exchange in load.exchanges if exchange.instance == doors[0].base]
     # Whoever comes once it listens no more is not cut off: nothing of his was taken.
     assert {exchange.status for exchange in at_it if exchange.status is not None} <= {503, *FINAL}
-    await everybody_was_told_the_truth(office, load)
+    await everybody_was_told_the_truth(office, load.exchanges)
 
 
 async def test_told_to_stop_without_workers_it_says_how_far_all_has_come_before_it_would_be_killed(
@@ -124,7 +124,7 @@ async def test_kafka_is_gone_and_nobody_is_told_that_he_bought_what_the_ledger_d
     assert meanwhile <= {202, 503}
     assert load.statuses().keys() <= {202, 503, *FINAL}
     assert [door.process.ended() for door in doors] == [None, None]
-    await everybody_was_told_the_truth(suffering, load)
+    await everybody_was_told_the_truth(suffering, load.exchanges)
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(SHORT_S, id="5 s"), pytest.param(LONG_S, id="30 s", marks=long)])
@@ -145,7 +145,7 @@ async def test_without_a_worker_waits_become_accepted_and_are_answered_when_one_
         await load.answered(300)
         await load.stop()
     assert load.statuses().keys() <= {202, *FINAL}
-    await everybody_was_told_the_truth(office, load)
+    await everybody_was_told_the_truth(office, load.exchanges)
 
 
 async def test_redis_is_gone_and_no_purchase_notices(shared_office: SharedOffice) -> None:
@@ -163,7 +163,7 @@ async def test_redis_is_gone_and_no_purchase_notices(shared_office: SharedOffice
         await load.stop()
     assert load.statuses().keys() <= FINAL
     await shared_office.mend()
-    await everybody_was_told_the_truth(office, load)
+    await everybody_was_told_the_truth(office, load.exchanges)
     assert [await door.process.stop() for door in load.doors] == [ExitStatus.OK] * 3
 
 
@@ -206,8 +206,7 @@ async def test_a_partition_without_a_leader_fails_alone(cluster: Cluster, of_two
         await cluster.goes.launch()
         await stuck.answered(100, timeout_s=90)
         await asyncio.gather(load.stop(), stuck.stop())
-    load.exchanges += stuck.exchanges
-    await everybody_was_told_the_truth(office, load)
+    await everybody_was_told_the_truth(office, load.exchanges + stuck.exchanges)
 
 
 async def test_a_gateway_that_waits_for_kafka_at_its_start_does_not_listen(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from boxoffice.gateway.key_ring import KeyRing
 from models.api_keys import new_key as forged_key
-from tests.faults.http_load import HttpLoad, everybody_was_told_the_truth
+from tests.faults.http_load import FINAL, HttpLoad, everybody_was_told_the_truth
 from tests.faults.raw_http import Heard, RawClient, request
 from tests.faults.shared import new_events
-from tests.support.gateways import Door, new_key
-from tests.support.office import Office
+from tests.support.gateways import Door
+from tests.support.http_checker import Exchange
+from tests.support.office import POLL_S, Office
+from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.workload import creations
 
 CAPACITY = 100_000
@@ -28,20 +32,47 @@ MEMORY_BYTES = 48 * 1024 * 1024
 """What an attack may cost: less than one large body."""
 IDLE = 5_000
 FILES_KEPT = 1_000
+NOW = "2026-01-01T00:00:00Z"
 
 pytestmark = pytest.mark.timeout(300)
 
 
-class House:
-    """A gateway with honest buyers, and one who is not."""
+class Opened:
+    """What all tests of the module share: a worker, a gateway, events, and what honest buyers were told."""
 
-    def __init__(self, office: Office, door: Door, load: HttpLoad, key: str, event_id: str) -> None:
+    def __init__(self, office: Office) -> None:
         self.office = office
-        self.door = door
+        self.exchanges: list[Exchange] = []
+        self.orders = 0
+
+    async def open(self) -> None:
+        """Become ready."""
+        await self.office.open()
+        self.office.start()
+        self.door = Door(self.office)
+        self.seed, self.ids = new_events(4)
+        self.honest = await self.new_key()
+        await self.office.send(creations(self.ids, CAPACITY))
+        await self.office.answered()
+        await self.door.ready()
+
+    async def new_key(self) -> str:
+        """A buyer's key, whose pace nobody reaches."""
+        made = await KeyRing(self.office.settings.kafka).create("n", ["buy"], None, 100_000, None, NOW)
+        return made.key
+
+
+class House:
+    """A gateway with honest buyers, and one who is not, and has a key of his own."""
+
+    def __init__(self, opened: Opened, load: HttpLoad, key: str) -> None:
+        self.opened = opened
+        self.office = opened.office
+        self.door = opened.door
         self.load = load
         self.key = key
-        self.path = f"/v1/events/{event_id}/purchases"
-        self.event_id = event_id
+        self.event_id = opened.ids[0]
+        self.path = f"/v1/events/{self.event_id}/purchases"
 
     async def client(self) -> RawClient:
         return await RawClient.connect(self.door.port)
@@ -58,40 +89,66 @@ class House:
         finally:
             client.close()
 
+    async def knows(self, key: str) -> None:
+        """Wait until the gateway knows a key."""
+        deadline_s = monotonic() + 30
+        while True:
+            heard = await self.hears(request(self.path, key))
+            assert heard is not None
+            if heard.status != 401:
+                return
+            assert monotonic() < deadline_s, "the gateway does not know the key"
+            await asyncio.sleep(POLL_S)
+
     async def others_are_answered(self) -> None:
         await self.load.answered(ENOUGH)
 
-    async def published(self, of: str | None = None) -> list[dict[str, Any]]:
-        """The commands of the one who is not honest, or of a request."""
-        mine = f"{self.key.split('_')[1]}:{of or ''}"
+    async def published(self, of: str = "") -> list[dict[str, Any]]:
+        """The commands of the one who is not honest, or of a request of his."""
+        mine = f"{self.key.split('_')[1]}:{of}"
         commands = [json.loads(record.value or b"{}") for record in await self.office.read(self.office.requests)]
         return [command for command in commands if str(command.get("request_id", "")).startswith(mine)]
 
 
-@pytest.fixture
-async def house(office: Office) -> AsyncIterator[House]:
+@pytest.fixture(scope="module")
+def opened(
+    kafka: KafkaAddress, redis_server: RedisAddress, module_prefix: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-    office.start()
-    door = Door(office)
-    honest, hostile = await new_key(office, "buy", rate="100000"), await new_key(office, "buy", rate="100000")
-    seed, ids = new_events(4)
-    await office.send(creations(ids, CAPACITY))
-    await office.answered()
-    await door.ready()
-    async with HttpLoad([door], honest, ids, seed) as load:
-        yield House(office, door, load, hostile, ids[0])
-        await load.answered(ENOUGH)
-        await load.stop()
-    assert None not in load.statuses(), "somebody honest was cut off"
-    await everybody_was_told_the_truth(office, load)
-    assert "Traceback" not in door.process.log_text()
+    folder = tmp_path_factory.mktemp("hostile")
+    office = Office(kafka.bootstrap_servers, redis_server.url, module_prefix, folder)
+    opened = Opened(office)
+    try:
+        asyncio.run(opened.open())
+        yield opened
+    finally:
+        office.close()
+
+
+@pytest.fixture
+async def house(opened: Opened) -> AsyncIterator[House]:
+    """It is there before each test, and nobody honest noticed after it."""
+    load = HttpLoad([opened.door], opened.honest, opened.ids, opened.seed, first=opened.orders)
+    try:
+        async with load:
+            house = House(opened, load, await opened.new_key())
+            await house.knows(house.key)
+            yield house
+            await load.answered(ENOUGH)
+            await load.stop()
+    finally:
+        opened.orders = load.orders
+        opened.exchanges += load.exchanges
+    assert set(load.statuses()) <= FINAL, "somebody honest was cut off"
+    assert "Traceback" not in opened.door.process.log_text()
 
 
 async def all_end(clients: Sequence[RawClient]) -> list[bytes]:
     return await asyncio.gather(*(client.ends() for client in clients))
 
 
+@pytest.mark.long
 async def test_half_headers_are_waited_for_no_longer_than_a_moment(house: House) -> None:
     clients = await house.clients(500)
     for client in clients:
@@ -349,7 +406,8 @@ async def test_another_callers_key_id_and_a_replay_of_his_request_show_none_of_h
     first = await house.hears(request(house.path, house.key, LENGTH, body=ORDER))
     assert first is not None
     assert first.status == 201
-    thief = await new_key(house.office, "buy")
+    thief = await house.opened.new_key()
+    await house.knows(thief)
     mixed = "_".join([*house.key.split("_")[:2], thief.split("_")[2]])
     answers = {
         "the secret of another": await house.hears(request(house.path, mixed, LENGTH, body=ORDER)),
@@ -370,3 +428,7 @@ async def test_another_callers_key_id_and_a_replay_of_his_request_show_none_of_h
     again = await house.hears(request(house.path, house.key, LENGTH, body=ORDER))
     assert again is not None
     assert (again.status, json.loads(again.body)["tickets"]) == (201, tickets)
+
+
+async def test_in_the_end_everybody_honest_was_told_the_truth(opened: Opened) -> None:
+    await everybody_was_told_the_truth(opened.office, opened.exchanges)
