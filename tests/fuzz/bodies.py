@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from boxoffice.gateway import commands, preferences, problems
-from boxoffice.gateway.messages import Problem
+from boxoffice.gateway.messages import Problem, Request
 from boxoffice.schema.openapi_examples import BODIES, CALLER, EVENT
 from models.commands import BY_TYPE, MAX_COMMAND_BYTES, read_command
 
@@ -76,7 +76,7 @@ def command_of(kind: str, body: bytes) -> bytes:
     Raises:
         Problem: it is not what it has to be.
     """
-    members = commands.read_body(body)
+    members = commands.read_body(Request("POST", "/", "", lambda _: None, body, "192.0.2.1"))
     event_id = commands.event_id_of(members) if kind == "create_event" else EVENT
     said = {"purchase": commands.request_id(CALLER, "order-1")} if kind == "cancel_purchase" else {}
     return commands.command(kind, event_id, commands.request_id(CALLER, "key"), members, **said)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from boxoffice.embedded.ports import HOST, free_port
+from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.callers import Callers
 from boxoffice.live import serving as served
 from boxoffice.live import streams as streamed
-from boxoffice.gateway.addresses import Addresses
 from boxoffice.live.application import Live
 from boxoffice.live.files import Files
 from boxoffice.live.hub import Hub

@@ -367,7 +367,7 @@ async def test_of_each_request_that_was_accepted_the_fact_is_made_again(
     store: RedisStore, client: Redis, prefix: str
 ) -> None:
     table = await on_sale(store, "42", capacity=5)
-    commands = [
+    commands: list[Command] = [
         purchase("r-1", 2),
         purchase("r-2"),
         cancellation("x-1", "r-1"),

@@ -58,7 +58,7 @@ class House:
         admission = Admission(self.callers, Rate(1, burst), free, self.waiting, Waiting(10, 10))
         posting = Posting(admission, desk, recent, patience_s=5.0)
         self.gateway = Gateway(
-            Routes(table(posting, nobody, nobody, nobody, nobody)), admission, recent, CrossOrigin(())
+            Routes(table(posting, nobody, nobody, nobody, nobody)), admission, recent, CrossOrigin(frozenset())
         )
 
     def key(self, *scopes: Any, events: tuple[str, ...] | None = None) -> tuple[str, str]:
