@@ -49,7 +49,7 @@ GATEWAY: Final = "tests/simulation/test_gateway.py"
 FOLLOWER: Final = "tests/simulation/test_gateway_follower.py"
 ANSWERS: Final = "tests/unit/test_gateway_answers.py"
 ANSWERING: Final = "tests/unit/test_gateway_answering.py"
-SERVICE: Final = "tests/unit/test_gateway_service.py"
+ORDERS: Final = "tests/unit/test_gateway_orders.py"
 BODIES: Final = "tests/unit/test_gateway_bodies.py"
 APPLICATION: Final = "tests/unit/test_gateway_application.py"
 LIMITS: Final = "tests/unit/test_gateway_limits.py"
@@ -1348,8 +1348,8 @@ DEFECTS: Final = (
     Defect(
         "a wait that is over is told as if nobody knew",
         "boxoffice/gateway/answers.py",
-        "                waiter.end(Result(Outcome.ACCEPTED))\n",
-        "                waiter.end(Result(Outcome.UNKNOWN))\n",
+        "        waiter.end(Result(Outcome.UNKNOWN if waiter.is_followed else Outcome.ACCEPTED))\n",
+        "        waiter.end(Result(Outcome.UNKNOWN))\n",
         ANSWERS,
     ),
     Defect(
@@ -1400,21 +1400,21 @@ DEFECTS: Final = (
         "boxoffice/gateway/commands.py",
         '    return f"{caller_id}:{key}"\n',
         "    return key if caller_id else key\n",
-        SERVICE,
+        ORDERS,
     ),
     Defect(
         "a buyer cancels whatever he can name",
-        "boxoffice/gateway/service.py",
-        '{"purchase": commands.request_id(caller.id, purchase_key(purchase))}',
-        '{"purchase": purchase_key(purchase)}',
-        SERVICE,
+        "boxoffice/gateway/posting.py",
+        "commands.request_id(caller.id, purchase_key(purchase))",
+        "purchase_key(purchase)",
+        ORDERS,
     ),
     Defect(
         "a body says which purchase is cancelled",
         "boxoffice/gateway/commands.py",
         '"event_id", "request_id", "purchase"})',
         '"event_id", "request_id"})',
-        SERVICE,
+        ORDERS,
     ),
     Defect(
         "a member that is null is refused at the front door",
@@ -1483,7 +1483,7 @@ DEFECTS: Final = (
     Defect(
         "a command that was forwarded is answered by that",
         "boxoffice/gateway/desk.py",
-        "        if result.kind == _FORWARDED:\n",
+        "        if result.kind == FORWARDED:\n",
         "        if result.kind == wait_s:\n",
         GATEWAY,
     ),
@@ -1561,31 +1561,32 @@ DEFECTS: Final = (
     # The gateway: bounds
     Defect(
         "any number may wait",
-        "boxoffice/gateway/service.py",
-        "if self._waiting.is_full() or ",
-        "if ",
-        SERVICE,
+        "boxoffice/gateway/admission.py",
+        "if is_stuck or self.waiting.is_full():",
+        "if is_stuck:",
+        ORDERS,
     ),
     Defect(
         "one caller may take every place",
-        "boxoffice/gateway/service.py",
-        "if self._waiting.is_full_of(caller.id):",
-        "if self._waiting.is_full_of(event_id):",
-        SERVICE,
+        "boxoffice/gateway/admission.py",
+        "if self.waiting.is_full_of(caller.id):",
+        "if self.waiting.is_full_of(str(is_stuck)):",
+        ORDERS,
     ),
     Defect(
         "a partition that makes everybody wait takes more",
-        "boxoffice/gateway/service.py",
-        " or self._desk.waiting_s(event_id) > self._patience_s",
-        "",
-        SERVICE,
+        "boxoffice/gateway/admission.py",
+        "if is_stuck or self.waiting.is_full():",
+        "if self.waiting.is_full():",
+        ORDERS,
     ),
     Defect(
         "a caller who went away keeps his place",
-        "boxoffice/gateway/service.py",
-        "        finally:\n            self._waiting.end(caller.id)\n",
-        "        except ValueError:\n            raise\n        else:\n            self._waiting.end(caller.id)\n",
-        SERVICE,
+        "boxoffice/gateway/posting.py",
+        "        finally:\n            self._admission.waiting.end(caller.id)\n",
+        "        except ValueError:\n            raise\n"
+        "        else:\n            self._admission.waiting.end(caller.id)\n",
+        ORDERS,
     ),
     Defect(
         "nobody's pace is kept",
@@ -1639,10 +1640,10 @@ DEFECTS: Final = (
     # The gateway: beginning and ending
     Defect(
         "an instance that ends takes more",
-        "boxoffice/gateway/service.py",
+        "boxoffice/gateway/admission.py",
         "        if self.draining:\n",
-        "        if self.draining and not event_id:\n",
-        SERVICE,
+        "        if self.draining and is_stuck:\n",
+        ORDERS,
     ),
     Defect(
         "what has not left when the process ends leaves yet",
@@ -1661,32 +1662,32 @@ DEFECTS: Final = (
     # The gateway: who may do what
     Defect(
         "whoever may buy may end a sale",
-        "boxoffice/gateway/service.py",
+        "boxoffice/gateway/posting.py",
         '"events", "close_event"',
         '"buy", "close_event"',
-        SERVICE,
+        ORDERS,
     ),
     Defect(
         "a key for one event is good for all",
-        "boxoffice/gateway/service.py",
+        "boxoffice/gateway/posting.py",
         "if not caller.may(scope, event_id):",
         "if not caller.may(scope):",
-        SERVICE,
+        ORDERS,
     ),
     Defect(
         "a caller's private headers reach the log",
-        "boxoffice/gateway/service.py",
-        "    return [(TRACE_HEADER, trace.encode())] if trace",
-        '    trace = trace and trace + (request.header("boxoffice-origin") or "")\n'
-        "    return [(TRACE_HEADER, trace.encode())] if trace",
-        SERVICE,
+        "boxoffice/gateway/posting.py",
+        "        headers.append((TRACE_HEADER, trace.encode()))\n",
+        "        headers.append((TRACE_HEADER, trace.encode()))\n"
+        '        headers.append(("boxoffice-origin", (request.header("boxoffice-origin") or "").encode()))\n',
+        ORDERS,
     ),
     Defect(
         "a revoked key goes on",
         "boxoffice/gateway/callers.py",
         "            self._by_digest.pop(secret.sha256, None)\n",
         "            self._by_digest.get(secret.sha256)\n",
-        SERVICE,
+        ORDERS,
     ),
     Defect(
         "a key that has expired is good",
