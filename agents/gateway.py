@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from contextlib import aclosing
-
-import structlog
 
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway.running import run
-from boxoffice.process.open_files import allow_connections
+from boxoffice.process.event_loop import run_in_loop
+from boxoffice.process.open_files import allow_connections_of
 from boxoffice.settings import Settings
 from boxoffice.statistics.aside import FiguresAside
-
-log = structlog.get_logger(__name__)
 
 
 def main(settings: Settings) -> int:
@@ -23,19 +18,11 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    wanted = settings.gateway.most_connections
-    if (allowed := allow_connections(wanted)) < wanted:
-        log.warning("the system allows fewer connections than the settings", allowed=allowed, wanted=wanted)
-    if sys.platform == "win32":
-        asyncio.run(_run(settings))
-    else:
-        import uvloop
-
-        uvloop.run(_run(settings))
+    allow_connections_of(settings.gateway.most_connections)
+    run_in_loop(_run(settings))
     return ExitStatus.OK
 
 
 async def _run(settings: Settings) -> None:
-    # The gateway and the statistics know nothing of each other.
     async with aclosing(FiguresAside(settings)) as figures:
         await run(settings, figures.read)

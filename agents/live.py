@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uvloop
-
 from boxoffice.errors import ExitStatus
 from boxoffice.live.running import run
+from boxoffice.process.event_loop import run_in_loop
 from boxoffice.settings import Settings
 
 
@@ -16,5 +15,5 @@ def main(settings: Settings) -> int:
         TopicsError: the topics cannot be used.
         SettingsError: nothing can listen on its port.
     """
-    uvloop.run(run(settings))
+    run_in_loop(run(settings))
     return ExitStatus.OK

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from socket import SO_SNDBUF, SOL_SOCKET
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from boxoffice.errors import SettingsError
 from boxoffice.process.listening import why
+from boxoffice.process.open_files import allow_connections_of
 from boxoffice.settings import LiveSettings
 from boxoffice.tasks import end_tasks
 
@@ -30,8 +30,6 @@ ANSWER_S: Final = 45.0
 """So long an answer may take."""
 BESIDE_STREAMS: Final = 1_000
 """Connections beyond those of streams."""
-_FILES_ELSEWHERE: Final = 200
-"""Files that the process needs for Kafka, Redis and itself."""
 _BACKLOG: Final = 4_096
 _SWEEP_S: Final = 1.0
 _MOST_LINE: Final = 4_096
@@ -146,7 +144,7 @@ async def serving(handler: Handler, settings: LiveSettings) -> AsyncIterator[Lis
     Raises:
         SettingsError: nothing can listen there.
     """
-    listener = Listener(handler, _most_connections(settings.most_streams))
+    listener = Listener(handler, allow_connections_of(settings.most_streams + BESIDE_STREAMS))
     runner = web.ServerRunner(listener, shutdown_timeout=_END_WITHIN_S)
     await runner.setup()
     sweeping = asyncio.create_task(listener.sweep())
@@ -162,19 +160,3 @@ async def serving(handler: Handler, settings: LiveSettings) -> AsyncIterator[Lis
     finally:
         await end_tasks([sweeping])
         await runner.cleanup()
-
-
-def _most_connections(streams: int) -> int:
-    """As many as the settings want and the system allows: each is a file."""
-    wanted = streams + BESIDE_STREAMS
-    files, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most_files == resource.RLIM_INFINITY:
-        most_files = max(files, wanted + _FILES_ELSEWHERE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    if most_files - _FILES_ELSEWHERE < wanted:
-        log.warning(
-            "the system allows fewer files than BOXOFFICE_LIVE_MOST_STREAMS needs: raise its limit (ulimit -n)",
-            files=most_files,
-            needed=wanted + _FILES_ELSEWHERE,
-        )
-    return min(wanted, max(most_files - _FILES_ELSEWHERE, 1))

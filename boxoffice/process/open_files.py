@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 OTHER_FILES: Final = 500
 """Files of a process that are no caller's connection: libraries, logs, brokers."""
+
+
+def allow_connections_of(wanted: int) -> int:
+    """The same, for a process that serves: where the system allows fewer than its settings say, that is logged."""
+    allowed = allow_connections(wanted)
+    if allowed < wanted:
+        log.warning("the system allows fewer connections than the settings", allowed=allowed, wanted=wanted)
+    return max(allowed, 1)
 
 
 def allow_connections(wanted: int) -> int:

@@ -97,7 +97,7 @@ async def browser(**context: Any) -> AsyncIterator[Any]:
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
-            opened = await chromium.new_context(viewport=DESK, **context)
+            opened = await chromium.new_context(**{"viewport": DESK, **context})
             opened.set_default_timeout(30_000)
             yield opened
         finally:
