@@ -35,6 +35,7 @@ class HttpLoad:
         *,
         wait_s: int = 10,
         first: int = 0,
+        buyers: int = BUYERS,
     ) -> None:
         self.doors = list(doors)
         """Those that buyers choose from; a test takes away what it kills."""
@@ -47,6 +48,7 @@ class HttpLoad:
         self.orders = first
         """How many were begun: their keys have these numbers."""
         self._over = False
+        self._count = buyers
         self._buyers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -54,7 +56,7 @@ class HttpLoad:
         # It is given up before the gateway closes it: what is sent at that moment is lost.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=5)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
-        self._buyers = [asyncio.create_task(self._buy()) for _ in range(BUYERS)]
+        self._buyers = [asyncio.create_task(self._buy()) for _ in range(self._count)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
