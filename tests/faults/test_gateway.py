@@ -229,3 +229,11 @@ async def test_a_port_that_is_taken_ends_the_gateway_and_is_named(office: Office
         process = office.start("gateway", BOXOFFICE_GATEWAY_PORT=str(port))
         assert await process.end() == ExitStatus.USAGE
     assert f"127.0.0.1:{port}, where nothing can listen" in process.log_text()
+
+
+@pytest.mark.long
+async def test_a_gateway_ends_when_the_partitions_were_raised(office: Office) -> None:
+    [door] = await doors_of(office, 1)
+    await office.raise_partitions(9, office.requests, office.ledger)
+    assert await door.process.end(timeout_s=60) == ExitStatus.REFUSED
+    assert "The number of partitions was changed: it was 6, and now " in door.process.log_text()

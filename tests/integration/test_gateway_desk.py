@@ -7,6 +7,7 @@ import json
 
 from boxoffice.gateway.desk import Desk, Order, open_desk
 from boxoffice.gateway.waiters import Outcome, Result
+from boxoffice.kafka.clients import home_partition
 from tests.support.office import Office
 from tests.support.workload import creations
 
@@ -51,3 +52,25 @@ async def test_who_waits_too_long_is_told_that_the_log_holds_his_command(office:
         again = await ask(desk, "1", "r-1", wait_s=60)
         assert again.outcome is Outcome.ANSWERED
         assert json.loads(again.fact)["reason"] == "unknown_event"
+
+
+async def test_a_command_whose_home_has_moved_is_followed_there_or_accepted_where_nobody_here_reads(
+    office: Office,
+) -> None:
+    before, after = office.settings.kafka.partitions, 9
+    ids = [str(number) for number in range(200)]
+    moved = [event for event in ids if home_partition(event, before) != home_partition(event, after)]
+    known = next(event for event in moved if home_partition(event, after) < before)
+    unknown = next(event for event in moved if home_partition(event, after) >= before)
+    async with open_desk(office.settings.kafka, _raise) as desk:
+        # The ledger is empty, so workers accept it.
+        await office.raise_partitions(after, office.requests, office.ledger)
+        office.start()
+        [created, _] = creations([known, unknown], 5)
+        reply = await desk.ask(Order(known, f"create-{known}", created.value, []), 60)
+        assert json.loads(reply.result.fact)["type"] == "event_created"
+        assert json.loads(reply.result.fact)["source"] == {"partition": reply.partition, "offset": reply.offset}
+        for _ in range(2):
+            result = await ask(desk, known, "r-1")
+            assert json.loads(result.fact)["tickets"] == [f"{known}-000001"]
+        assert await ask(desk, unknown, "r-1") == Result(Outcome.ACCEPTED)
