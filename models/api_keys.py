@@ -20,6 +20,7 @@ import secrets
 import zlib
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -32,7 +33,11 @@ ID_LENGTH: Final = 10
 MOST_SECRETS: Final = 2
 """Of one caller, at once: the one before goes on while clients take the new one."""
 MOST_EVENTS: Final = 1_000
+PROOF_LENGTH: Final = 43
+"""Of 256 bits in base64, without what fills it up."""
 
+_BLOCK_BYTES: Final = 64
+"""SHA-256's."""
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH: Final = 43
 _CHECKSUM_LENGTH: Final = 6
@@ -96,14 +101,27 @@ class ApiKey(_Kept):
         """What shows that its bearer may see one request; the same on every instance."""
         if self.order_secret is None:
             return None
-        said = f"{event_id} {request_id}".encode()
-        proof = hmac.digest(bytes.fromhex(self.order_secret), said, "sha256")
-        return urlsafe_b64encode(proof).rstrip(b"=").decode()
+        begun, ending = _begun(self.order_secret)
+        inner = begun.copy()
+        inner.update(f"{event_id} {request_id}".encode())
+        outer = ending.copy()
+        outer.update(inner.digest())
+        return urlsafe_b64encode(outer.digest())[:PROOF_LENGTH].decode()
 
     def proves(self, proof: str, event_id: str, request_id: str) -> bool:
         """Whether it is the proof of that request."""
         expected = self.proof(event_id, request_id)
         return expected is not None and hmac.compare_digest(expected.encode(), proof.encode(errors="replace"))
+
+
+@lru_cache(maxsize=1_024)
+def _begun(order_secret: str) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of HMAC (RFC 2104), with the key in them, to be copied for each proof.
+
+    :mod:`hmac` takes three times as long for one, and every purchase has one.
+    """
+    key = bytes.fromhex(order_secret).ljust(_BLOCK_BYTES, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in key)), hashlib.sha256(bytes(byte ^ 0x5C for byte in key))
 
 
 class BadKeyError(Exception):

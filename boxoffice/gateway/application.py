@@ -69,11 +69,12 @@ class Application:
         if is_chunked:
             # Whoever stands between may have counted the bytes in another way: what follows is not looked at.
             response.headers.append(_CLOSE)
-        self._write(protocol, response, without_body=request.method == "HEAD")
+        self._write(protocol, request.method, response)
 
-    def _write(self, protocol: Any, response: Response, *, without_body: bool) -> None:
-        headers = response.headers
-        if not any(name == _CACHE for name, _ in headers):
+    def _write(self, protocol: Any, method: str, response: Response) -> None:
+        headers, without_body = response.headers, method == "HEAD"
+        # What a command is answered is kept nowhere; of the rest some says itself for how long.
+        if method == "POST" or all(name != _CACHE for name, _ in headers):
             headers.append((_CACHE, "no-store"))
         if self._gateway.draining:
             headers.append(_CLOSE)

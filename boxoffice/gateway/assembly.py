@@ -9,6 +9,7 @@ from typing import Final
 from boxoffice.gateway.administration import Administration
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.desk import Desk
 from boxoffice.gateway.events import Events
@@ -37,19 +38,19 @@ async def opened_gateway(
     """The gateway, on a desk and its callers; what it opened is closed behind it."""
     own = settings.gateway
     admission = _admission(own, callers)
-    recent = Recent(own.recent, own.recent_bytes, desk.gave_up)
+    recent, counting = Recent(own.recent, own.recent_bytes, desk.gave_up), Counting()
     async with AsyncExitStack() as owned:
         records = await owned.enter_async_context(aclosing(Records(settings.redis)))
         rebuilding = await owned.enter_async_context(aclosing(Rebuilding()))
         lookup = Lookup(recent, records, lambda: admission.draining)
         routes = table(
-            Posting(admission, desk, recent, own.patience_s),
+            Posting(admission, desk, recent, counting, own.patience_s),
             Looking(admission, lookup),
             Tickets(admission, lookup, DocumentStore(settings.documents)),
             Events(states),
             Administration(admission, rebuilding, settings.redis),
         )
-        yield Gateway(Routes(routes), admission, recent, CrossOrigin(own.allowed_origins))
+        yield Gateway(Routes(routes), admission, recent, counting, CrossOrigin(own.allowed_origins))
 
 
 def _admission(settings: GatewaySettings, callers: Callers) -> Admission:

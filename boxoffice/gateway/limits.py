@@ -35,13 +35,15 @@ class Rate:
     def __init__(self, per_second: float, burst: int) -> None:
         self.per_second = per_second
         self.burst = burst
+        self._step_s = 1 / per_second
         self._paid_up: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str, now_s: float, per_second: float | None = None) -> Allowance:
         """One request of a caller, whose own pace may be another."""
-        step_s = 1 / (per_second or self.per_second)
+        step_s = 1 / per_second if per_second else self._step_s
         tolerance_s = step_s * self.burst
-        paid_up = max(self._paid_up.pop(caller, now_s), now_s) + step_s
+        paid_up = self._paid_up.pop(caller, now_s)
+        paid_up = max(now_s, paid_up) + step_s
         beyond_s = paid_up - now_s - tolerance_s
         passes = beyond_s <= _ROUNDING_S
         self._paid_up[caller] = paid_up if passes else paid_up - step_s
@@ -53,7 +55,7 @@ class Rate:
 
     def charge(self, caller: str, now_s: float, requests: int) -> None:
         """Let one request count as several more; nobody is kept out for longer than the whole burst takes."""
-        step_s = 1 / self.per_second
+        step_s = self._step_s
         paid_up = max(self._paid_up.get(caller, now_s), now_s) + requests * step_s
         self._paid_up[caller] = min(paid_up, now_s + self.burst * step_s)
 

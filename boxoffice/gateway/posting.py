@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from boxoffice import metrics
 from boxoffice.gateway import commands
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.answering import answer
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.desk import Desk, Order
 from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
@@ -23,8 +23,9 @@ MOST_TRACE: Final = 256
 class Posting:
     """Takes commands. What it knows can be lost: the log holds what was taken."""
 
-    def __init__(self, admission: Admission, desk: Desk, recent: Recent, patience_s: float) -> None:
+    def __init__(self, admission: Admission, desk: Desk, recent: Recent, counting: Counting, patience_s: float) -> None:
         self._admission = admission
+        self._counting = counting
         self._desk = desk
         self._recent = recent
         self._patience_s = patience_s
@@ -74,7 +75,7 @@ class Posting:
             reply = await self._desk.ask(order, wanted_s, asked)
         finally:
             self._admission.waiting.end(caller.id)
-            metrics.ANSWER_DURATION.observe(time.monotonic() - began_s)
+            self._counting.answered(time.monotonic() - began_s)
         return answer(reply, wanted, location(caller, event_id, key, request_id))
 
 

@@ -25,11 +25,10 @@ _Key = tuple[str, str]
 class Asked:
     """One request: on its way, or answered."""
 
-    __slots__ = ("_news", "_recent", "answer", "key", "purchase", "waiter")
+    __slots__ = ("_recent", "answer", "key", "purchase", "waiter")
 
     def __init__(self, recent: Recent, key: _Key, purchase: str | None) -> None:
         self._recent = recent
-        self._news: asyncio.Future[None] | None = None
         self.key = key
         self.purchase = purchase
         """The request of the purchase that it cancels."""
@@ -54,7 +53,7 @@ class Asked:
 
     def hear(self, result: Result) -> None:
         """What has become of its command by now; it may be told more than once."""
-        if result.outcome is Outcome.ANSWERED and result.kind in _DECISIONS:
+        if result.kind in _DECISIONS:
             self._recent.answered(self, result)
         elif result.outcome is Outcome.ACCEPTED:
             self._recent.accepted(self)
@@ -65,18 +64,11 @@ class Asked:
 
     async def change(self, within_s: float) -> None:
         """Return when there is news of it, or after that time."""
-        if self._news is None:
-            self._news = asyncio.get_running_loop().create_future()
-            self._recent.watched.add(self)
+        watched = self._recent.watched
+        if self not in watched:
+            watched[self] = asyncio.get_running_loop().create_future()
         # Others wait for the same.
-        await asyncio.wait([self._news], timeout=within_s)
-
-    def wake(self) -> None:
-        """Let go whoever waits for news."""
-        if self._news is not None:
-            self._news.set_result(None)
-            self._news = None
-            self._recent.watched.discard(self)
+        await asyncio.wait([watched[self]], timeout=within_s)
 
 
 class Recent:
@@ -88,7 +80,7 @@ class Recent:
         self._give_up = give_up
         self._kept: OrderedDict[_Key, Asked] = OrderedDict()
         self.size_bytes = 0
-        self.watched: set[Asked] = set()
+        self.watched: dict[Asked, asyncio.Future[None]] = {}
         """Those on which somebody waits for news."""
 
     def __len__(self) -> int:
@@ -104,7 +96,8 @@ class Recent:
             self.forget(known)
         asked = self._kept[key] = Asked(self, key, purchase)
         self.size_bytes += EACH_BYTES
-        self._make_room()
+        if len(self._kept) > self._most or self.size_bytes > self._most_bytes:
+            self._make_room()
         return asked
 
     def find(self, event_id: str, request_id: str) -> Asked | None:
@@ -118,23 +111,24 @@ class Recent:
             sale = self._kept.get((asked.key[0], asked.purchase))
             if sale is not None:
                 self._answer(sale, result)
-        self._make_room()
+        if self.size_bytes > self._most_bytes:
+            self._make_room()
 
     def accepted(self, asked: Asked) -> None:
         """The log holds a request's command, and its sender waits no longer; who was forgotten is not followed."""
         if self._kept.get(asked.key) is not asked and asked.waiter is not None:
             self._give_up(asked.waiter)
             asked.waiter = None
-        asked.wake()
+        self._wake(asked)
 
     def _answer(self, asked: Asked, result: Result) -> None:
-        is_kept = self._kept.get(asked.key) is asked
-        self.size_bytes -= asked.size_bytes if is_kept else 0
-        asked.answer = result
+        before, asked.answer = asked.answer, result
+        if self._kept.get(asked.key) is asked:
+            self.size_bytes += len(result.fact) - (len(before.fact) if before is not None else 0)
         # Each would keep the other.
         asked.waiter = None
-        self.size_bytes += asked.size_bytes if is_kept else 0
-        asked.wake()
+        if self.watched:
+            self._wake(asked)
 
     def forget(self, asked: Asked) -> None:
         """Nothing is known of a request here any more."""
@@ -145,12 +139,18 @@ class Recent:
         if asked.waiter is not None and asked.waiter.is_followed:
             self._give_up(asked.waiter)
             asked.waiter = None
-        asked.wake()
+        self._wake(asked)
 
     def wake_all(self) -> None:
         """The process ends: nobody waits for news any longer."""
         for asked in list(self.watched):
-            asked.wake()
+            self._wake(asked)
+
+    def _wake(self, asked: Asked) -> None:
+        """Let go whoever waits for news of it."""
+        news = self.watched.pop(asked, None)
+        if news is not None:
+            news.set_result(None)
 
     def _make_room(self) -> None:
         while len(self._kept) > self._most or (self.size_bytes > self._most_bytes and len(self._kept) > 1):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from boxoffice.gateway.messages import Response
 
 Handler = Callable[..., Awaitable[Response]]
 """Answers a request; the variable parts of its path come behind it."""
+
+MOST_REMEMBERED: Final = 4_096
+"""Paths that are not looked for again: nearly all that is asked is the purchases of a few events."""
 
 _VARIABLE: Final = "{"
 
@@ -17,7 +21,7 @@ class Found(NamedTuple):
     """What is at a path."""
 
     handlers: Mapping[str, Handler]
-    variables: list[str]
+    variables: tuple[str, ...]
 
     def handler(self, method: str) -> Handler | None:
         """Who answers a method; HEAD is answered as GET, and its body is left out where it is written."""
@@ -52,6 +56,8 @@ class Routes:
             for name in path.split("/")[1:]:
                 part = self._behind(part, name)
             part.handlers = handlers
+        self.find: Callable[[str], Found | None] = lru_cache(maxsize=MOST_REMEMBERED)(self._find)
+        """What is at a path, if anything is."""
 
     @staticmethod
     def _behind(part: _Part, name: str) -> _Part:
@@ -61,8 +67,7 @@ class Routes:
             part.variable = _Part()
         return part.variable
 
-    def find(self, path: str) -> Found | None:
-        """What is at a path, if anything is."""
+    def _find(self, path: str) -> Found | None:
         part: _Part | None = self._root
         variables: list[str] = []
         for name in path.split("/")[1:]:
@@ -74,4 +79,4 @@ class Routes:
             if named is None:
                 return None
             part = named
-        return Found(part.handlers, variables) if part is not None and part.handlers else None
+        return Found(part.handlers, tuple(variables)) if part is not None and part.handlers else None

@@ -95,7 +95,7 @@ def _sells_on(error: BaseException) -> None:
 
 
 def _details(gateway: Gateway, callers: Callers) -> Mapping[str, Any]:
-    metrics.WAITING_REQUESTS.set(gateway.waiting)
+    gateway.tell_metrics()
     metrics.CALLERS.set(len(callers))
     return {"requests": {"waiting": gateway.waiting, "reading": gateway.reading}, "api_keys": len(callers)}
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 import structlog
-from prometheus_client import Counter
 
 from boxoffice import metrics
 from boxoffice.gateway import pages
 from boxoffice.gateway.administration import Administration
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.contract import contract
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.events import Events
 from boxoffice.gateway.looking import Looking
@@ -60,17 +60,24 @@ def table(
 class Gateway:
     """Answers requests. What it knows can be lost: the log holds what was taken."""
 
-    def __init__(self, routes: Routes, admission: Admission, recent: Recent, cross_origin: CrossOrigin) -> None:
+    def __init__(
+        self, routes: Routes, admission: Admission, recent: Recent, counting: Counting, cross_origin: CrossOrigin
+    ) -> None:
         self._routes = routes
         self._admission = admission
         self._recent = recent
         self._cross_origin = cross_origin
-        self._counted: dict[int, Counter] = {}
+        self._counting = counting
 
     @property
     def draining(self) -> bool:
         """Whether it takes no more."""
         return self._admission.draining
+
+    def tell_metrics(self) -> None:
+        """Let the metrics know how it is now, and what came since the last time."""
+        self._counting.tell()
+        metrics.WAITING_REQUESTS.set(self.waiting)
 
     @property
     def waiting(self) -> int:
@@ -117,10 +124,7 @@ class Gateway:
 
     def _end(self, request: Request, response: Response) -> Response:
         response.headers.extend(request.also)
-        counted = self._counted.get(response.status)
-        if counted is None:
-            counted = self._counted[response.status] = metrics.REQUESTS.labels(str(response.status))
-        counted.inc()
+        self._counting.responded(response.status)
         return response
 
     async def _handled(self, request: Request) -> Response:

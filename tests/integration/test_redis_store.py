@@ -377,7 +377,8 @@ async def test_of_each_request_that_was_accepted_the_fact_is_made_again(
     ]
     await decide_in(store, *taken(table, *commands))
     later = Position(1_000, 1_795_341_700_000, {"partition": HOME, "offset": 1_000})
-    for command in (creation("42", "c-42", capacity=5), *commands[:-1]):
+    accepted: list[Command] = [creation("42", "c-42", capacity=5), *commands[:-1]]
+    for command in accepted:
         kept = await store.read_request("42", command.request_id)
         assert kept is not None
         made, again = fact_of("42", command.request_id, kept), decide(table.inventory, command, later)

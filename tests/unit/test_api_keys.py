@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
+from base64 import urlsafe_b64decode
 
 import pytest
 from hypothesis import given
@@ -80,6 +82,9 @@ def test_a_proof_opens_one_request_of_one_caller_and_no_other() -> None:
     proof = caller.proof("42", "abcdefghij:k-1")
     assert proof is not None
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", proof)
+    assert caller.order_secret is not None
+    expected = hmac.digest(bytes.fromhex(caller.order_secret), b"42 abcdefghij:k-1", "sha256")
+    assert urlsafe_b64decode(proof + "=") == expected
     assert caller.proves(proof, "42", "abcdefghij:k-1")
     assert not caller.proves(proof, "42", "abcdefghij:k-2")
     assert not caller.proves(proof, "4", "2 abcdefghij:k-1")

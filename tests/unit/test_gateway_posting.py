@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.desk import Listener, Order, Reply
 from boxoffice.gateway.limits import Rate
 from boxoffice.gateway.messages import Problem, Request
@@ -52,7 +53,7 @@ class Bench:
         self.desk = Desk()
         self.recent = Recent(100, 10**9, lambda _: None)
         self.admission = admission(self.known.callers, **parts)
-        self.posting = Posting(self.admission, self.desk, self.recent, 5.0)  # type: ignore[arg-type]
+        self.posting = Posting(self.admission, self.desk, self.recent, Counting(), 5.0)  # type: ignore[arg-type]
 
     def request(self, body: Any = ORDER, **headers: str) -> Request:
         return request("POST", body=body, **{"key": self.key, "idempotency_key": "k-1", **headers})

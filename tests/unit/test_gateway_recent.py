@@ -128,5 +128,5 @@ async def test_who_waits_for_news_hears_of_the_answer_and_of_the_end() -> None:
     await asyncio.sleep(0)
     bench.recent.wake_all()
     await ending
-    assert bench.recent.watched == set()
+    assert bench.recent.watched == {}
     await bench.ask("r-3").change(0.001)

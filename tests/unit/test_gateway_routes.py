@@ -44,7 +44,7 @@ ROUTES = Routes(
 def test_a_path_is_found_with_its_variable_parts(path: str, variables: list[str]) -> None:
     found = ROUTES.find(path)
     assert found is not None
-    assert found.variables == variables
+    assert found.variables == tuple(variables)
 
 
 @pytest.mark.parametrize(

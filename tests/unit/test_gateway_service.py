@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from boxoffice.gateway import pages
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.limits import Rate
 from boxoffice.gateway.messages import Problem, Request, Response
@@ -43,7 +44,11 @@ def gateway(**parts: Any) -> Gateway:
     )
     known = KnownCallers()
     return Gateway(
-        routes, admission(known.callers, **parts), Recent(10, 10**6, lambda _: None), CrossOrigin(frozenset({SHOP}))
+        routes,
+        admission(known.callers, **parts),
+        Recent(10, 10**6, lambda _: None),
+        Counting(),
+        CrossOrigin(frozenset({SHOP})),
     )
 
 

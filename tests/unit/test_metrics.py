@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from boxoffice import metrics
@@ -77,3 +78,23 @@ def test_a_batch_is_counted_by_outcome_reason_and_decider() -> None:
     before = series._value.get()
     metrics.count_decisions([rejected, rejected])
     assert series._value.get() == before + 2
+
+
+def test_what_is_told_together_is_what_would_have_been_told_one_by_one() -> None:
+    bounds = (0.1, 1, 10)
+    amounts = (0.0, 0.1, 0.100001, 0.5, 1, 9.99, 10, 11, 1e9)
+    one_by_one, together = (Histogram(name, "x", buckets=bounds, registry=None) for name in ("a", "b"))
+    gathered = metrics.Gathered(together)
+    for _ in range(2):
+        for amount in amounts:
+            one_by_one.observe(amount)
+            gathered.observe(amount)
+        gathered.tell()
+        assert _values(together) == _values(one_by_one)
+    gathered.tell()
+    assert _values(together) == _values(one_by_one)
+
+
+def _values(histogram: Histogram) -> list[tuple[str, str, float]]:
+    [metric] = histogram.collect()
+    return [(one.name.partition("_")[2], one.labels.get("le", ""), round(one.value, 6)) for one in metric.samples]
