@@ -40,6 +40,7 @@ _AGAIN: Final = (500, 502, 503, 504)
 _ROUTES: Final = """\
     # Whoever only looks is served apart from those who buy, and by the gateways where nobody else is there.
     acl of_gateways path /openapi.json
+    acl of_gateways path /v1/problems
     acl of_gateways path_beg /v1/problems/
     acl of_gateways path_reg ^/v1/events/[^/]+/(requests|tickets)/
     use_backend live if METH_GET !of_gateways { nbsrv(live) gt 0 }
