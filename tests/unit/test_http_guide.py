@@ -102,6 +102,7 @@ def test_the_bounds_are_the_definitions() -> None:
         f"| a body | {MAX_COMMAND_BYTES // 1024} KiB |",
         f"| headers | {MOST_HEADER_BYTES // 1024} KiB in all |",
         f"| the gateway for your headers, and for the next request on a connection | {HEADERS_WITHIN_MS // 1000} s,",
+        f"keeps an idle connection for less than {HEADERS_WITHIN_MS // 1000} s",
         f"| the gateway for your body | {BODY_WITHIN_S:g} s,",
         f"{DEFAULT_WAIT_S} s unless it says something, {LONGEST_WAIT_S} s at most",
         f"| {ACKNOWLEDGED_WITHIN_S:g} s more, then 503 `outcome-unknown` |",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from boxoffice.gateway import contract, preferences, problems
 from boxoffice.gateway.administration import LONGEST_DRILL_S, MOST_EVENTS, Drill, Rebuild
 from boxoffice.gateway.messages import Problem
+from boxoffice.gateway.service import table
 from boxoffice.schema import openapi, write_docs
 from boxoffice.schema.files import served_contract
 from boxoffice.schema.openapi_examples import BODIES, EVENT, made
@@ -130,6 +133,19 @@ def test_every_variable_of_a_path_is_a_parameter() -> None:
         assert told == set(re.findall(r"{(\w+)}", operation)), operation
 
 
+def test_the_gateways_paths_are_those_that_are_documented() -> None:
+    """Those of other processes, and of the process' own port, are asked for there."""
+    paths = table(*(Mock() for _ in signature(table).parameters))
+    served = {f"{method} {_nameless(path)}" for path, methods in paths.items() for method in methods}
+    documented = {name for name, document in OPERATIONS.items() if "servers" not in document}
+    assert served == {_nameless(name) for name in documented}
+
+
+def _nameless(path: str) -> str:
+    # A path's part is a variable whole, or not at all: the file's name is looked at by whoever hands it out.
+    return re.sub(r"\{\w+\}(\.pdf)?", "{}", path)
+
+
 # Problems
 
 
@@ -204,7 +220,7 @@ def test_a_schema_takes_the_bodies_that_the_gateway_takes(kind: str, data: st.Da
     told = {member: value for member, value in body.items() if value is not None or member in known}
     assert fits(told, body_name(kind)) == (command is not None)
     if command is not None:
-        assert read_command(command).event_id == str(body.get("event_id", EVENT))
+        assert read_command(command).event_id == (str(body["event_id"]) if kind == "create_event" else EVENT)
 
 
 def as_command(kind: str, body: Json) -> bytes | None:
