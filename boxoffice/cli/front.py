@@ -37,6 +37,7 @@ _EVENT: Final = {
     "venue": "Main Hall",
     "starts_at": "2027-03-01T19:30:00+01:00",
     "capacity": 1_000,
+    "price": {"amount": 4_500, "currency": "EUR"},
 }
 _ORDER: Final = {"buyer": "b-77", "quantity": 2}
 

@@ -179,7 +179,7 @@ class Check:
 
     def _check_one(self, offered: Offered) -> None:
         answer = self._answer(offered)
-        wanted = _WANTED[offered.kind]
+        wanted = WANTED[offered.kind]
         self._check_status(offered)
         if answer is None:
             self._report.mismatches.append(f"The {offered.kind} {offered.request_id} has no answer.")
@@ -190,7 +190,7 @@ class Check:
 
     def _check_status(self, offered: Offered) -> None:
         """Over HTTP the status says the same as the fact."""
-        wanted = _STATUSES.get(offered.kind, ())
+        wanted = STATUSES.get(offered.kind, ())
         status = offered.told.status if offered.told is not None else "nothing"
         if offered.over_http and status not in wanted:
             self._report.mismatches.append(
@@ -209,7 +209,7 @@ _REJECTED_FOR: Final = {
     "already_cancelled": Kind.CANCEL_AGAIN,
     "no_such_purchase": Kind.CANCEL_NOTHING,
 }
-_WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
+WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.PURCHASE: ("purchase_confirmed", "purchase_rejected"),
     Kind.REPEAT: ("purchase_confirmed", "purchase_cancelled"),
     Kind.REUSED_ID: ("purchase_rejected",),
@@ -220,7 +220,7 @@ _WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.MALFORMED: ("command_unreadable",),
     Kind.UNKNOWN_EVENT: ("purchase_rejected",),
 }
-_STATUSES: Final[Mapping[Kind, tuple[str, ...]]] = {
+STATUSES: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.PURCHASE: ("201", "409"),
     Kind.REPEAT: ("201", "200"),
     Kind.REUSED_ID: ("422",),

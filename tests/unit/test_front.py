@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import socket
@@ -14,6 +15,7 @@ from boxoffice.cli import front as front_module
 from boxoffice.cli.front import Front, open_front
 from boxoffice.embedded import PortTakenError, Worker
 from boxoffice.gateway.haproxy import NoHaproxyError
+from models.commands import read_command
 
 PROCESSES = ["purchases", "gateway", "live", "stats"]
 WORKERS = [Worker(name, ("boxoffice", "run", name), {"BOXOFFICE_LOG_FORMAT": "console"}) for name in PROCESSES]
@@ -138,6 +140,9 @@ def test_what_is_said_can_be_copied_into_a_shell(capsys: pytest.CaptureFixture[s
         "http://127.0.0.1:18080/v1/events",
         "http://127.0.0.1:18080/v1/events/42/purchases",
     )
+    bodies = [json.loads(words[words.index("-d") + 1]) for words in (create, buy)]
+    assert read_command(json.dumps({"type": "create_event", "request_id": "r", **bodies[0]}).encode())
+    assert read_command(json.dumps({"event_id": "42", "request_id": "r", **bodies[1]}).encode())
     for words in (create, buy):
         assert f"Authorization: Bearer {KEY}" in words
         assert any(word.startswith("Idempotency-Key: ") for word in words)
