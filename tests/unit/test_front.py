@@ -141,8 +141,8 @@ def test_what_is_said_can_be_copied_into_a_shell(capsys: pytest.CaptureFixture[s
         "http://127.0.0.1:18080/v1/events/42/purchases",
     )
     bodies = [json.loads(words[words.index("-d") + 1]) for words in (create, buy)]
-    assert read_command(json.dumps({"type": "create_event", "request_id": "r", **bodies[0]}).encode())
-    assert read_command(json.dumps({"event_id": "42", "request_id": "r", **bodies[1]}).encode())
+    for said, body in zip(({"type": "create_event"}, {"event_id": "42"}), bodies, strict=True):
+        read_command(json.dumps({"request_id": "r", **said, **body}).encode())
     for words in (create, buy):
         assert f"Authorization: Bearer {KEY}" in words
         assert any(word.startswith("Idempotency-Key: ") for word in words)
