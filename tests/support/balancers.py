@@ -61,8 +61,8 @@ class StandIn:
         try:
             while await self._answer(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # The caller has gone, or the test is over.
         finally:
             writer.close()
 
