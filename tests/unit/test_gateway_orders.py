@@ -12,6 +12,7 @@ import pytest
 
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
+from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.desk import Listener, Order, Reply
 from boxoffice.gateway.limits import Rate, Waiting
@@ -56,9 +57,10 @@ class House:
         nobody: Any = SimpleNamespace(request=None, ticket=None, one=None, all=None, rebuild=None, drill=None)
         free, recent = Rate(1_000_000, 1_000_000), Recent(100, 10**9, lambda _: None)
         admission = Admission(self.callers, Rate(1, burst), free, self.waiting, Waiting(10, 10))
-        posting = Posting(admission, desk, recent, patience_s=5.0)
+        counting = Counting()
+        posting = Posting(admission, desk, recent, counting, patience_s=5.0)
         self.gateway = Gateway(
-            Routes(table(posting, nobody, nobody, nobody, nobody)), admission, recent, CrossOrigin(frozenset())
+            Routes(table(posting, nobody, nobody, nobody, nobody)), admission, recent, counting, CrossOrigin(frozenset())
         )
 
     def key(self, *scopes: Any, events: tuple[str, ...] | None = None) -> tuple[str, str]:

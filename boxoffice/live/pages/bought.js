@@ -42,14 +42,12 @@ class Ticket {
         "div",
         { class: "ticket-event" },
         element("h3", { dir: "auto" }, purchase.event),
-        element("p", { class: "label" }, "Ticket"),
-        element("p", { class: "number" }, ticket),
+        element("dl", {}, element("dt", {}, "Ticket"), element("dd", { class: "number" }, ticket)),
       ),
       element(
         "div",
         { class: "ticket-own" },
-        element("p", { class: "label" }, "Buyer"),
-        element("p", { class: "buyer", dir: "auto" }, purchase.buyer),
+        element("dl", {}, element("dt", {}, "Buyer"), element("dd", { dir: "auto" }, purchase.buyer)),
         this.pdf,
       ),
     );

@@ -55,7 +55,8 @@ export class Card {
     this.share.style.setProperty("--sold", figures.issued > 0 ? figures.sold / figures.issued : 0);
     say(this.sold, count(figures.sold));
     say(this.cancelled, count(figures.cancelled));
-    this.buy.hidden = state !== "open";
+    // Its place stays, so that all perforations are in one line.
+    this.buy.style.visibility = state === "open" ? "visible" : "hidden";
     mark(this.buy, "href", `/buy?event=${figures.event_id}`);
     mark(this.buy, "aria-label", `Buy tickets for ${figures.name}`);
   }

@@ -24,11 +24,11 @@ export class Curve {
   }
 }
 
-/** The next of 1, 2, 5, 10, 20, … from a number on. */
+/** The next number with one digit that is not 0, of 1, 2, 3, 4, 5, 6, 8, from a number on. */
 export function roundedUp(number) {
   if (number <= 1) return 1;
   const power = 10 ** Math.floor(Math.log10(number));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= number);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= number);
 }
 
 const height = (value, top) => HEIGHT - (value / top) * (HEIGHT - ROOM_ABOVE);

@@ -1,6 +1,6 @@
 /** What the operator's page says of a report of the server's, in words and rows. */
 
-import { STATE_WORDS, stateOf } from "./figures.js";
+import { STATE_WORDS, byNumber, stateOf } from "./figures.js";
 import { NOTHING, count, moment, money, size, some, span } from "./numbers.js";
 
 /** How it is as a whole: terms, and what they are. */
@@ -42,9 +42,10 @@ export const TABLES = [
     caption: "Events",
     part: "events",
     empty: "There is no event yet.",
-    rows: ({ events }) => events,
+    // They come with what changed last at the top, which nobody could read.
+    rows: ({ events }) => events.toSorted(byNumber),
     columns: [
-      ["Name", ({ name }) => name],
+      ["Name", ({ name }) => name, "words"],
       ["Event", ({ event_id: id }) => id, "amount"],
       ["State", (event) => STATE_WORDS[stateOf(event)]],
       ["Left", ({ remaining }) => count(remaining), "amount"],
@@ -55,7 +56,6 @@ export const TABLES = [
       ["Without Redis", ({ decided_by: by }) => count(by.local ?? 0), "amount"],
       ["Last sale", ({ last_sale_at: at }) => moment(at), "amount"],
       ["Partition", ({ partition }) => count(partition), "amount"],
-      ["Facts", ({ seq }) => count(seq), "amount"],
     ],
   },
   {
@@ -82,9 +82,9 @@ export const TABLES = [
     empty: "No group of consumers reads.",
     rows: ({ lag }) => Object.entries(lag),
     columns: [
-      ["Process", ([group]) => group],
+      ["Group", ([group]) => group],
       ["Waiting records", ([, { records }]) => count(records), "amount"],
-      ["On partitions", ([, { partitions }]) => partitions.map(partitionText).join(", ") || "none"],
+      ["On partitions", ([, { partitions }]) => partitions.map(partitionText).join(", ") || "none", "words"],
       ["State", ([, { partitions }]) => lagState(partitions)],
     ],
   },
@@ -96,8 +96,8 @@ export const TABLES = [
     columns: [
       ["Of", ({ subject }) => subject],
       ["State", ({ state }) => ({ text: state, is: isOf(state) })],
-      ["What", ({ sentence }) => sentence],
-      ["What to do", ({ advice }) => advice || NOTHING],
+      ["What", ({ sentence }) => sentence, "words"],
+      ["What to do", ({ advice }) => advice || NOTHING, "words"],
     ],
   },
   {
@@ -106,7 +106,7 @@ export const TABLES = [
     empty: "There is none.",
     rows: ({ dead_letters: { reasons } }) => Object.entries(reasons),
     columns: [
-      ["Reason", ([reason]) => reason],
+      ["Reason", ([reason]) => reason, "words"],
       ["Letters", ([, number]) => count(number), "amount"],
     ],
   },
@@ -120,7 +120,7 @@ export const TABLES = [
       ["At", ({ at }) => moment(at), "amount"],
       ["Of", ({ of }) => of],
       ["Size", ({ size_bytes: bytes }) => size(bytes), "amount"],
-      ["Reason", ({ reason }) => reason],
+      ["Reason", ({ reason }) => reason, "words"],
     ],
   },
 ];

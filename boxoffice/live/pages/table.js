@@ -3,7 +3,7 @@
 import { element, say } from "./dom.js";
 
 /** Columns are `[heading, of a row, kind]`; the first is the row's own heading. A cell is a text, or `{ text, is }`
- * with `good` or `bad`. The kind `amount` sets numbers below each other. */
+ * with `good` or `bad`. The kind `amount` sets numbers below each other, `words` lets a text have several lines. */
 export class Table {
   constructor(caption, columns) {
     this.columns = columns;
