@@ -60,7 +60,11 @@ class House:
         counting = Counting()
         posting = Posting(admission, desk, recent, counting, patience_s=5.0)
         self.gateway = Gateway(
-            Routes(table(posting, nobody, nobody, nobody, nobody)), admission, recent, counting, CrossOrigin(frozenset())
+            Routes(table(posting, nobody, nobody, nobody, nobody)),
+            admission,
+            recent,
+            counting,
+            CrossOrigin(frozenset()),
         )
 
     def key(self, *scopes: Any, events: tuple[str, ...] | None = None) -> tuple[str, str]:
