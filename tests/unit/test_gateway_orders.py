@@ -59,13 +59,8 @@ class House:
         admission = Admission(self.callers, Rate(1, burst), free, self.waiting, Waiting(10, 10))
         counting = Counting()
         posting = Posting(admission, desk, recent, counting, patience_s=5.0)
-        self.gateway = Gateway(
-            Routes(table(posting, nobody, nobody, nobody, nobody)),
-            admission,
-            recent,
-            counting,
-            CrossOrigin(frozenset()),
-        )
+        routes = Routes(table(posting, nobody, nobody, nobody, nobody))
+        self.gateway = Gateway(routes, admission, recent, counting, CrossOrigin(frozenset()))
 
     def key(self, *scopes: Any, events: tuple[str, ...] | None = None) -> tuple[str, str]:
         """A caller's id, and his key."""
