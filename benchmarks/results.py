@@ -73,7 +73,9 @@ def write_results(results: Iterable[Result], path: Path) -> None:
 
 def print_results(title: str, results: Iterable[Result]) -> None:
     """Show figures as a table."""
-    table = Table("name", "contestant", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    table.add_column("name", overflow="fold")
+    table.add_column("contestant")
     table.add_column("value", justify="right")
     table.add_column("unit")
     for result in results:
