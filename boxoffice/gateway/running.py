@@ -47,7 +47,6 @@ async def run(settings: Settings, figures: Figures | None = None) -> None:
         UnreachableError: Kafka went away while the process began.
         SettingsError: nothing can listen where the settings say.
     """
-    stopping = Stopping(settings.process.stop_timeout_ms / 1000)
     health = Health(settings.process, PROCESS, Presence(settings.redis, PROCESS, settings.process.presence_interval_s))
     if figures is not None:
         health.tell_figures(figures)
@@ -65,6 +64,8 @@ async def run(settings: Settings, figures: Figures | None = None) -> None:
             collect_garbage_rarely()
             host, port = settings.gateway.host, settings.gateway.port
             application = Application(gateway, Addresses(settings.gateway.networks))
+            # Until now nothing was taken, and whoever was told to stop has ended at once.
+            stopping = Stopping(settings.process.stop_timeout_ms / 1000)
             await owned.enter_async_context(
                 serving(application, host, port, settings.gateway.most_connections, end_process)
             )

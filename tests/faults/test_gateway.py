@@ -6,6 +6,7 @@ Judged by the independent checkers: one of the ledger, one of all that was said 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from time import monotonic
@@ -213,8 +214,10 @@ async def test_a_gateway_that_waits_for_kafka_at_its_start_does_not_listen(
     broker: OwnBroker, suffering: Office
 ) -> None:
     broker.kafka.kill()
-    door = Door(suffering)
-    await until(lambda: "waiting for Kafka" in door.process.log_text(), 30, "it to wait")
+    door, stopped = Door(suffering), Door(suffering)
+    processes = [door.process, stopped.process]
+    await until(lambda: all("waiting for Kafka" in one.log_text() for one in processes), 30, "both to wait")
+    assert await stopped.process.stop() == -signal.SIGTERM
     assert get(door.process, "/health/ready")[0] == 503
     assert "the gateway listens" not in door.process.log_text()
     await broker.kafka.launch()
