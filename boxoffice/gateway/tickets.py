@@ -19,7 +19,7 @@ from boxoffice.gateway.commands import event_id_in
 from boxoffice.gateway.looking import not_known, not_served
 from boxoffice.gateway.lookup import Known, Lookup, State
 from boxoffice.gateway.messages import PDF, Headers, Problem, Request, Response, again_in
-from boxoffice.storage.errors import StoreError
+from boxoffice.storage.errors import NoStoreError, StoreError
 from models.documents import SUFFIX, document_name
 from models.tickets import are_tickets_of
 
@@ -84,6 +84,10 @@ class Tickets:
                 if self._documents.signs and (sent := await self._sent_there(document)) is not None:
                     return sent
                 pdf = await self._documents.read(document)
+        except NoStoreError as error:
+            # Whoever draws documents has drawn none yet, or draws them elsewhere, which the operator has to mend.
+            log.warning("there is no document store", error=str(error), seldom=True)
+            return None
         except (StoreError, TimeoutError) as error:
             log.warning("the document store cannot be read", error=str(error) or "it does not answer", seldom=True)
             raise Problem("unavailable", "The document store does not answer.", headers=[again_in(0)]) from None

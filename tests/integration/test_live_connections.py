@@ -177,7 +177,9 @@ async def test_an_old_proxy_gets_a_stream_without_chunks(house: House) -> None:
 )
 async def test_what_cannot_be_is_refused_and_its_connection_ends(house: House, request_text: str, status: int) -> None:
     answered = await house.ask(request_text)
-    assert answered.split(b" ", 2)[:2] == [b"HTTP/1.1", str(status).encode()], answered
+    # Of what cannot be read nobody knows the version: aiohttp answers by the oldest.
+    version, told, _ = answered.split(b" ", 2)
+    assert (version in (b"HTTP/1.1", b"HTTP/1.0"), told) == (True, str(status).encode()), answered
     assert b"Set-Cookie" not in answered.partition(b"\r\n\r\n")[0]
 
 

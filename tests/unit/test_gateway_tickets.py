@@ -13,7 +13,7 @@ from boxoffice.gateway import tickets as module
 from boxoffice.gateway.lookup import Known, State
 from boxoffice.gateway.messages import Problem, Response
 from boxoffice.gateway.tickets import Tickets
-from boxoffice.storage.errors import StoreError
+from boxoffice.storage.errors import NoStoreError, StoreError
 from models.documents import document_name
 from tests.unit.gateway_requests import KnownCallers, admission, request
 
@@ -31,6 +31,7 @@ class Store:
         self.signs = False
         self.can_sign = True
         self.fails = False
+        self.is_there = True
         self.hangs = False
 
     async def read(self, name: str) -> bytes | None:
@@ -38,6 +39,8 @@ class Store:
             await asyncio.sleep(60)
         if self.fails:
             raise StoreError("It does not answer.")
+        if not self.is_there:
+            raise NoStoreError("file:///documents")
         return self.documents.get(name)
 
     async def signed_url(self, name: str, valid_for: timedelta) -> str | None:
@@ -133,6 +136,14 @@ async def test_a_ticket_that_is_not_drawn_yet_comes_later() -> None:
     for state in (State.ON_ITS_WAY, State.NOT_ACKNOWLEDGED):
         bench.state = Known(state)
         assert await bench.problem("42-000002.pdf") == "not-yet"
+
+
+async def test_nor_is_one_where_nobody_has_drawn_anything() -> None:
+    bench = Bench()
+    bench.store.is_there = False
+    with capture_logs() as logs:
+        assert await bench.problem() == "not-yet"
+    assert [line["event"] for line in logs] == ["there is no document store"]
 
 
 async def test_no_ticket_but_the_order_s_own_is_handed_out() -> None:
