@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -23,14 +23,14 @@ class Addresses:
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._trusted = trusted
 
-    def of(self, peer: str, forwarded: Callable[[], Iterable[str]]) -> str:
-        """The address of whoever asks; ``peer`` is the connection's, ``forwarded`` are the header's lines."""
+    def of(self, peer: str, forwarded: str | None) -> str:
+        """The address of whoever asks; ``peer`` is the connection's, ``forwarded`` the header, all lines of it."""
         if not self._trusted:
             return peer
         address = _address(peer)
         if address is None or not self._is_trusted(address):
             return peer
-        for text in reversed(",".join(forwarded()).split(",")[-MOST_HOPS:]):
+        for text in reversed((forwarded or "").split(",")[-MOST_HOPS:]):
             before = _address(text.strip())
             if before is None:
                 break
@@ -41,11 +41,6 @@ class Addresses:
 
     def _is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self._trusted)
-
-
-def host_of(client: str) -> str:
-    """The host in ``HOST:PORT``; of IPv6 without its brackets."""
-    return client.rpartition(":")[0].strip("[]")
 
 
 @lru_cache(maxsize=65_536)

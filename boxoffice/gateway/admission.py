@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 from boxoffice.gateway.addresses import limited_as
@@ -148,8 +149,12 @@ class Admission:
 
 
 def _limits(what: str, rate: Rate, per_second: float | None, allowance: Allowance) -> Headers:
-    window_s = max(1, round(rate.burst / (per_second or rate.per_second)))
     return [
-        ("ratelimit-policy", f'"{what}";q={rate.burst};w={window_s}'),
+        _policy(what, rate.burst, per_second or rate.per_second),
         ("ratelimit", f'"{what}";r={allowance.left};t={max(0, round(allowance.again_in_s))}'),
     ]
+
+
+@lru_cache(maxsize=1_024)
+def _policy(what: str, burst: int, per_second: float) -> tuple[str, str]:
+    return "ratelimit-policy", f'"{what}";q={burst};w={max(1, round(burst / per_second))}'

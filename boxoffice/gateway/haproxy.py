@@ -11,7 +11,7 @@ from string import Template
 from typing import Final
 
 from boxoffice.errors import BoxOfficeError, ExitStatus
-from boxoffice.gateway.application import BODY_WITHIN_S
+from boxoffice.gateway.connections import BODY_WITHIN_S
 from boxoffice.gateway.desk import ACKNOWLEDGED_WITHIN_S
 from boxoffice.gateway.preferences import LONGEST_WAIT_S
 from boxoffice.gateway.problems import MEDIA_TYPE, problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from boxoffice.gateway.messages import Response
 
@@ -70,8 +71,9 @@ class Routes:
     def _find(self, path: str) -> Found | None:
         part: _Part | None = self._root
         variables: list[str] = []
-        for name in path.split("/")[1:]:
+        for raw in path.split("/")[1:]:
             assert part is not None
+            name = unquote(raw)
             named = part.behind.get(name)
             if named is None and name:
                 variables.append(name)

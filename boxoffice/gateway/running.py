@@ -10,10 +10,9 @@ from typing import Any, Final
 import structlog
 
 from boxoffice import metrics
-from boxoffice.gateway.addresses import Addresses
-from boxoffice.gateway.application import Application
 from boxoffice.gateway.assembly import opened_gateway
 from boxoffice.gateway.callers import Callers
+from boxoffice.gateway.connections import Connections
 from boxoffice.gateway.desk import Desk, open_desk
 from boxoffice.gateway.service import Gateway
 from boxoffice.gateway.serving import serving
@@ -62,28 +61,24 @@ async def run(settings: Settings, figures: Figures | None = None) -> None:
             await owned.enter_async_context(following(settings.kafka, states, _sells_on))
             gateway = await owned.enter_async_context(opened_gateway(settings, desk, callers, states))
             collect_garbage_rarely()
-            host, port = settings.gateway.host, settings.gateway.port
-            application = Application(gateway, Addresses(settings.gateway.networks))
             # Until now nothing was taken, and whoever was told to stop has ended at once.
             stopping = Stopping(settings.process.stop_timeout_ms / 1000)
-            await owned.enter_async_context(
-                serving(application, host, port, settings.gateway.most_connections, end_process)
-            )
+            connections = await owned.enter_async_context(serving(gateway, settings.gateway))
             health.watch(lambda: desk, lambda: not gateway.draining, lambda: _details(gateway, callers))
-            log.info("the gateway listens", host=host, port=port)
+            log.info("the gateway listens", host=settings.gateway.host, port=settings.gateway.port)
             await stopping.told.wait()
             gateway.drain()
-            await _drain(application, gateway, desk, settings.process.stop_timeout_ms)
+            await _drain(connections, gateway, desk, settings.process.stop_timeout_ms)
     finally:
         await health.stop()
 
 
-async def _drain(application: Application, gateway: Gateway, desk: Desk, stop_timeout_ms: int) -> None:
+async def _drain(connections: Connections, gateway: Gateway, desk: Desk, stop_timeout_ms: int) -> None:
     """Wait until everybody was answered; but tell those who still wait how far it has come while there is time to."""
     loop = asyncio.get_running_loop()
     stop_s = stop_timeout_ms / 1000
     until_s = loop.time() + max(stop_s - MOST_LEAVING_S, stop_s / 2)
-    while (gateway.busy or application.is_reading) and loop.time() < until_s:
+    while (gateway.busy or connections.is_reading) and loop.time() < until_s:
         await asyncio.sleep(_LOOK_S)
     desk.end()
     while gateway.busy:

@@ -99,7 +99,7 @@ class Live:
     def _address(self, request: web.BaseRequest) -> str:
         peer: Any = cast(Connection, request.protocol).peername
         host = peer[0] if isinstance(peer, tuple) else ""
-        return limited_as(self._addresses.of(host, lambda: request.headers.getall("x-forwarded-for", [])))
+        return limited_as(self._addresses.of(host, ", ".join(request.headers.getall("x-forwarded-for", []))))
 
 
 def _read_only(request: web.BaseRequest) -> Request:

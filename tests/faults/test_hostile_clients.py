@@ -14,11 +14,11 @@ import pytest
 from boxoffice.gateway.key_ring import KeyRing
 from models.api_keys import new_key as forged_key
 from tests.faults.http_load import FINAL, HttpLoad, everybody_was_told_the_truth
-from tests.faults.raw_http import Heard, RawClient, request
 from tests.faults.shared import new_events
 from tests.support.gateways import Door
 from tests.support.http_checker import Exchange
 from tests.support.office import POLL_S, Office
+from tests.support.raw_http import Heard, RawClient, request
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.workload import creations
 

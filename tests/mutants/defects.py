@@ -51,7 +51,8 @@ ANSWERS: Final = "tests/unit/test_gateway_answers.py"
 ANSWERING: Final = "tests/unit/test_gateway_answering.py"
 ORDERS: Final = "tests/unit/test_gateway_orders.py"
 BODIES: Final = "tests/unit/test_gateway_bodies.py"
-APPLICATION: Final = "tests/unit/test_gateway_application.py"
+READER: Final = "tests/unit/test_gateway_reader.py"
+CONNECTIONS: Final = "tests/unit/test_gateway_connections.py"
 LIMITS: Final = "tests/unit/test_gateway_limits.py"
 SENDING: Final = "tests/unit/test_gateway_sending.py"
 CALLERS: Final = "tests/unit/test_gateway_callers.py"
@@ -1425,10 +1426,10 @@ DEFECTS: Final = (
     ),
     Defect(
         "a key that came twice is read as its first",
-        "boxoffice/gateway/application.py",
-        "        if len(values) > 1 and name in _ONCE:\n",
-        "        if len(values) > 1 and name == 'x':\n",
-        APPLICATION,
+        "boxoffice/gateway/reader.py",
+        "            if name in _ONCE:\n",
+        "            if name == 'x':\n",
+        READER,
     ),
     # The gateway: by partition and offset
     Defect(
@@ -1597,45 +1598,94 @@ DEFECTS: Final = (
     ),
     Defect(
         "a length is believed, and the body read",
-        "boxoffice/gateway/application.py",
+        "boxoffice/gateway/reader.py",
         "        if length is not None and not _is_bounded(length):\n",
         "        if length == '' and not _is_bounded(length):\n",
-        APPLICATION,
+        READER,
     ),
     Defect(
         "a body without a length has no bound",
-        "boxoffice/gateway/application.py",
-        "        if len(body) > MAX_COMMAND_BYTES:\n            raise _too_large()\n    if empty",
-        "    if empty",
-        APPLICATION,
+        "boxoffice/gateway/reader.py",
+        "        if self._body_bytes > MAX_COMMAND_BYTES:\n",
+        "        if self._body_bytes < 0:\n",
+        READER,
     ),
     Defect(
-        "a body may come as slowly as it likes",
-        "boxoffice/gateway/application.py",
-        "                if since_s < late:\n",
-        "                if since_s < 0:\n",
-        APPLICATION,
+        "headers have no bound",
+        "boxoffice/gateway/reader.py",
+        "        if self._head_bytes > MOST_HEADER_BYTES:\n",
+        "        if self._head_bytes < 0:\n",
+        READER,
     ),
     Defect(
-        "half a chunked body is a whole one",
-        "boxoffice/gateway/application.py",
-        "    if empty > 1:\n",
-        "    if empty > 2:\n",
-        APPLICATION,
+        "a header that never ends has no bound",
+        "boxoffice/gateway/reader.py",
+        "        if self.stage is not Stage.BODY and self._since_head_bytes > MOST_HEADER_BYTES:\n",
+        "        if self.stage is not Stage.BODY and self._since_head_bytes < 0:\n",
+        READER,
+    ),
+    Defect(
+        "a body behind an offer of another protocol is lost",
+        "boxoffice/gateway/reader.py",
+        "            return self._without_upgrade() + data[upgrade.args[0] :]\n",
+        "            return data[upgrade.args[0] :]\n",
+        READER,
+    ),
+    Defect(
+        "what stands behind a chunked body is a header",
+        "boxoffice/gateway/reader.py",
+        "        if self.stage is not Stage.HEAD:\n",
+        "        if self.stage is Stage.BETWEEN:\n",
+        READER,
     ),
     Defect(
         "a request may hide behind a chunked body",
-        "boxoffice/gateway/application.py",
-        "            response.headers.append(_CLOSE)\n",
-        "            pass\n",
-        APPLICATION,
+        "boxoffice/gateway/reader.py",
+        '"transfer-encoding" in headers or not',
+        "not",
+        READER,
     ),
     Defect(
-        "a length and chunks come both",
-        "boxoffice/gateway/application.py",
-        "        if length is not None and is_chunked:\n",
-        "        if length == '' and is_chunked:\n",
-        APPLICATION,
+        "a body may come as slowly as it likes",
+        "boxoffice/gateway/connections.py",
+        "        if self.awaits_body:\n",
+        "        if not self._hears:\n",
+        CONNECTIONS,
+    ),
+    Defect(
+        "two requests of a connection are answered at once",
+        "boxoffice/gateway/connections.py",
+        "        if self._answering is None and not self._is_full:\n",
+        "        if not self._is_full:\n",
+        CONNECTIONS,
+    ),
+    Defect(
+        "any number of requests may wait on a connection",
+        "boxoffice/gateway/connections.py",
+        "            self._hears = not is_last and len(self._turns) + 1 < MOST_AT_ONCE\n",
+        "            self._hears = not is_last\n",
+        CONNECTIONS,
+    ),
+    Defect(
+        "who does not read is answered on",
+        "boxoffice/gateway/connections.py",
+        "        if not self._is_full:\n            self._next()\n\n    def _write",
+        "        self._next()\n\n    def _write",
+        CONNECTIONS,
+    ),
+    Defect(
+        "a refusal is lost, since what was sent is not read",
+        "boxoffice/gateway/connections.py",
+        "            self._transport.write_eof()\n",
+        "            self._transport.close()\n",
+        CONNECTIONS,
+    ),
+    Defect(
+        "connections have no bound",
+        "boxoffice/gateway/connections.py",
+        "        elif len(self._open) > self._most:\n",
+        "        elif not self._most:\n",
+        CONNECTIONS,
     ),
     # The gateway: beginning and ending
     Defect(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from boxoffice.gateway import problems
-from boxoffice.gateway.application import BODY_WITHIN_S
+from boxoffice.gateway.connections import BODY_WITHIN_S, HEADERS_WITHIN_S
 from boxoffice.gateway.desk import ACKNOWLEDGED_WITHIN_S
 from boxoffice.gateway.preferences import DEFAULT_WAIT_S, LONGEST_WAIT_S, MOST_KEY
-from boxoffice.gateway.serving import HEADERS_WITHIN_MS, MOST_HEADER_BYTES
+from boxoffice.gateway.reader import MOST_HEADER_BYTES
 from boxoffice.settings import SETTINGS, GatewaySettings
 from models.api_keys import SCOPES
 from models.commands import MAX_COMMAND_BYTES
@@ -101,8 +101,8 @@ def test_the_bounds_are_the_definitions() -> None:
         f"{default['most_reading']:,} (`BOXOFFICE_GATEWAY_MOST_READING`)",
         f"| a body | {MAX_COMMAND_BYTES // 1024} KiB |",
         f"| headers | {MOST_HEADER_BYTES // 1024} KiB in all |",
-        f"| the gateway for your headers, and for the next request on a connection | {HEADERS_WITHIN_MS // 1000} s,",
-        f"keeps an idle connection for less than {HEADERS_WITHIN_MS // 1000} s",
+        f"| the gateway for your headers, and for the next request on a connection | {HEADERS_WITHIN_S:g} s,",
+        f"keeps an idle connection for less than {HEADERS_WITHIN_S:g} s",
         f"| the gateway for your body | {BODY_WITHIN_S:g} s,",
         f"{DEFAULT_WAIT_S} s unless it says something, {LONGEST_WAIT_S} s at most",
         f"| {ACKNOWLEDGED_WITHIN_S:g} s more, then 503 `outcome-unknown` |",

@@ -1,0 +1,273 @@
+"""Connections of callers: each is answered one request after the other, and has a time by which it has to get on.
+
+No server that is to be had keeps all of this: bodies bounded in bytes and in time, callers who do not read, half-sent
+headers, a bound on open connections that refuses instead of letting wait, and an end that cuts no answer off. And HTTP
+is a large part of what a purchase costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple, cast
+
+import structlog
+
+from boxoffice.gateway.addresses import Addresses
+from boxoffice.gateway.messages import Problem, Request, Response, again_in
+from boxoffice.gateway.reader import Reader, Stage
+from boxoffice.gateway.service import Gateway
+
+log = structlog.get_logger(__name__)
+
+HEADERS_WITHIN_S: Final = 30.0
+"""So long a connection may also say nothing, from its beginning or after an answer: a load balancer has to give up a
+connection that it keeps open before."""
+BODY_WITHIN_S: Final = 10.0
+"""Whoever sends slower holds a connection for nothing."""
+ANSWER_READ_WITHIN_S: Final = 30.0
+"""So long the system's buffers may stay full of answers that a caller does not read."""
+MOST_AT_ONCE: Final = 32
+"""Requests of a connection that wait for the answer of an earlier one; of those behind them none is read."""
+LINGERING_S: Final = 2.0
+"""So long after the last answer what still comes is thrown away: a connection that is closed with anything unread is
+reset, and the answer with it."""
+MOST_REFUSED: Final = 200
+"""Connections beyond those that may be open, which are told so; any more are closed without a word."""
+MOST_LINGERING_BYTES: Final = 1024 * 1024
+SWEEP_S: Final = 1.0
+
+_WITHIN_S: Final = {Stage.BETWEEN: HEADERS_WITHIN_S, Stage.HEAD: HEADERS_WITHIN_S, Stage.BODY: BODY_WITHIN_S}
+_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = ("connection", "close")
+_CACHE: Final = "cache-control"
+_NO_STORE: Final = (_CACHE, "no-store")
+_NO_LENGTH: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class _Turn(NamedTuple):
+    """A request that is to be answered, or what is wrong with it; whether its answer is the connection's last."""
+
+    request: Request
+    problem: Problem | None
+    is_last: bool
+
+
+class Connections:
+    """All that are open."""
+
+    def __init__(self, gateway: Gateway, addresses: Addresses, most: int) -> None:
+        self.gateway = gateway
+        self.addresses = addresses
+        self._most = most
+        self._open: set[Connection] = set()
+        self.date = ""
+        """The header that every answer has; it is made anew with each sweep."""
+        self._tell_time()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def connect(self) -> Connection:
+        """Somebody comes."""
+        return Connection(self)
+
+    def opened(self, connection: Connection) -> None:
+        """One more, if there may be one more."""
+        self._open.add(connection)
+        if len(self._open) > self._most + MOST_REFUSED:
+            connection.abort()
+        elif len(self._open) > self._most:
+            connection.refuse(Problem("overloaded", "Too many connections are open.", headers=[again_in(0)]))
+
+    def lost(self, connection: Connection) -> None:
+        """One less."""
+        self._open.discard(connection)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a body is on its way."""
+        return any(connection.awaits_body for connection in self._open)
+
+    def close(self) -> None:
+        """Close all, once what was answered is on its way."""
+        for connection in list(self._open):
+            connection.close()
+
+    def abort(self) -> None:
+        """Close all at once."""
+        for connection in list(self._open):
+            connection.abort()
+
+    async def sweep(self) -> None:
+        """End what does not get on, until cancelled: a timer for each request would cost more than its parsing."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._tell_time()
+            now_s = asyncio.get_running_loop().time()
+            for connection in [one for one in self._open if one.due_s < now_s]:
+                connection.overdue()
+
+    def _tell_time(self) -> None:
+        self.date = f"date: {formatdate(usegmt=True)}\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._gateway = connections.gateway
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader(self._address, self._take, self._go_on)
+        self._answering: asyncio.Task[None] | None = None
+        self._turns: deque[_Turn] = deque()
+        self._hears = True
+        """Whether more requests are read."""
+        self._is_full = False
+        """Whether what was written is not read on the other side."""
+        self._thrown_away_bytes = 0
+        self.due_s = math.inf
+        """By then something has to have happened."""
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether a request's head has come, and its body not."""
+        return self._hears and self._reader.stage is Stage.BODY
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else ""
+        self._rest()
+        self._connections.opened(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """It is not. A command that was published is on its way all the same."""
+        self._connections.lost(self)
+        self._hears = False
+        self._turns.clear()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request, or several."""
+        if not self._hears:
+            self._throw_away(data)
+            return
+        before = self._reader.stage
+        try:
+            self._reader.read(data)
+        except Problem as problem:
+            if self._hears:
+                self.refuse(problem)
+        else:
+            if self._reader.stage is not before and self._answering is None:
+                self._rest()
+
+    def pause_writing(self) -> None:
+        """He does not read."""
+        self._is_full = True
+        self.due_s = self._loop.time() + ANSWER_READ_WITHIN_S
+
+    def resume_writing(self) -> None:
+        """He does."""
+        self._is_full = False
+        if self._answering is None:
+            self._next()
+
+    def refuse(self, problem: Problem) -> None:
+        """Read no more, and say why, behind the answers that others wait for."""
+        self._hears = False
+        self._put(_Turn(self._reader.unread(), problem, True))
+
+    def overdue(self) -> None:
+        """Nothing has happened in time."""
+        if self.awaits_body:
+            self.refuse(Problem("too-slow", f"The body did not come within {BODY_WITHIN_S:g} s."))
+        elif self._hears and not self._is_full:
+            self.close()
+        else:
+            self.abort()
+
+    def close(self) -> None:
+        """End it, behind what was written."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End it, whatever was written."""
+        self._transport.abort()
+
+    def _address(self, forwarded: str | None) -> str:
+        return self._connections.addresses.of(self._peer, forwarded)
+
+    def _go_on(self) -> None:
+        if self._answering is None:
+            self._transport.write(_GO_ON)
+
+    def _take(self, request: Request, is_last: bool) -> None:
+        if self._hears:
+            self._hears = not is_last and len(self._turns) + 1 < MOST_AT_ONCE
+            self._put(_Turn(request, None, not self._hears))
+
+    def _put(self, turn: _Turn) -> None:
+        self._turns.append(turn)
+        if self._answering is None and not self._is_full:
+            self._next()
+
+    def _next(self) -> None:
+        """Answer the next request, or wait for it; behind the last one there is none."""
+        if self._turns:
+            self.due_s = math.inf
+            self._answering = self._loop.create_task(self._answer(self._turns.popleft()))
+        elif self._hears:
+            self._rest()
+        else:
+            self._linger()
+
+    def _rest(self) -> None:
+        """What is due next is up to the caller."""
+        self.due_s = self._loop.time() + _WITHIN_S[self._reader.stage]
+
+    async def _answer(self, turn: _Turn) -> None:
+        if turn.problem is not None:
+            response = self._gateway.refuse(turn.request, turn.problem)
+        else:
+            response = await self._gateway.respond(turn.request)
+        is_last = turn.is_last or self._gateway.draining or _CLOSE in response.headers
+        if is_last:
+            self._hears = False
+            self._turns.clear()
+        self._answering = None
+        self._write(turn.request.method, response, is_last)
+        if not self._is_full:
+            self._next()
+
+    def _write(self, method: str, response: Response, is_last: bool) -> None:
+        headers, body = response.headers, response.body
+        # What a command is answered is kept nowhere; of the rest some says itself for how long.
+        if method == "POST" or all(name != _CACHE for name, _ in headers):
+            headers.append(_NO_STORE)
+        if is_last and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        if response.status not in _NO_LENGTH:
+            headers.append(("content-length", str(len(body))))
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
+        head = f"{_LINES[response.status]}{self._connections.date}{''.join(lines)}\r\n".encode("latin-1")
+        self._transport.write(head if method == "HEAD" else head + body)
+
+    def _linger(self) -> None:
+        """That was the last answer."""
+        self.due_s = self._loop.time() + LINGERING_S
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _throw_away(self, data: bytes) -> None:
+        self._thrown_away_bytes += len(data)
+        if self._thrown_away_bytes > MOST_LINGERING_BYTES:
+            self.abort()
