@@ -104,7 +104,7 @@ def body_as(model: type[_Body], request: Request) -> _Body:
 
 
 def _is_json(content_type: str | None) -> bool:
-    return content_type is None or content_type.partition(";")[0].strip().lower() == JSON
+    return content_type in (JSON, None) or content_type.partition(";")[0].strip().lower() == JSON
 
 
 def _invalid(errors: list[dict[str, str]]) -> Problem:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import structlog
 
@@ -41,20 +42,15 @@ MOST_LINGERING_BYTES: Final = 1024 * 1024
 SWEEP_S: Final = 1.0
 
 _WITHIN_S: Final = {Stage.BETWEEN: HEADERS_WITHIN_S, Stage.HEAD: HEADERS_WITHIN_S, Stage.BODY: BODY_WITHIN_S}
-_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_LINES: Final[Mapping[int, str]] = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 _GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = ("connection", "close")
 _CACHE: Final = "cache-control"
-_NO_STORE: Final = (_CACHE, "no-store")
 _NO_LENGTH: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
-class _Turn(NamedTuple):
-    """A request that is to be answered, or what is wrong with it; whether its answer is the connection's last."""
-
-    request: Request
-    problem: Problem | None
-    is_last: bool
+_Turn = tuple[Request, Problem | None, bool]
+"""A request that is to be answered, or what is wrong with it; whether its answer is the connection's last."""
 
 
 class Connections:
@@ -184,7 +180,7 @@ class Connection(asyncio.Protocol):
     def refuse(self, problem: Problem) -> None:
         """Read no more, and say why, behind the answers that others wait for."""
         self._hears = False
-        self._put(_Turn(self._reader.unread(), problem, True))
+        self._put((self._reader.unread(), problem, True))
 
     def overdue(self) -> None:
         """Nothing has happened in time."""
@@ -213,7 +209,7 @@ class Connection(asyncio.Protocol):
     def _take(self, request: Request, is_last: bool) -> None:
         if self._hears:
             self._hears = not is_last and len(self._turns) + 1 < MOST_AT_ONCE
-            self._put(_Turn(request, None, not self._hears))
+            self._put((request, None, not self._hears))
 
     def _put(self, turn: _Turn) -> None:
         self._turns.append(turn)
@@ -235,30 +231,29 @@ class Connection(asyncio.Protocol):
         self.due_s = self._loop.time() + _WITHIN_S[self._reader.stage]
 
     async def _answer(self, turn: _Turn) -> None:
-        if turn.problem is not None:
-            response = self._gateway.refuse(turn.request, turn.problem)
+        request, problem, is_last = turn
+        if problem is not None:
+            response = self._gateway.refuse(request, problem)
         else:
-            response = await self._gateway.respond(turn.request)
-        is_last = turn.is_last or self._gateway.draining or _CLOSE in response.headers
-        if is_last:
+            response = await self._gateway.respond(request)
+        if is_last or self._gateway.draining or _CLOSE in response.headers:
             self._hears = False
             self._turns.clear()
         self._answering = None
-        self._write(turn.request.method, response, is_last)
+        self._write(request.method, response)
         if not self._is_full:
             self._next()
 
-    def _write(self, method: str, response: Response, is_last: bool) -> None:
-        headers, body = response.headers, response.body
+    def _write(self, method: str, response: Response) -> None:
+        status, headers, body = response
+        lines = [_LINES[status], self._connections.date, *[f"{name}: {value}\r\n" for name, value in headers]]
         # What a command is answered is kept nowhere; of the rest some says itself for how long.
         if method == "POST" or all(name != _CACHE for name, _ in headers):
-            headers.append(_NO_STORE)
-        if is_last and _CLOSE not in headers:
-            headers.append(_CLOSE)
-        if response.status not in _NO_LENGTH:
-            headers.append(("content-length", str(len(body))))
-        lines = [f"{name}: {value}\r\n" for name, value in headers]
-        head = f"{_LINES[response.status]}{self._connections.date}{''.join(lines)}\r\n".encode("latin-1")
+            lines.append("cache-control: no-store\r\n")
+        if not self._hears and not self._turns and _CLOSE not in headers:
+            lines.append("connection: close\r\n")
+        lines.append(f"content-length: {len(body)}\r\n\r\n" if status not in _NO_LENGTH else "\r\n")
+        head = "".join(lines).encode("latin-1")
         self._transport.write(head if method == "HEAD" else head + body)
 
     def _linger(self) -> None:

@@ -43,15 +43,14 @@ class Rate:
         step_s = 1 / per_second if per_second else self._step_s
         tolerance_s = step_s * self.burst
         paid_up = self._paid_up.pop(caller, now_s)
-        paid_up = max(now_s, paid_up) + step_s
-        beyond_s = paid_up - now_s - tolerance_s
-        passes = beyond_s <= _ROUNDING_S
-        self._paid_up[caller] = paid_up if passes else paid_up - step_s
+        owed_s = (paid_up - now_s if paid_up > now_s else 0.0) + step_s
+        passes = owed_s - tolerance_s <= _ROUNDING_S
+        self._paid_up[caller] = now_s + owed_s if passes else paid_up
         if len(self._paid_up) > MOST_CALLERS:
             self._paid_up.popitem(last=False)
         if not passes:
-            return Allowance(False, 0, beyond_s)
-        return Allowance(True, int((tolerance_s - (paid_up - now_s)) / step_s + _ROUNDING_S / step_s), paid_up - now_s)
+            return Allowance(False, 0, owed_s - tolerance_s)
+        return Allowance(True, int((tolerance_s - owed_s + _ROUNDING_S) / step_s), owed_s)
 
     def charge(self, caller: str, now_s: float, requests: int) -> None:
         """Let one request count as several more; nobody is kept out for longer than the whole burst takes."""

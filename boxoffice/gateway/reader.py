@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +15,8 @@ from models.commands import MAX_COMMAND_BYTES
 
 MOST_HEADER_BYTES: Final = 16 * 1024
 """Of a request's line and its headers."""
+MOST_CHUNKED_BYTES: Final = 8 * MAX_COMMAND_BYTES
+"""Of a body in chunks, with all that tells them apart: a chunk of one byte takes six."""
 
 _ONCE: Final = frozenset({"authorization", "content-type", "host", "idempotency-key"})
 """Headers of which a second one says something else, to whoever takes the last."""
@@ -25,13 +27,17 @@ _PUNCTUATION_BYTES: Final = 4
 """A colon, a blank, and the end of the line."""
 
 
-class Stage(Enum):
+class Stage(IntEnum):
     """What comes next on a connection."""
 
-    BETWEEN = "between"
+    BETWEEN = 0
     """The first byte of a request."""
-    HEAD = "head"
-    BODY = "body"
+    HEAD = 1
+    BODY = 2
+
+
+# An enumeration's members cost five times as much to look up, and each request does so a dozen times.
+_BETWEEN, _HEAD, _BODY = Stage
 
 
 class Reader:
@@ -51,10 +57,10 @@ class Reader:
         self._take = take
         self._go_on = go_on
         self._parser = httptools.HttpRequestParser(self)
-        self.stage = Stage.BETWEEN
-        self._since_head_bytes = 0
-        """What came since a head was whole, about."""
-        self._begin()
+        self._unfinished_bytes = 0
+        """What came since a request or a head was whole, about."""
+        self.on_message_begin()
+        self.stage = _BETWEEN
 
     def read(self, data: bytes) -> None:
         """A part of what a caller sends.
@@ -62,15 +68,16 @@ class Reader:
         Raises:
             Problem: it is no request, or one that is too large.
         """
-        self._since_head_bytes += len(data)
+        self._unfinished_bytes += len(data)
         while data:
             data = self._read(data)
-        if self.stage is not Stage.BODY and self._since_head_bytes > MOST_HEADER_BYTES:
-            raise _head_too_large()
+        if self._unfinished_bytes > MOST_HEADER_BYTES:
+            self._see_that_it_ends()
 
     def unread(self) -> Request:
         """What is known of a request that cannot be read."""
-        return Request("", "", "", self._headers.get, b"", self._address(self._headers.get(_FORWARDED)))
+        headers = dict(self._headers)
+        return Request("", "", "", headers.get, b"", self._address(headers.get(_FORWARDED)))
 
     def _read(self, data: bytes) -> bytes:
         """Parse, and return what has to be parsed anew."""
@@ -86,6 +93,13 @@ class Reader:
             raise Problem("invalid-header", f"The request cannot be read: {error}.") from None
         return b""
 
+    def _see_that_it_ends(self) -> None:
+        """What the parser keeps of a header that does not end, or reads of chunks, is bounded as well."""
+        if self.stage is not _BODY:
+            raise _head_too_large()
+        if self._unfinished_bytes > MOST_CHUNKED_BYTES:
+            raise _too_large()
+
     def _without_upgrade(self) -> bytes:
         """The head again, without its offer to speak another protocol.
 
@@ -95,61 +109,46 @@ class Reader:
         method = self._parser.get_method()
         if method == b"CONNECT":
             raise Problem("method-not-allowed", "Nothing is connected to from here.")
-        self._headers.pop("upgrade", None)
-        lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in self._headers.items()]
-        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._url, b"".join(lines))
+        lines = [f"{name}: {value}\r\n" for name, value in self._headers.items() if name != "upgrade"]
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._url, "".join(lines).encode("latin-1"))
         self._parser = httptools.HttpRequestParser(self)
         return head
-
-    def _begin(self) -> None:
-        self._url = b""
-        self._headers: dict[str, str] = {}
-        self._head_bytes = 0
-        self._body: list[bytes] = []
-        self._body_bytes = 0
 
     # What the parser calls, in this order.
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        self.stage = Stage.HEAD
-        self._begin()
+        self.stage = _HEAD
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         """A part of its address."""
         self._url += part
-        self._count(len(part))
 
-    def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """A header; several of a name are one, with commas between (RFC 9110, section 5.3)."""
-        if self.stage is not Stage.HEAD:
-            # What stands behind a chunked body has nothing to say.
-            return
-        self._count(len(raw_name) + len(raw_value) + _PUNCTUATION_BYTES)
-        name = _name(raw_name)
-        value = raw_value.strip(b" \t").decode("latin-1")
-        if name in self._headers:
-            if name in _ONCE:
-                raise Problem("invalid-header", f"{name}: it came more than once.")
-            value = f"{self._headers[name]}, {value}"
-        self._headers[name] = value
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; of those that stand behind a chunked body nobody takes notice."""
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """All that stands before its body."""
-        self.stage = Stage.BODY
-        self._since_head_bytes = 0
-        headers = self._headers
+        self.stage = _BODY
+        self._unfinished_bytes = 0
+        headers = self._headers = _headers(self._url, self._fields)
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
             raise Problem("invalid-header", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
-        if version == "1.1" and "host" not in headers:
+        if "host" not in headers and version == "1.1":
             raise Problem("invalid-header", "The header Host is missing.")
         coding, length = headers.get("transfer-encoding"), headers.get("content-length")
         if coding is not None and coding.lower() != "chunked":
             raise Problem("invalid-header", "Transfer-Encoding: only chunked is read here.")
         if length is not None and not _is_bounded(length):
             raise _too_large()
-        if (coding or length) and headers.get("expect", "").lower() == "100-continue":
+        if "expect" in headers and headers["expect"].lower() == "100-continue" and (coding or length):
             self._go_on()
 
     def on_body(self, part: bytes) -> None:
@@ -164,18 +163,30 @@ class Reader:
         parser, headers = self._parser, self._headers
         if parser.should_upgrade():
             return
-        self.stage = Stage.BETWEEN
-        self._since_head_bytes = 0
+        self.stage = _BETWEEN
+        self._unfinished_bytes = 0
         path, query = _split(self._url)
         address = self._address(headers.get(_FORWARDED))
         request = Request(parser.get_method().decode(), path, query, headers.get, b"".join(self._body), address)
         # Whoever stands between may have counted the bytes of chunks in another way.
         self._take(request, "transfer-encoding" in headers or not parser.should_keep_alive())
 
-    def _count(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > MOST_HEADER_BYTES:
-            raise _head_too_large()
+
+def _headers(url: bytes, fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by their names in small letters; several of a name are one, with commas between (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    size_bytes = len(url)
+    for raw_name, raw_value in fields:
+        size_bytes += len(raw_name) + len(raw_value) + _PUNCTUATION_BYTES
+        name, value = _name(raw_name), raw_value.strip(b" \t").decode("latin-1")
+        if name in headers:
+            if name in _ONCE:
+                raise Problem("invalid-header", f"{name}: it came more than once.")
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
+    if size_bytes > MOST_HEADER_BYTES:
+        raise _head_too_large()
+    return headers
 
 
 @lru_cache(maxsize=1_024)
