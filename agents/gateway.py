@@ -7,7 +7,6 @@ from contextlib import aclosing
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway.running import run
 from boxoffice.process.event_loop import run_in_loop
-from boxoffice.process.open_files import allow_connections_of
 from boxoffice.settings import Settings
 from boxoffice.statistics.aside import FiguresAside
 
@@ -18,7 +17,6 @@ def main(settings: Settings) -> int:
     Raises:
         TopicsError: the topics cannot be used.
     """
-    allow_connections_of(settings.gateway.most_connections)
     run_in_loop(_run(settings))
     return ExitStatus.OK
 

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.commands import event_id_in
+from boxoffice.gateway.conditional import is_current
 from boxoffice.gateway.looking import not_known, not_served
 from boxoffice.gateway.lookup import Known, Lookup, State
 from boxoffice.gateway.messages import PDF, Headers, Problem, Request, Response, again_in
@@ -106,7 +107,7 @@ class Tickets:
 def _handed_out(request: Request, ticket: str, pdf: bytes) -> Response:
     tag = f'"{hashlib.sha256(pdf).hexdigest()[:32]}"'
     headers: Headers = [("etag", tag), *_PRIVATE]
-    if _is_named(request.header("if-none-match"), tag):
+    if is_current(request.header("if-none-match"), tag):
         return Response(304, headers)
     headers += [
         ("content-type", PDF),
@@ -114,12 +115,6 @@ def _handed_out(request: Request, ticket: str, pdf: bytes) -> Response:
         ("x-content-type-options", "nosniff"),
     ]
     return Response(200, headers, pdf)
-
-
-def _is_named(header: str | None, tag: str) -> bool:
-    """Whether an ``If-None-Match`` names the document that its sender has."""
-    named = [text.strip().removeprefix("W/") for text in (header or "").split(",")]
-    return tag in named or "*" in named
 
 
 def _see_that_it_is_held(known: Known, ticket: str) -> None:

@@ -288,7 +288,7 @@ class GatewaySettings(_Group):
     host: str = _setting("127.0.0.1", "Address on which the gateway listens.")
     port: int = _setting(8080, "Port of the gateway.", ge=1, le=65_535)
     most_connections: int = _setting(
-        10_000, "Connections that are open at once; those beyond wait until one ends.", ge=1, le=1_000_000
+        10_000, "Connections that are open at once; those beyond are refused.", ge=1, le=1_000_000
     )
     most_waiting: int = _setting(
         5_000, "Commands of one instance that wait for their answers; more are refused.", ge=1, le=1_000_000

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from boxoffice.gateway import problems
-from boxoffice.gateway.connections import BODY_WITHIN_S, HEADERS_WITHIN_S
+from boxoffice.gateway.connections import BODY_WITHIN_S, HEADERS_WITHIN_S, MOST_AT_ONCE
 from boxoffice.gateway.desk import ACKNOWLEDGED_WITHIN_S
 from boxoffice.gateway.preferences import DEFAULT_WAIT_S, LONGEST_WAIT_S, MOST_KEY
 from boxoffice.gateway.reader import MOST_HEADER_BYTES
@@ -100,6 +100,7 @@ def test_the_bounds_are_the_definitions() -> None:
         f"{default['address_rate']:,} a second, {default['address_burst']:,} at once",
         f"{default['most_reading']:,} (`BOXOFFICE_GATEWAY_MOST_READING`)",
         f"| a body | {MAX_COMMAND_BYTES // 1024} KiB |",
+        f"| requests that are sent on a connection before the answer of an earlier one | {MOST_AT_ONCE} |",
         f"| headers | {MOST_HEADER_BYTES // 1024} KiB in all |",
         f"| the gateway for your headers, and for the next request on a connection | {HEADERS_WITHIN_S:g} s,",
         f"keeps an idle connection for less than {HEADERS_WITHIN_S:g} s",
