@@ -25,6 +25,7 @@ from benchmarks.latency import latency
 from benchmarks.machine import describe
 from benchmarks.neighbours import neighbours
 from benchmarks.outage import outage
+from benchmarks.pressure import pressure
 from benchmarks.processes import BenchmarkError
 from benchmarks.recovery import recovery
 from benchmarks.rendering import rendering
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         end_to_end,
         gateway,
         crowd,
+        pressure,
         streams,
         workers,
         latency,

@@ -64,6 +64,31 @@ GOALS: Final = (
     ),
     Goal("POST to 201 at 1,000/s, above publish to fact, p50", "crowd", "answer_p50_above", 5, "ms", at_most=True),
     Goal("POST to 201 at 1,000/s, above publish to fact, p99", "crowd", "answer_p99_above", 15, "ms", at_most=True),
+    Goal(
+        "a fact that is nobody's at a gateway, where somebody waits on its partition",
+        "pressure",
+        "others_fact",
+        3,
+        "µs",
+        "somebody waits",
+        at_most=True,
+    ),
+    Goal("… where nobody waits", "pressure", "others_fact", 1, "µs", "nobody waits", at_most=True),
+    Goal(
+        "orders answered under twice the load that a gateway can bear, by the most", "pressure", "overload_ratio", 0.9
+    ),
+    Goal("the surplus refused within, p99", "pressure", "overload_refused_p99", 50, "ms", at_most=True),
+    Goal(
+        "POST to 201 beside 10,000 viewers, by that without, p99",
+        "pressure",
+        "viewers_p99_ratio",
+        1.2,
+        contestant="with/without",
+        at_most=True,
+    ),
+    Goal("streams of one process", "streams", "streams_open", 19_000),
+    Goal("memory of a stream", "streams", "stream_memory", 15, "KiB", at_most=True),
+    Goal("CPU time of a send", "streams", "stream_send", 20, "µs", at_most=True),
     Goal("decisions a second end to end, one worker, hot event", "end_to_end", "end_to_end_per_second", 20_000),
     Goal(
         "each of two workers, by one worker's decisions a CPU second",

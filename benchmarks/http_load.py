@@ -33,13 +33,16 @@ WARM_UP_S: Final = 8.0
 """Of a load with a rate, this is left out of the times."""
 DEADLINE_S: Final = 300.0
 RESET: Final = "reset"
+REFUSED: Final = 400
+"""From this status on nothing was taken."""
 
 
 class Answered(NamedTuple):
-    """One answer: by the clock from when it is counted, and how long it took."""
+    """One answer: by the clock from when it is counted, how long it took, and its status."""
 
     since_s: float
     seconds: float
+    status: int
 
 
 class Buyer(asyncio.Protocol):
@@ -102,7 +105,7 @@ class Load:
     def answered(self, status: int, since_s: float) -> None:
         """One answer."""
         self.statuses[status] += 1
-        self.times.append(Answered(since_s, monotonic() - since_s))
+        self.times.append(Answered(since_s, monotonic() - since_s, status))
 
     def left(self) -> None:
         """A connection is closed."""
@@ -110,15 +113,21 @@ class Load:
         if not self._open:
             self.ended.set()
 
-    def summary(self, wall_s: float, counted_from_s: float) -> dict[str, Any]:
-        """What came of it; times are those from a moment on."""
-        times = sorted(one.seconds for one in self.times if one.since_s >= counted_from_s) or [0.0]
+    def summary(self, begun_s: float, counted_from_s: float) -> dict[str, Any]:
+        """What came of it until now; times are those from a moment on."""
+        ended_s = monotonic()
+        counted = [one for one in self.times if one.since_s >= counted_from_s]
+        times = sorted(one.seconds for one in counted) or [0.0]
+        refused = sorted(one.seconds for one in counted if one.status >= REFUSED) or [0.0]
+        taken = sum(one.status < REFUSED for one in counted)
         return {
             "statuses": {str(status): count for status, count in self.statuses.items()},
-            "wall_s": wall_s,
+            "wall_s": ended_s - begun_s,
             "p50_s": times[len(times) // 2],
             "p99_s": times[len(times) * 99 // 100],
             "worst_s": times[-1],
+            "refused_p99_s": refused[len(refused) * 99 // 100],
+            "taken_per_second": taken / (ended_s - counted_from_s),
         }
 
 
@@ -167,7 +176,7 @@ async def buy(ports: Sequence[int], connections: int, orders: Iterator[bytes]) -
         next_order(buyer)
     async with asyncio.timeout(DEADLINE_S):
         await load.ended.wait()
-    return load.summary(monotonic() - begun_s, begun_s)
+    return load.summary(begun_s, begun_s)
 
 
 async def buy_steadily(
@@ -188,7 +197,7 @@ async def buy_steadily(
         for _ in range(connections):
             (await resting.get()).close()
         await load.ended.wait()
-    return load.summary(monotonic() - begun_s, begun_s + WARM_UP_S)
+    return load.summary(begun_s, begun_s + WARM_UP_S)
 
 
 def main(ports: str, connections: str, count: str, per_second: str, *events: str) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from itertools import count
 from time import monotonic
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from boxoffice.embedded.ports import free_port
 from boxoffice.kafka import clients
 from boxoffice.kafka.clients import home_partition
 from boxoffice.statistics.figures import event_figures, stats_record
+from boxoffice.tasks import end_tasks
 from models.statistics import EventStatistics
 from topics import event_stats
 
@@ -36,6 +38,8 @@ BETWEEN_S: Final = 1.5
 USUAL_SHARE: Final = 0.2
 """So many of the viewers watch the usual way, which would need minutes to open all of them."""
 START_DEADLINE_S: Final = 60.0
+_NEVER: Final = 10**9
+"""An update that does not come."""
 
 
 async def streams(bench: Bench) -> Outcome:
@@ -46,8 +50,8 @@ async def streams(bench: Bench) -> Outcome:
     figures: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for _ in range(bench.rounds):
         for program in contestants:
-            count = round(viewers * USUAL_SHARE) if program is USUAL else viewers
-            for name, (value, unit) in (await _run(bench, program, count)).items():
+            share = USUAL_SHARE if program is USUAL else 1
+            for name, (value, unit) in (await _run(bench, program, round(viewers * share))).items():
                 figures[name, unit, program.name].append(value)
     for (name, unit, contestant), found in figures.items():
         outcome.add_rounds(name, found, unit, contestant)
@@ -60,16 +64,11 @@ async def streams(bench: Bench) -> Outcome:
 
 async def _run(bench: Bench, program: Program, viewers: int) -> dict[str, tuple[float, str]]:
     port = free_port()
-    variables = {
-        "BOXOFFICE_LIVE_PORT": str(port),
-        "BOXOFFICE_LIVE_MOST_STREAMS": str(viewers + 100),
-        "BOXOFFICE_LIVE_MOST_STREAMS_OF_ONE": str(viewers + 100),
-    }
-    async with bench.sale([EVENT], 10) as sale, bench.worker(program, sale, **variables) as process:
+    async with bench.sale([EVENT], 10) as sale, bench.worker(program, sale, **_room(port, viewers)) as process:
         await _publish(sale, 1)
         await _shows(process, port)
         memory_before, cpu_before_s = memory_bytes(process.pid), cpu_s(process.pid)
-        async with _watching(port, viewers) as load:
+        async with _watching(port, viewers, UPDATES + 1) as load:
             await _said_open(process, load)
             memory, cpu_open_s = memory_bytes(process.pid), cpu_s(process.pid)
             for seq in range(2, UPDATES + 2):
@@ -85,6 +84,37 @@ async def _run(bench: Bench, program: Program, viewers: int) -> dict[str, tuple[
             "stream_send": (used_s / summary["sends"] * 1e6, "µs"),
             "stream_first_to_last": (summary["first_to_last_s"] * 1000, "ms"),
         }
+
+
+def _room(port: int, viewers: int) -> dict[str, str]:
+    """A port, and room for so many viewers of one address."""
+    return {
+        "BOXOFFICE_LIVE_PORT": str(port),
+        "BOXOFFICE_LIVE_MOST_STREAMS": str(viewers + 100),
+        "BOXOFFICE_LIVE_MOST_STREAMS_OF_ONE": str(viewers + 100),
+    }
+
+
+@asynccontextmanager
+async def spectators(bench: Bench, sale: Sale, viewers: int) -> AsyncIterator[None]:
+    """So many viewers of a sale, who are told something each second, until the block ends."""
+    port = free_port()
+    async with bench.worker(PRODUCT, sale, **_room(port, viewers)) as process:
+        await _publish(sale, 1)
+        await _shows(process, port)
+        async with _watching(port, viewers, _NEVER) as load:
+            await _said_open(process, load)
+            updating = asyncio.create_task(_update(sale))
+            try:
+                yield
+            finally:
+                await end_tasks([updating])
+
+
+async def _update(sale: Sale) -> None:
+    for seq in count(2):
+        await _publish(sale, seq)
+        await asyncio.sleep(1)
 
 
 async def _publish(sale: Sale, seq: int) -> None:
@@ -118,9 +148,9 @@ async def _shows(process: Process, port: int) -> None:
 
 
 @asynccontextmanager
-async def _watching(port: int, viewers: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process of its own that watches."""
-    path, last_id = f"/v1/events/{EVENT}/stream", f"{EVENT}-{UPDATES + 1}"
+async def _watching(port: int, viewers: int, last_seq: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own that watches until an update."""
+    path, last_id = f"/v1/events/{EVENT}/stream", f"{EVENT}-{last_seq}"
     command = [sys.executable, "-m", "benchmarks.stream_load", str(port), path, str(viewers), last_id]
     load = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env=os.environ.copy(), stdout=asyncio.subprocess.PIPE
