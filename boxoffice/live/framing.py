@@ -38,5 +38,9 @@ def retry(pause_ms: int) -> Frame:
     return frame(b"retry: %d\n\n" % pause_ms)
 
 
-BEAT: Final = frame(b": beat\n\n")
-"""Keeps a stream open through whatever ends connections on which nothing comes, and finds who is gone."""
+BEAT: Final = frame(b"event: beat\ndata:\n\n")
+"""Keeps a stream open through whatever ends connections on which nothing comes, and finds who is gone.
+
+It is no comment, since a browser tells its page of events alone: a page that hears none for long knows that its
+stream is dead, though nobody has ended the connection.
+"""

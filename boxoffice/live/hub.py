@@ -106,19 +106,23 @@ class Hub:
         while True:
             await self._news.wait()
             self._news.clear()
-            await self.tell_changes()
-            # What changes meanwhile is told together.
-            await asyncio.sleep(self._interval_s)
+            if await self.tell_changes():
+                # What changes meanwhile is told together. What nobody was told makes nobody wait.
+                await asyncio.sleep(self._interval_s)
 
-    async def tell_changes(self) -> None:
-        """Tell everybody what has changed since this was done last."""
+    async def tell_changes(self) -> bool:
+        """Tell everybody what has changed since this was done last; returns whether anybody was told anything."""
         changed = self._states.changed_since(self._told)
         self._told = self._states.version
+        sent = 0
         if self._of_all and changed:
-            await self._write(self._of_all, framing.frame(framing.updates(changed)))
+            sent += await self._write(self._of_all, framing.frame(framing.updates(changed)))
         for state in changed:
             if streams := self._of_event.get(state.event_id):
-                await self._write(streams, framing.frame(framing.update(state)))
+                # Others had their turn meanwhile: whoever has come since knows of what has changed since.
+                newest = self._states.latest(state.event_id) or state
+                sent += await self._write(streams, framing.frame(framing.update(newest)))
+        return sent > 0
 
     async def _beat(self) -> None:
         """A share of the streams each second, so that others do not wait for all of them."""
@@ -127,16 +131,24 @@ class Hub:
                 await asyncio.sleep(1)
                 await self._write(slot, framing.BEAT)
 
-    async def _write(self, streams: Collection[Stream], frame: Frame) -> None:
+    async def _write(self, streams: Collection[Stream], frame: Frame) -> int:
+        """Send it to each of them; returns to how many."""
+        sent = 0
         for number, stream in enumerate(tuple(streams), start=1):
-            transport = stream.transport
-            if stream.ended.done() or transport.is_closing():
-                continue
-            if transport.get_write_buffer_size() > self._most_buffered_bytes:
-                metrics.STREAMS_CUT.inc()
-                transport.abort()
-                continue
-            stream.write(frame)
+            sent += self._send(stream, frame)
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
-        metrics.STREAM_SENDS.inc(len(streams))
+        metrics.STREAM_SENDS.inc(sent)
+        return sent
+
+    def _send(self, stream: Stream, frame: Frame) -> bool:
+        """Send it, or cut off a viewer who does not take what he is sent; returns whether it was sent."""
+        transport = stream.transport
+        if stream.ended.done() or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > self._most_buffered_bytes:
+            metrics.STREAMS_CUT.inc()
+            transport.abort()
+            return False
+        stream.write(frame)
+        return True

@@ -22,7 +22,9 @@ from boxoffice.schema.openapi_parts import LIMITS, ORDER_SECRET, header_referenc
 Json = dict[str, Any]
 
 _FIGURES: Final = examples()["event_stats"].payload
-_STREAM: Final = f"retry: 3127\n\nevent: stats\nid: {_FIGURES['event_id']}-{_FIGURES['seq']}\ndata: {{…}}\n\n: beat\n\n"
+_STREAM: Final = (
+    f"retry: 3127\n\nevent: stats\nid: {_FIGURES['event_id']}-{_FIGURES['seq']}\ndata: {{…}}\n\nevent: beat\ndata:\n\n"
+)
 _LIVE: Final = ({"url": "http://127.0.0.1:8081", "description": "The live process, `boxoffice run live`."},)
 _ANSWERS: Final = (
     *("PurchaseConfirmed", "PurchaseCancelled", "EventCreated", "TicketsAdded", "EventClosed"),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
+from pydantic_core import from_json
+
 from boxoffice.statistics.figures import read_stats_record
 from models.figures import UnreadableFiguresError
 
@@ -55,8 +57,8 @@ class EventStates:
     def take(self, key: bytes | None, value: bytes | None) -> bool:
         """Take a record, whatever it is; returns whether it changes anything. A partition's come in order."""
         try:
-            if value is not None and (len(value) > MOST_BYTES or any(end in value for end in _LINE_ENDS)):
-                raise UnreadableFiguresError("it is larger than figures are, or has lines")
+            if value is not None and not _can_be_shown(value):
+                raise UnreadableFiguresError("it is larger than figures are, has lines, or is no JSON")
             event_id, figures = read_stats_record(key, value)
         except UnreadableFiguresError:
             self.strange += 1
@@ -90,6 +92,10 @@ class EventStates:
         state = self._by_id.get(event_id)
         return None if state is None or state.is_removed else state
 
+    def latest(self, event_id: str) -> EventState | None:
+        """What was heard of an event last, which may be that it is none; None if nothing was."""
+        return self._by_id.get(event_id)
+
     def newest(self, most: int) -> list[EventState]:
         """The events that changed last, at most so many, the last of them at the end."""
         there = (state for state in reversed(self._by_id.values()) if not state.is_removed)
@@ -111,3 +117,16 @@ class EventStates:
         if self._order is None:
             self._order = sorted(int(state.event_id) for state in self._by_id.values() if not state.is_removed)
         return self._order
+
+
+def _can_be_shown(value: bytes) -> bool:
+    """Whether it is JSON that every client reads, on a line that ends no earlier than it seems to."""
+    if len(value) > MOST_BYTES or any(end in value for end in _LINE_ENDS):
+        return False
+    try:
+        # Figures are read without members that are not known, and these are shown too. NaN is JSON to some readers, and
+        # none to a browser: of one event it would take the whole page of events away.
+        from_json(value, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True

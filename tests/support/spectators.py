@@ -110,12 +110,11 @@ class Viewer:
         fields = {"event": "message", "id": "", "data": ""}
         for line in block.split("\n"):
             name, _, value = line.partition(":")
-            if not name:
-                self.beats += 1
-            elif name == "retry":
+            if name == "retry":
                 self.retry_ms = int(value)
             else:
                 fields[name] = value.removeprefix(" ")
+        self.beats += fields["event"] == "beat"
         return Update(fields["event"], fields["id"], json.loads(fields["data"])) if fields["data"] else None
 
     async def _more(self) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from boxoffice import metrics
 from boxoffice.live import framing
 from boxoffice.live.hub import AT_ONCE, Hub, Stream
 from boxoffice.statistics.states import EventStates
@@ -57,7 +58,7 @@ def read(sent: bytes) -> list[tuple[str, str, Any]]:
     for block in sent.decode().split("\n\n"):
         members = [line.partition(":")[::2] for line in block.split("\n")]
         fields = {name: value.removeprefix(" ") for name, value in members if name}
-        if "data" in fields:
+        if fields.get("data"):
             told.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
     return told
 
@@ -111,6 +112,40 @@ async def test_what_changes_within_the_interval_is_told_together() -> None:
     await asyncio.wait([running])
 
 
+async def test_what_nobody_was_told_makes_nobody_wait() -> None:
+    """As what was read before anybody came: the first change that somebody sees is told at once."""
+    states = states_of(("42", 1))
+    hub = hub_of(states, interval_s=3_600)
+    running = asyncio.create_task(hub.run())
+    states.take(*written("7", 2))
+    hub.wake()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    _, line = watch(hub, "42")
+    states.take(*written("42", 2))
+    hub.wake()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert names(line) == ["42-1", "42-2"]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_who_comes_while_others_are_told_is_told_nothing_older_than_he_knows() -> None:
+    states = states_of(("7", 1), ("42", 1))
+    hub = hub_of(states)
+    for _ in range(AT_ONCE):
+        watch(hub, "7")
+    states.take(*written("7", 2))
+    states.take(*written("42", 2))
+    telling = asyncio.create_task(hub.tell_changes())
+    await asyncio.sleep(0)
+    states.take(*written("42", 3))
+    _, line = watch(hub, "42")
+    await telling
+    assert names(line) == ["42-3", "42-3"]
+
+
 async def test_an_event_that_turned_out_to_be_none_is_told() -> None:
     states = states_of(("42", 1))
     hub = hub_of(states)
@@ -158,6 +193,23 @@ async def test_others_get_their_turn_while_many_are_told(watchers: int) -> None:
     assert all(names(line) == ["42-1", "42-2"] for line in lines)
 
 
+async def test_updates_are_counted_that_were_sent() -> None:
+    states = states_of(("42", 1))
+    hub = hub_of(states)
+    watch(hub, "42")
+    for line in (Line(buffered=MOST_BUFFERED + 1), Line()):
+        watch(hub, "42", line)
+    line.closing = True
+    before = sends()
+    states.take(*written("42", 2))
+    await hub.tell_changes()
+    assert sends() == before + 1
+
+
+def sends() -> float:
+    return metrics.LIVE.get_sample_value("boxoffice_stream_sends_total") or 0
+
+
 async def test_all_streams_are_ended_once_and_leave_nothing_behind() -> None:
     hub = hub_of(states_of(("42", 1)))
     streams = [watch(hub, event_id)[0] for event_id in (None, "42", "42") * AT_ONCE]
@@ -183,5 +235,6 @@ def test_frames_are_what_the_standard_of_server_sent_events_asks_for() -> None:
     [state] = states_of(("42", 3)).newest(1)
     assert framing.update(state) == b"event: stats\nid: 42-3\ndata: " + state.body + b"\n\n"
     assert framing.retry(2_500).plain == b"retry: 2500\n\n"
-    assert framing.BEAT == (b": beat\n\n", b"8\r\n: beat\n\n\r\n")
+    # With a field of data, though an empty one: without it nobody would be told.
+    assert framing.BEAT == (b"event: beat\ndata:\n\n", b"13\r\nevent: beat\ndata:\n\n\r\n")
     assert [name for name, _, _ in read(framing.updates([state, state]))] == ["stats", "stats"]

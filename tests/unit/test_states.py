@@ -48,6 +48,8 @@ def test_a_replaced_workers_older_figures_are_not_believed_and_a_repeat_changes_
         (b"7", written("42", 1)[1]),
         (b"42", written("42", 1)[1].replace(b",", b",\n", 1)),
         (b"42", written("42", 1)[1].replace(b",", b",\r", 1)),
+        (b"42", written("42", 1)[1][:-1] + b',"more":NaN}'),
+        (b"42", written("42", 1)[1][:-1] + b',"more":[-Infinity]}'),
         (b"42", written("42", 1)[1][:-1] + b',"more":"' + b"x" * MOST_BYTES + b'"}'),
     ],
 )
@@ -76,6 +78,7 @@ def test_an_event_that_turned_out_to_be_none_is_shown_no_more_and_may_come_again
     assert not states.take(b"43", None)
     assert (states.get("42"), len(states), ids(states)) == (None, 1, ["7"])
     [removed] = states.changed_since(2)
+    assert states.latest("42") == removed
     assert (removed.event_id, removed.is_removed) == ("42", True)
     assert [state.event_id for state in states.newest(5)] == ["7"]
     assert states.take(*written("42", 1))
