@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -33,8 +32,6 @@ _LOOK_S: Final = 0.05
 _POLL_MS: Final = 200
 _AT_ONCE: Final = 200
 """Records that are looked at before others get their turn: figures are checked, which takes its time."""
-_QUIET_S: Final = 3.0
-"""Nothing comes for so long: offsets before the end that nobody fills any more were compacted away."""
 
 
 class StatesFollower:
@@ -46,7 +43,6 @@ class StatesFollower:
         self._on_change = on_change
         self._consumer: AIOKafkaConsumer | None = None
         self._read_to: dict[TopicPartition, int] = {}
-        self._heard_s = 0.0
 
     def positions(self) -> dict[TP, tuple[int, int]]:
         """Of each partition: how far it was read, and its end."""
@@ -92,7 +88,6 @@ class StatesFollower:
             consumer.seek(partition, 0)
         consumer.resume(*partitions)
         self._consumer = consumer
-        self._heard_s = monotonic()
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         try:
@@ -100,22 +95,21 @@ class StatesFollower:
         except CorruptRecordException:
             await self._pass_over_damage(consumer)
             return
-        for partition, records in found.items():
-            self._take(partition, records)
+        for records in found.values():
+            self._take(records)
+        # By the client's own place, which is behind markers and what was compacted away too. What was taken together
+        # with damage is not behind it: that is read again.
+        self._read_to = {tp: _place(consumer, tp, before) for tp, before in self._read_to.items()}
         if found:
-            self._heard_s = monotonic()
             # Others' turn, who would wait for as long as everything is there already.
             await asyncio.sleep(0)
-        elif monotonic() - self._heard_s > _QUIET_S and not self.is_cut_off:
-            self._read_to = {tp: max(at, self._end(tp) or 0) for tp, at in self._read_to.items()}
         self._states.is_whole = self._states.is_whole or self._has_read_all()
 
-    def _take(self, partition: TopicPartition, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
+    def _take(self, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
         strange = self._states.strange
         version = self._states.version
         for record in records:
             self._states.take(record.key, record.value)
-            self._read_to[partition] = record.offset + 1
         metrics.SHOWN_EVENTS.set(len(self._states))
         if self._states.strange > strange:
             metrics.STRANGE_RECORDS.labels(event_stats.TOPIC.name).inc(self._states.strange - strange)
@@ -133,7 +127,8 @@ class StatesFollower:
         )
 
     def _end(self, partition: TopicPartition) -> int | None:
-        return self._consumer.highwater(partition) if self._consumer is not None else None
+        """Behind what can be read: for a transaction that a stranger leaves open nobody waits."""
+        return self._consumer.last_stable_offset(partition) if self._consumer is not None else None
 
     def _without_leader(self) -> frozenset[TopicPartition]:
         return led_by_nobody(self._consumer, self._read_to) if self._consumer is not None else frozenset()
@@ -144,7 +139,7 @@ class StatesFollower:
         consumer.pause(*self._read_to)
         for partition, end in (await consumer.end_offsets(partitions)).items():
             async for records in read_between(consumer, partition, self._read_to[partition], end, _tell_damage):
-                self._take(partition, records)
+                self._take(records)
             self._read_to[partition] = end
             consumer.seek(partition, end)
         consumer.resume(*self._read_to)
@@ -152,6 +147,13 @@ class StatesFollower:
 
 def _tell_damage(first: int, last: int) -> None:
     log.error("records of event-stats are damaged: passed over", first=first, last=last)
+
+
+def _place(consumer: AIOKafkaConsumer, partition: TopicPartition, before: int) -> int:
+    """Where the client reads on; where it was before, while it looks for the beginning of what is left."""
+    subscription: Any = consumer._subscription
+    state = subscription.subscription.assignment.state_value(partition)
+    return int(state.position) if state.has_valid_position else before
 
 
 def _faust(partition: TopicPartition) -> TP:
