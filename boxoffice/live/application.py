@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final, cast
 
 import structlog
@@ -25,8 +24,12 @@ log = structlog.get_logger(__name__)
 
 _ON_ALL: Final[Headers] = [("server", "boxoffice"), ("x-content-type-options", "nosniff")]
 _NO_STORE: Final = ("cache-control", "no-store")
-_FOR_EVERY_PAGE: Final = ("access-control-allow-origin", "*")
-"""What is public may be read by any page: no cookie goes with it, and no key."""
+_PUBLIC: Final = ("/v1/events", "/v1/stream")
+_FOR_EVERY_PAGE: Final[Headers] = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "etag, link, retry-after"),
+]
+"""What is public may be read by any page, and why it is not there too: no cookie goes with it, and no key."""
 
 
 class Live:
@@ -55,10 +58,11 @@ class Live:
         try:
             return await self._answer(request)
         except Problem as problem:
-            return self._written(problem.response())
+            return self._written(request, problem.response())
         except Exception:
             log.exception("a request failed")
-            return self._written(Problem("internal-error", "Something failed here that should not.").response())
+            failed = Problem("internal-error", "Something failed here that should not.")
+            return self._written(request, failed.response())
         finally:
             connection.rests()
 
@@ -72,23 +76,23 @@ class Live:
             case ["v1", "events", event, "stream"]:
                 return await self._streams.open(request, self._address(request), event)
             case ["v1", "events"]:
-                return self._public(_read_only(request), events.listed)
+                response = events.listed(self._states, _read_only(request))
             case ["v1", "events", event]:
-                return self._public(_read_only(request), lambda states, asked: events.one(states, asked, event))
+                response = events.one(self._states, _read_only(request), event)
             case ["v1", "operator"]:
                 asked = _read_only(request)
-                return self._written(await self._overview.answer(asked.header("authorization"), time.time()))
+                response = await self._overview.answer(asked.header("authorization"), time.time())
             case ["shop.json"]:
                 _read_only(request)
-                return self._written(self._shop.answer(time.time()))
-        return self._written(self._files.answer(request.method, path, request.headers.get("if-none-match")))
+                response = self._shop.answer(time.time())
+            case _:
+                response = self._files.answer(request.method, path, request.headers.get("if-none-match"))
+        return self._written(request, response)
 
-    def _public(self, request: Request, answered: Callable[[EventStates, Request], Response]) -> web.StreamResponse:
-        response = answered(self._states, request)
-        return self._written(response._replace(headers=[*response.headers, _FOR_EVERY_PAGE]))
-
-    def _written(self, response: Response) -> web.Response:
+    def _written(self, request: web.BaseRequest, response: Response) -> web.Response:
         headers: CIMultiDict[str] = CIMultiDict([*_ON_ALL, *response.headers])
+        if request.rel_url.raw_path.startswith(_PUBLIC):
+            headers.extend(_FOR_EVERY_PAGE)
         if "cache-control" not in headers:
             headers.add(*_NO_STORE)
         written = web.Response(status=response.status, headers=headers, body=response.body or None)

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 _Value = TypeVar("_Value")
 _GIVE_UP_S: Final = 60.0
+_REST: Final = 3
+"""What took long to be read is not read again for this many times as long: who looks takes no more than a share."""
 
 
 class Seen(NamedTuple, Generic[_Value]):
@@ -38,16 +40,20 @@ class Kept(Generic[_Value]):
         self._value: _Value | None = None
         self._error: str | None = "It is still being looked at."
         self._read_s: float | None = None
+        self._took_s = 0.0
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self) -> Seen[_Value]:
         """The value. It is waited for as long as there is none; one that is old comes at once, and is read anew."""
-        if self._reading is None and (self._read_s is None or monotonic() - self._read_s > self._young_s):
+        if self._reading is None and self._is_old():
             self._reading = asyncio.create_task(self._refresh())
         if self._value is None and self._reading is not None:
             await asyncio.wait([self._reading], timeout=self._patience_s)
         age_s = None if self._read_s is None else round(monotonic() - self._read_s, 1)
         return Seen(self._value, age_s, self._error)
+
+    def _is_old(self) -> bool:
+        return self._read_s is None or monotonic() - self._read_s > max(self._young_s, _REST * self._took_s)
 
     async def aclose(self) -> None:
         """Read no more."""
@@ -55,6 +61,7 @@ class Kept(Generic[_Value]):
             await end_tasks([self._reading])
 
     async def _refresh(self) -> None:
+        begun_s = monotonic()
         try:
             async with asyncio.timeout(_GIVE_UP_S):
                 self._value, self._error = await self._read(), None
@@ -67,3 +74,4 @@ class Kept(Generic[_Value]):
             self._value, self._error = None, "It could not be read: the log says why."
         finally:
             self._read_s, self._reading = monotonic(), None
+            self._took_s = self._read_s - begun_s

@@ -69,7 +69,7 @@ async def _show(settings: Settings, health: Health, told: asyncio.Event, owned: 
     states = EventStates(settings.statistics.most_events)
     hub = Hub(states, live.interval_ms / 1000, live.most_buffered_bytes)
     follower = await owned.enter_async_context(following(settings.kafka, states, end_process, hub.wake))
-    callers = await owned.enter_async_context(following_callers(settings.kafka))
+    callers = await _unless(told, owned.enter_async_context(following_callers(settings.kafka)))
     places = Places(live.most_streams, live.most_streams_of_one)
     streams = Streams(states, hub, places)
     overview = Overview(settings, states, callers)

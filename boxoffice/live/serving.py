@@ -85,7 +85,10 @@ class Connection(web.RequestHandler):
     def streams(self) -> None:
         """It stays open, for as long as its viewer takes what he is sent."""
         self.until_s = math.inf
-        if self._wire is not None and (stands := self._wire.get_extra_info("socket")) is not None:
+        if self._messages:
+            # What came together with the request would be kept for as long as the stream lasts.
+            self.cut()
+        elif self._wire is not None and (stands := self._wire.get_extra_info("socket")) is not None:
             stands.setsockopt(SOL_SOCKET, SO_SNDBUF, _STREAM_BUFFER_BYTES)
 
     def cut(self) -> None:

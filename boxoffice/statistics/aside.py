@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 
+from boxoffice.errors import BoxOfficeError
 from boxoffice.settings import Settings
 from boxoffice.statistics.reading import Reader, members
 
 FRESH_S: Final = 1.0
-"""What was read so lately is told again: however many ask, it is read once."""
+"""What was read so lately is told again, or why it was not: however many ask, it is read once."""
 PATIENCE_S: Final = 2.0
 """Documents that take longer to be counted are told next time."""
 
@@ -26,7 +27,7 @@ class FiguresAside:
         self._runner = asyncio.Runner()
         self._reader: Reader | None = None
         self._reading = asyncio.Lock()
-        self._newest: Mapping[str, Any] = {}
+        self._newest: Mapping[str, Any] | BoxOfficeError = {}
         self._read_at_s = -FRESH_S
 
     async def read(self) -> Mapping[str, Any]:
@@ -40,6 +41,8 @@ class FiguresAside:
             if monotonic() - self._read_at_s >= FRESH_S:
                 self._newest = await self._in_thread(self._read)
                 self._read_at_s = monotonic()
+        if isinstance(self._newest, BoxOfficeError):
+            raise self._newest.with_traceback(None)
         return self._newest
 
     async def aclose(self) -> None:
@@ -50,8 +53,11 @@ class FiguresAside:
     async def _in_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _read(self) -> Mapping[str, Any]:
-        return self._runner.run(self._read_there())
+    def _read(self) -> Mapping[str, Any] | BoxOfficeError:
+        try:
+            return self._runner.run(self._read_there())
+        except BoxOfficeError as error:
+            return error
 
     async def _read_there(self) -> Mapping[str, Any]:
         if self._reader is None:

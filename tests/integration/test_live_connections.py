@@ -168,6 +168,10 @@ async def test_nothing_may_come_after_a_stream_was_asked_for(house: House) -> No
     writer.write(stream.replace("\n", "\r\n").encode())
     await until(lambda: house.places.taken == 0, 10, "it to be cut off")
     await let_go(writer)
+    # Nor together with it.
+    for path in ("/v1/stream", "/v1/events/42/stream"):
+        assert b"event: stats" not in await house.ask(f"GET {path} HTTP/1.1\nHost: x\n\n" * 2)
+    await until(lambda: house.places.taken == 0, 10, "their places to be free again")
 
 
 async def test_an_old_proxy_gets_a_stream_without_chunks(house: House) -> None:
@@ -202,6 +206,33 @@ async def test_what_cannot_be_is_refused_and_its_connection_ends(house: House, r
     version, told, _ = answered.split(b" ", 2)
     assert (version in (b"HTTP/1.1", b"HTTP/1.0"), told) == (True, str(status).encode()), answered
     assert b"Set-Cookie" not in answered.partition(b"\r\n\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/events", 200),
+        ("/v1/events?limit=0", 400),
+        ("/v1/events/42", 200),
+        ("/v1/events/43", 404),
+        ("/v1/events/43/stream", 404),
+    ],
+)
+async def test_what_is_public_may_be_read_by_any_page_and_why_it_is_not_there_too(
+    house: House, path: str, status: int
+) -> None:
+    head = (await house.ask(f"GET {path} HTTP/1.1\nHost: x\nConnection: close\n\n")).partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 %d " % status)
+    assert head.count(b"\r\naccess-control-allow-origin: *") == 1
+    for name in (b"etag", b"link", b"retry-after"):
+        assert name in head.partition(b"access-control-expose-headers:")[2].partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("path", ["/v1/operator", "/shop.json", "/", "/nothing"])
+async def test_what_is_not_meant_for_other_pages_is_read_by_none_of_them(house: House, path: str) -> None:
+    answered = await house.ask(f"GET {path} HTTP/1.1\nHost: x\nOrigin: http://elsewhere\nConnection: close\n\n")
+    assert answered.startswith(b"HTTP/1.1 ")
+    assert b"access-control" not in answered.lower()
 
 
 async def test_a_head_is_an_answer_without_its_body(house: House) -> None:

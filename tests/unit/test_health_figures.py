@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +64,22 @@ async def test_figures_are_read_beside_what_the_process_does() -> None:
     for _ in range(2):
         with pytest.raises(UnreachableError):
             await aside.read()
+    await aside.aclose()
+
+
+async def test_figures_that_cannot_be_read_are_tried_once_for_all_who_ask() -> None:
+    """Each would wait for servers that are away, one behind the other."""
+    tried: list[None] = []
+
+    class Away(FiguresAside):
+        async def _read_there(self) -> Mapping[str, Any]:
+            tried.append(None)
+            raise UnreachableError("Kafka does not answer.")
+
+    aside = Away(SETTINGS)
+    told = await asyncio.gather(*(aside.read() for _ in range(20)), return_exceptions=True)
+    assert {str(error) for error in told} == {"Kafka does not answer."}
+    assert len(tried) == 1
     await aside.aclose()
 
 

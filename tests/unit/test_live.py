@@ -11,6 +11,7 @@ import pytest
 from boxoffice.errors import SettingsError, UnreachableError
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.messages import Problem
+from boxoffice.live import kept as looking
 from boxoffice.live.kept import Kept
 from boxoffice.live.shop import Shop
 from boxoffice.live.streams import Places
@@ -43,7 +44,24 @@ def refused(places: Places, address: str) -> tuple[str, int]:
 # What is read once for all
 
 
-async def test_many_who_ask_at_once_have_it_read_once_and_again_only_when_it_is_old() -> None:
+class Clock:
+    """Says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(looking, "monotonic", clock)
+    return clock
+
+
+async def test_many_who_ask_at_once_have_it_read_once_and_again_only_when_it_is_old(clock: Clock) -> None:
     read = 0
 
     async def look() -> int:
@@ -52,17 +70,41 @@ async def test_many_who_ask_at_once_have_it_read_once_and_again_only_when_it_is_
         await asyncio.sleep(0)
         return read
 
-    kept = Kept(look, young_s=3_600, patience_s=30)
+    kept = Kept(look, young_s=10, patience_s=30)
     assert {seen.value for seen in await asyncio.gather(*(kept.get() for _ in range(50)))} == {1}
-    assert (await kept.get()).value == 1
-    old = Kept(look, young_s=-1, patience_s=30)
-    assert (await old.get()).value == 2
+    clock.now_s += 10
+    seen = await kept.get()
+    assert (seen.value, seen.age_s, seen.error) == (1, 10, None)
+    clock.now_s += 1
     # What is old comes at once; the next one gets what was read meanwhile.
-    assert (await old.get()).value == 2
-    while (seen := await old.get()).value == 2:
+    assert (await kept.get()).value == 1
+    while (seen := await kept.get()).value == 1:
         await asyncio.sleep(0)
-    assert seen.value == 3
-    await old.aclose()
+    assert (seen.value, seen.age_s, seen.error) == (2, 0, None)
+    await kept.aclose()
+
+
+async def test_what_takes_long_is_read_less_often(clock: Clock) -> None:
+    reads: list[float] = []
+
+    async def look() -> int:
+        reads.append(clock.now_s)
+        clock.now_s += 5
+        return len(reads)
+
+    kept = Kept(look, young_s=2, patience_s=30)
+    assert (await kept.get()).value == 1
+    clock.now_s += 15
+    for _ in range(5):
+        assert (await kept.get()).value == 1
+        await asyncio.sleep(0)
+    assert reads == [1_000]
+    clock.now_s += 1
+    await kept.get()
+    while (await kept.get()).value == 1:
+        await asyncio.sleep(0)
+    assert reads == [1_000, 1_021]
+    await kept.aclose()
 
 
 async def test_who_has_no_patience_is_told_that_it_is_being_looked_at() -> None:
@@ -89,7 +131,7 @@ async def test_who_has_no_patience_is_told_that_it_is_being_looked_at() -> None:
         (ValueError("secret"), "It could not be read: the log says why."),
     ],
 )
-async def test_what_cannot_be_read_is_told_and_read_again(error: Exception, told: str) -> None:
+async def test_what_cannot_be_read_is_told_and_read_again(error: Exception, told: str, clock: Clock) -> None:
     answers: list[Any] = [error, 7]
 
     async def look() -> int:
@@ -98,9 +140,10 @@ async def test_what_cannot_be_read_is_told_and_read_again(error: Exception, told
             raise answer
         return int(answer)
 
-    kept = Kept(look, young_s=-1, patience_s=30)
+    kept = Kept(look, young_s=1, patience_s=30)
     seen = await kept.get()
     assert (seen.value, seen.error) == (None, told)
+    clock.now_s += 2
     seen = await kept.get()
     assert (seen.value, seen.error) == (7, None)
     await kept.aclose()
