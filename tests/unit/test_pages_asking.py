@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
 
-NODE: Final = shutil.which("node")
-PURCHASE: Final = Path(__file__).parents[2] / "boxoffice" / "live" / "pages" / "purchase.js"
+from tests.support.node import needs_node, run
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.skipif(NODE is None, reason="node is not installed")]
+pytestmark = [*needs_node]
 
 SCRIPT: Final = """
-const [module, answers] = process.argv.slice(1);
+const [module, waiting, givenUpAt] = given;
 const kept = new Map();
 globalThis.sessionStorage = {
   getItem: (name) => kept.get(name) ?? null,
@@ -26,7 +21,6 @@ globalThis.sessionStorage = {
 const waited = [];
 globalThis.setTimeout = (wake, ms) => { waited.push(ms); queueMicrotask(wake); };
 const { Asking, newPurchase } = await import(module);
-const waiting = JSON.parse(answers);
 const asked = [];
 globalThis.fetch = async (url, { method = "GET", headers = {}, body = null }) => {
   const seen = kept.get("boxoffice.purchase") ?? null;
@@ -35,6 +29,8 @@ globalThis.fetch = async (url, { method = "GET", headers = {}, body = null }) =>
   // It would ask for ever.
   if (waiting.length === 0) process.exit(1);
   const answer = waiting.shift();
+  // He loses patience while this one is on its way.
+  if (asked.length === givenUpAt) asking.giveUp();
   if (answer === null) throw new TypeError("Failed to fetch");
   const [status, members, more] = answer;
   return new Response(members === null ? null : JSON.stringify(members), { status, headers: more });
@@ -63,7 +59,7 @@ NO_KEY: Final = [401, {"detail": "This key is not known."}, {}]
 class Told(NamedTuple):
     """What the page did, and what came of it."""
 
-    end: dict[str, Any]
+    end: Any
     asked: list[dict[str, Any]]
     told: list[tuple[str, bool]]
     waited: list[float]
@@ -72,13 +68,9 @@ class Told(NamedTuple):
     may_be_bought: bool
 
 
-def told_by(*answers: Any) -> Told:
-    """Ask for a purchase where these are the answers."""
-    assert NODE is not None
-    command = [NODE, "--input-type=module", "--eval", SCRIPT, PURCHASE.as_uri(), json.dumps(answers)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def told_by(*answers: Any, given_up_at: int | None = None) -> Told:
+    """Ask for a purchase where these are the answers; it is given up while one of them is on its way."""
+    found = run(SCRIPT, "purchase.js", answers, given_up_at)
     return Told(*(found[name] for name in ("end", "asked", "told", "waited", "left", "key", "mayBeBought")))
 
 
@@ -131,6 +123,19 @@ def test_an_order_may_be_changed_only_while_it_is_certain_that_none_was_taken(
     assert [may_be_bought for _, may_be_bought in told_by(*answers, ON_ITS_WAY, FOUND).told] == [*expected, True]
 
 
+def test_an_order_that_is_given_up_is_over_once_it_is_known_not_to_be_taken() -> None:
+    found = told_by(BUSY, BUSY, given_up_at=2)
+    assert (found.end, found.left, len(found.asked)) == (None, None, 2)
+
+
+@pytest.mark.parametrize("rest", [(LOST, SOLD), (UNCLEAR, SOLD), (ON_ITS_WAY, FOUND)])
+def test_an_order_that_is_given_up_while_it_may_be_taken_is_asked_for_until_it_is_known(rest: tuple[Any, ...]) -> None:
+    """Else the page would say that nothing was bought, and forget the key by which it was."""
+    found = told_by(BUSY, *rest, given_up_at=2)
+    assert (found.end["end"], found.left) == ("sold", None)
+    assert {one["key"] for one in found.asked if one["method"] == "POST"} == {found.key}
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -155,7 +160,9 @@ def test_a_refused_key_leaves_what_may_have_been_bought(before: tuple[Any, ...],
     assert (found.end["end"], found.may_be_bought) == ("key-refused", may_be_bought)
 
 
-@pytest.mark.parametrize("location", ["http://elsewhere/v1/events/42/requests/k", "//elsewhere/x", "/v1/other", "/"])
+@pytest.mark.parametrize(
+    "location", ["http://elsewhere/v1/events/42/requests/k", "//elsewhere/x", "/v1/other", "/", "//["]
+)
 def test_a_purchase_is_looked_for_nowhere_but_at_the_shop(location: str) -> None:
     found = told_by([202, None, {"location": location}], SOLD)
     assert [one["method"] for one in found.asked] == ["POST", "POST"]

@@ -47,7 +47,7 @@ export class Asking {
   /** Ask until there is an answer. Null if it was given up before. */
   async settle(purchase) {
     if (purchase.location !== null && new URL(purchase.location).origin !== this.shop.origin) purchase.location = null;
-    for (let failures = 0; !this.isGivenUp; failures++) {
+    for (let failures = 0; !this.isOver(purchase); failures++) {
       keep(NAME, purchase);
       const found = await this.ask(purchase);
       if (found.end !== undefined) {
@@ -55,6 +55,7 @@ export class Asking {
         return found;
       }
       keep(NAME, purchase);
+      if (this.isOver(purchase)) break;
       const pauseS = found.pauseS ?? Math.min(FIRST_PAUSE_S * 2 ** failures, LONGEST_PAUSE_S);
       this.told(found.words, purchase);
       await this.pause(pauseS * (1 + Math.random() / 4));
@@ -63,12 +64,17 @@ export class Asking {
     return null;
   }
 
+  /** Whether it was given up, and is known not to be taken: it may be on its way while somebody gives it up. */
+  isOver(purchase) {
+    return this.isGivenUp && !purchase.mayBeBought;
+  }
+
   /** Wait no longer, and ask. */
   askNow() {
     this.wake?.();
   }
 
-  /** Ask no more: only for a purchase of which it is known that it was not taken. */
+  /** Ask no more, as soon as it is known that nothing was taken. Until then it goes on, as it would have. */
   giveUp() {
     this.isGivenUp = true;
     this.askNow();
@@ -146,7 +152,7 @@ export class Asking {
   /** Where the shop says that the purchase can be looked at. Nothing is sent elsewhere. */
   locationOf(response) {
     const location = response.headers.get("location");
-    if (location === null) return null;
+    if (location === null || !URL.canParse(location, this.shop)) return null;
     const url = new URL(location, this.shop);
     return url.origin === this.shop.origin && REQUEST_PATH.test(url.pathname) ? url.href : null;
   }
