@@ -16,7 +16,7 @@ import pytest
 from tests.support.browser import DESK, PHONE, Watched, browser, needs_chromium
 from tests.support.front import Front
 from tests.support.gateways import new_key
-from tests.support.office import Office
+from tests.support.office import Office, until
 from tests.support.workload import Sent, creations, order
 
 pytestmark = [*needs_chromium, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -211,6 +211,80 @@ async def test_what_cannot_be_had_is_told_in_words(front: Front, context: Any) -
     await sees(page, "#quantity-wrong", "Between 1 and 100 tickets")
     assert len(await bought(front)) == 1
     assert watch.complaints_but_for(NOT_MADE_YET, "status of (409|422)") == []
+
+
+async def test_whoever_gets_no_stream_sees_what_sells_all_the_same(front: Front, context: Any) -> None:
+    """As where more people watch than one server has streams for."""
+    watch = await watched(context)
+    page = watch.page
+    await page.route("**/v1/stream", lambda route: route.fulfill(status=503))
+    await page.goto(front.base + "/")
+    await sees(page, "#events", "100 left of 100")
+    await sees(page, "#connection", "Reconnecting: as of")
+    await front.office.send([order(BIG, "r-1", 4)])
+    await sees(page, "#events", "96 left of 100")
+    await page.unroute_all()
+    await sees(page, "#connection", "Live", 60)
+    assert watch.complaints_but_for("status of 503") == []
+
+
+async def test_somebody_who_comes_for_an_event_that_is_not_here_is_sold_no_other_one(
+    front: Front, context: Any
+) -> None:
+    watch = await watched(context)
+    page = watch.page
+    await page.goto(f"{front.base}/buy?event=99")
+    await sees(page, "#trouble", "This event is not here. Please choose another one.")
+    assert await page.input_value("#event") == ""
+    await page.fill("#buyer", "b-77")
+    await page.get_by_role("button", name="Buy").click()
+    await sees(page, "#event-wrong", "Choose an event.")
+    assert await page.evaluate("document.activeElement.id") == "event"
+    await page.select_option("#event", BIG)
+    await sees(page, "#event-words", "100 left of 100")
+    assert not await page.locator("#trouble").is_visible()
+    assert watch.complaints_but_for("status of 404") == []
+
+
+async def test_a_pdf_that_cannot_be_made_holds_up_no_other(front: Front, context: Any) -> None:
+    watch = await watched(context)
+    page = watch.page
+    await page.route("**/42-000001.pdf?**", lambda route: route.fulfill(status=503))
+    await page.goto(f"{front.base}/buy?event={BIG}")
+    await fill(page, BIG, 2, "b-77")
+    await page.get_by_role("button", name="Buy").click()
+    await page.get_by_role("link", name="Open the PDF of ticket 42-000002").wait_for(timeout=60_000)
+    await sees(page, "#bought-tickets", "Its PDF is being made")
+
+
+async def test_an_operators_page_asks_at_one_pace_however_often_it_is_looked_at_again(
+    front: Front, context: Any
+) -> None:
+    """Each look while an answer was on its way began a round of its own, which never ended."""
+    watch = await watched(context)
+    page = watch.page
+    await page.goto(f"{front.base}/operator")
+    await page.fill("#key", await new_key(front.office, "admin"))
+    await page.get_by_role("button", name="Look").click()
+    await sees(page, "#connection", "Live")
+    held: list[Any] = []
+
+    async def hold(route: Any) -> None:
+        held.append(route)
+
+    await page.route("**/v1/operator", hold)
+    await until(lambda: len(held) == 1, 30, "it to ask")
+    for _ in range(3):
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await until(lambda: len(held) == 4, 30, "it to ask again at once")
+    for route in held:
+        await route.continue_()
+    held.clear()
+    await until(lambda: len(held) > 0, 30, "it to ask a little later")
+    # The others would come now.
+    await page.evaluate("new Promise((resolve) => setTimeout(resolve, 1_000))")
+    assert len(held) == 1
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_a_shop_without_a_key_asks_for_one_and_keeps_it_in_the_tab_alone(

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boxoffice import live
 from boxoffice.gateway.messages import Problem, Response
-from boxoffice.live.files import Files
+from boxoffice.live.files import TYPES, Files
 
+PAGES = Path(live.__file__).parent / "pages"
 GATEWAY = "https://tickets.example:8443"
 FOUND = {
     "index.html": "<!doctype html><title>live</title>",
@@ -67,10 +69,16 @@ def test_the_type_is_said_and_nothing_but_our_own_may_run_or_be_loaded(
     assert headers["content-type"] == content_type
     policy = {words[0]: words[1:] for words in map(str.split, headers["content-security-policy"].split(";"))}
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
-    assert policy["script-src"] == policy["style-src"] == ["'self'"]
+    assert policy["script-src"] == policy["style-src"] == policy["img-src"] == policy["font-src"] == ["'self'"]
     assert policy["connect-src"] == ["'self'", GATEWAY]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_every_file_of_the_pages_is_served_and_no_type_that_they_have_not() -> None:
+    found = {path.relative_to(PAGES) for path in PAGES.rglob("*") if path.is_file()}
+    assert Files.of_package("").paths == {f"/{path}" for path in found} | {"/", "/buy", "/operator"}
+    assert {path.suffix for path in found} == set(TYPES)
 
 
 def test_who_has_a_file_already_is_sent_nothing_and_a_changed_one_is_sent(files: Files, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import { follow } from "./stream.js";
 
 const KEY_NAME = "shop-key";
 const AGAIN_S = 3;
+const REFRESH_MS = 60_000;
 
 const events = new Events();
 const order = new Order();
@@ -19,6 +20,8 @@ let ownKey = null;
 let purchase = unanswered();
 let asking = null;
 let unfollow = null;
+/** The event that somebody came for, if any. */
+const wanted = purchase?.event ?? (new URLSearchParams(location.search).get("event") || null);
 
 const apiKey = () => ownKey ?? kept(KEY_NAME);
 const nameOf = (id) => events.byEvent.get(id)?.name ?? `Event ${id}`;
@@ -31,26 +34,43 @@ async function begin() {
     order.fill(purchase);
     order.lock(true);
   }
+  let isThere = true;
   while (shop === null) {
     try {
+      if (wanted !== null) isThere = await events.loadOne(wanted);
       await events.load((figures) => events.take(figures));
       await readShop();
-      show(byId("trouble"), "");
+      show(byId("trouble"), isThere || purchase !== null ? "" : "This event is not here. Please choose another one.");
     } catch {
       show(byId("trouble"), "The shop cannot be reached. This page asks again by itself.");
       await new Promise((resolve) => setTimeout(resolve, AGAIN_S * 1_000));
     }
   }
-  order.offer(events.all(), purchase?.event ?? new URLSearchParams(location.search).get("event"));
+  order.offer(events.all(), wanted);
   byId("key-field").hidden = apiKey() !== null;
   followChosen();
+  setInterval(refresh, REFRESH_MS);
   if (purchase !== null) order.fill(purchase);
   if (purchase !== null && apiKey() !== null) await ask();
+}
+
+/** Offer what there is by now, while nobody waits for an order. */
+async function refresh() {
+  try {
+    await events.load((figures) => events.take(figures));
+  } catch {
+    return;
+  }
+  if (purchase !== null) return;
+  const before = order.event.value;
+  order.offer(events.all(), wanted);
+  if (order.event.value !== before) followChosen();
 }
 
 /** Ask what the shop is: where purchases go, and by which key. */
 async function readShop() {
   const response = await fetch("/shop.json", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
   const found = await response.json();
   ownKey = found.key ?? null;
   shop = new URL(found.gateway || "/", location.href);
@@ -194,9 +214,15 @@ byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
   submit();
 });
-byId("event").addEventListener("change", followChosen);
+byId("event").addEventListener("change", () => {
+  show(byId("trouble"), "");
+  followChosen();
+});
 byId("quantity").addEventListener("input", () => order.tell(chosen()));
 byId("again").addEventListener("click", () => asking?.askNow());
-byId("change").addEventListener("click", () => asking?.giveUp());
+byId("change").addEventListener("click", () => {
+  progress("It can be changed as soon as it is known that nothing was taken.", "");
+  asking?.giveUp();
+});
 window.addEventListener("online", () => asking?.askNow());
 begin();

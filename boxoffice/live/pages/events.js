@@ -1,9 +1,9 @@
 /** All events as this page knows them: the newest figures of each. */
 
-import { areFigures, byNumber } from "./figures.js";
+import { EVENT_ID, areFigures, byNumber } from "./figures.js";
 
 /** A page with more of them is none that people read. */
-const MOST_EVENTS = 2_000;
+export const MOST_EVENTS = 2_000;
 const MOST_OF_A_PAGE = 100;
 const ANSWERED_WITHIN_MS = 10_000;
 
@@ -12,12 +12,16 @@ export class Events {
     this.byEvent = new Map();
     /** How far the server's clock is before this one. */
     this.aheadMs = 0;
+    /** Whether there are more events than are known here. */
+    this.isCut = false;
   }
 
   /** Take figures, unless newer ones are known. Returns those before, if these are news. */
   take(figures) {
     const before = this.byEvent.get(figures.event_id) ?? null;
-    if (before !== null ? before.seq >= figures.seq : this.byEvent.size >= MOST_EVENTS) return { isNew: false, before };
+    const isOneTooMany = before === null && this.byEvent.size >= MOST_EVENTS;
+    this.isCut ||= isOneTooMany;
+    if (isOneTooMany || before?.seq >= figures.seq) return { isNew: false, before };
     this.byEvent.set(figures.event_id, figures);
     return { isNew: true, before };
   }
@@ -45,18 +49,32 @@ export class Events {
       cursor = found.next_cursor;
       if (cursor === null) break;
     }
-    if (cursor === null) gone.forEach((id) => this.remove(id));
+    this.isCut = cursor !== null;
+    if (!this.isCut) gone.forEach((id) => this.remove(id));
+  }
+
+  /** Ask the server for one event, and take it. Returns whether there is such an event. */
+  async loadOne(id) {
+    if (!EVENT_ID.test(id)) return false;
+    const response = await this.ask(`/v1/events/${id}`);
+    if (response.status === 404) return false;
+    const found = await read(response);
+    if (!areFigures(found)) return false;
+    this.take(found);
+    return true;
   }
 
   async loadPage(cursor) {
     const query = new URLSearchParams({ limit: MOST_OF_A_PAGE });
     if (cursor !== null) query.set("cursor", cursor);
-    // What is kept here may be older than the stream: it is asked whether it has changed.
-    const how = { cache: "no-cache", signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) };
-    const response = await fetch(`/v1/events?${query}`, how);
-    if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+    const response = await this.ask(`/v1/events?${query}`);
     this.setClock(response.headers.get("date"));
-    return await response.json();
+    return await read(response);
+  }
+
+  /** What is kept here may be older than the stream: the server is asked whether it has changed. */
+  ask(path) {
+    return fetch(path, { cache: "no-cache", signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) });
   }
 
   /** Forget an event that is none any more. */
@@ -68,4 +86,10 @@ export class Events {
     const serverMs = date === null ? NaN : Date.parse(date);
     if (!Number.isNaN(serverMs)) this.aheadMs = serverMs - Date.now();
   }
+}
+
+/** An answer's JSON. Throws where it is none, or the server could not answer. */
+async function read(response) {
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  return await response.json();
 }

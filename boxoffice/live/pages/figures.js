@@ -1,6 +1,6 @@
 /** An event's figures, as the records of event-stats have them, and what follows from them. */
 
-const EVENT_ID = /^(0|[1-9][0-9]{0,17})$/;
+export const EVENT_ID = /^(0|[1-9][0-9]{0,17})$/;
 const BUCKETS = 60;
 
 /** How a rate is looked at. The newest spans are left out until their sales have had time to be counted. */

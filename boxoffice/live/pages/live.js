@@ -3,15 +3,17 @@
 import { Card, speed } from "./card.js";
 import { Curve, roundedUp } from "./curve.js";
 import { byId, mark, say, show } from "./dom.js";
-import { Events } from "./events.js";
+import { Events, MOST_EVENTS } from "./events.js";
 import { STATE_WORDS, WINDOWS, lately, stateOf, sum } from "./figures.js";
 import { count, rate, timeOfDay } from "./numbers.js";
 import { follow } from "./stream.js";
 
 const SHOWN_AT_ONCE = 48;
 const TICK_MS = 1_000;
+const FIRST_LOAD_MS = 2_000;
 const LOAD_MS = 60_000;
-const LOAD_AGAIN_MS = 2_000;
+const LOAD_UNHEARD_MS = 10_000;
+const CUT = `There are more events than this page shows: it knows ${count(MOST_EVENTS)} of them, and adds up these.`;
 
 const events = new Events();
 const cards = new Map();
@@ -19,16 +21,16 @@ const curve = new Curve(byId("rate"));
 let span = WINDOWS.minute;
 let wanted = "";
 let most = SHOWN_AT_ONCE;
-let lastChange = new Date();
+let asOf = new Date();
 let isDrawing = false;
 let isLoaded = false;
 let loading = null;
+let connection = null;
 
 /** Take an event's figures, and say what everybody wants to hear. */
 function take(figures) {
   const { isNew, before } = events.take(figures);
   if (!isNew) return;
-  lastChange = new Date();
   const state = stateOf(figures);
   if (before !== null && stateOf(before) !== state) say(byId("news"), `${figures.name}: ${STATE_WORDS[state]}`);
   drawSoon();
@@ -52,6 +54,7 @@ function draw() {
   byId("more").hidden = found.length <= shown.length;
   const nothing = all.length === 0 ? "No event is on sale yet." : "No event has a name like this.";
   show(byId("none"), isLoaded && found.length === 0 ? nothing : "");
+  show(byId("cut"), events.isCut ? CUT : "");
   say(byId("total-left"), count(total(all, "remaining")));
   say(byId("total-sold"), count(total(all, "sold")));
   say(byId("total-events"), `${count(all.filter((one) => stateOf(one) === "open").length)} of ${count(all.length)}`);
@@ -103,28 +106,44 @@ function choose(name) {
 }
 
 function setState(state) {
-  const words = state === "live" ? "Live" : `Reconnecting: as of ${timeOfDay(lastChange)}`;
-  mark(byId("connection"), "data-state", state);
-  mark(document.body, "data-connection", state);
-  say(byId("connection"), words);
-  if (state === "live") load();
+  if (state !== connection) {
+    // Until this moment the stream has told all.
+    if (connection === "live") asOf = new Date();
+    connection = state;
+    mark(byId("connection"), "data-state", state);
+    mark(document.body, "data-connection", state);
+    loadIn(state === "live" || !isLoaded ? 0 : LOAD_UNHEARD_MS);
+  }
+  sayState();
 }
 
-/** The stream says what changes; what has not changed for long is asked for, and now and then all of it. */
-async function load() {
+function sayState() {
+  if (connection === null) return;
+  say(byId("connection"), connection === "live" ? "Live" : `Reconnecting: as of ${timeOfDay(asOf)}`);
+}
+
+function loadIn(ms) {
   clearTimeout(loading);
-  let pauseMs = LOAD_MS;
+  loading = setTimeout(load, ms);
+}
+
+/** The stream says what changes; what has not changed for long is asked for, and now and then all of it: more often
+ * where there is no stream, as where more people watch than one server has streams for. */
+async function load() {
+  let pauseMs = LOAD_UNHEARD_MS;
   try {
     await events.load(take);
     isLoaded = true;
+    asOf = new Date();
+    if (connection === "live") pauseMs = LOAD_MS;
+    sayState();
     drawSoon();
     tick();
   } catch {
     // Whether the server is there, the stream tells.
-    pauseMs = LOAD_AGAIN_MS;
   }
-  clearTimeout(loading);
-  loading = setTimeout(load, pauseMs);
+  // Not all visitors in the same moment.
+  loadIn(pauseMs * (0.75 + Math.random() / 2));
 }
 
 function remove(id) {
@@ -148,5 +167,7 @@ for (const choice of document.querySelectorAll("input[name=span]")) {
   choice.addEventListener("change", () => choose(choice.value));
   if (choice.checked) choose(choice.value);
 }
+// Unless the stream tells sooner that it is there, or is not.
+loadIn(FIRST_LOAD_MS);
 follow("/v1/stream", { figures: take, removed: remove, state: setState });
 setInterval(tick, TICK_MS);

@@ -12,25 +12,30 @@ const ANSWERED_WITHIN_MS = 30_000;
 
 const tables = TABLES.map((one) => ({ ...one, table: new Table(one.caption, one.columns) }));
 let timer = null;
+let turn = 0;
 let lastReport = null;
 
 byId("tables").append(...tables.map(({ table }) => table.root));
 
-/** Ask, show what comes, and ask again a little later. */
+/** Ask, show what comes, and ask again a little later. Nobody is asked for what nobody sees. */
 async function look() {
   clearTimeout(timer);
   const key = kept(NAME);
-  if (key === null) return;
-  const wrong = await ask(key);
-  if (kept(NAME) !== key) return;
+  if (key === null || document.hidden) return;
+  const own = ++turn;
+  const { wrong, report } = await ask(key);
+  // Meanwhile the key was forgotten, or it was begun anew.
+  if (own !== turn || kept(NAME) !== key) return;
   if (wrong !== null) {
     leave(wrong);
     return;
   }
   timer = setTimeout(look, EVERY_MS);
+  if (report === null) setState("reconnecting");
+  else showReport(report);
 }
 
-/** Ask once. Returns why the key is not good, or null. */
+/** Ask once: for the report, or why the key is not good; neither, if nobody answers. */
 async function ask(key) {
   try {
     const response = await fetch("/v1/operator", {
@@ -39,13 +44,12 @@ async function ask(key) {
       signal: AbortSignal.timeout(ANSWERED_WITHIN_MS),
     });
     const found = await response.json();
-    if (response.status === 401 || response.status === 403) return found.detail ?? "This key is not good here.";
-    if (!response.ok) throw new Error(found.detail);
-    if (kept(NAME) === key) showReport(found);
+    if (response.ok) return { wrong: null, report: found };
+    const isRefused = response.status === 401 || response.status === 403;
+    return { wrong: isRefused ? (found.detail ?? "This key is not good here.") : null, report: null };
   } catch {
-    setState("reconnecting");
+    return { wrong: null, report: null };
   }
-  return null;
 }
 
 function showReport(report) {
@@ -108,6 +112,5 @@ byId("door").addEventListener("submit", (event) => {
   look();
 });
 byId("leave").addEventListener("click", () => leave(""));
-// Nobody is asked for what nobody sees.
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+document.addEventListener("visibilitychange", look);
 look();

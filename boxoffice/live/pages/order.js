@@ -21,27 +21,25 @@ export class Order {
     this.key = byId("key");
   }
 
-  /** Let a person choose among events; what was chosen stays so. */
+  /** Let a person choose among events. What was chosen stays so; nobody finds another event in its place where it is
+   * gone, or is not there. */
   offer(all, preferred) {
-    const chosen = this.event.value || preferred;
-    const options = all.map((figures) => {
-      const state = stateOf(figures);
-      const words = state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`;
-      const option = new Option(words, figures.event_id);
-      option.disabled = state !== "open";
-      option.dir = "auto";
-      return option;
-    });
+    const wanted = this.event.value || preferred || all.find((figures) => stateOf(figures) === "open")?.event_id;
+    const isThere = all.some((figures) => figures.event_id === wanted);
+    const options = all.map(optionOf);
+    if (!isThere) options.unshift(new Option(options.length > 0 ? "Choose an event" : "None", ""));
+    const words = ({ value, text, disabled }) => `${value} ${text} ${disabled}`;
+    // A list that somebody has open would close.
+    if ([...this.event.options].map(words).join() === options.map(words).join()) return;
     this.event.replaceChildren(...options);
-    const first = all.find((figures) => stateOf(figures) === "open");
-    this.event.value = all.some((figures) => figures.event_id === chosen) ? chosen : (first?.event_id ?? "");
+    this.event.value = isThere ? wanted : "";
   }
 
   /** Show what is known of the chosen event. */
   tell(figures) {
     const price = figures === null ? null : priceOf(figures);
-    const nothing = this.event.value === "" ? "No event is on sale now." : "";
-    say(byId("event-words"), figures === null ? nothing : eventWords(figures, price));
+    const isEmpty = this.event.value === "" && this.event.options.length <= 1;
+    say(byId("event-words"), figures === null ? (isEmpty ? "No event is on sale now." : "") : eventWords(figures, price));
     const quantity = this.quantity.valueAsNumber;
     const isKnown = price !== null && isQuantity(quantity);
     byId("total-line").hidden = !isKnown;
@@ -88,6 +86,15 @@ export class Order {
     this.quantity.readOnly = isLocked;
     this.buyer.readOnly = isLocked;
   }
+}
+
+function optionOf(figures) {
+  const state = stateOf(figures);
+  const words = state === "open" ? figures.name : `${figures.name} (${STATE_WORDS[state]})`;
+  const option = new Option(words, figures.event_id);
+  option.disabled = state !== "open";
+  option.dir = "auto";
+  return option;
 }
 
 const isQuantity = (number) => Number.isInteger(number) && number >= 1 && number <= MOST_TICKETS;
