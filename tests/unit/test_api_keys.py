@@ -110,3 +110,12 @@ def test_an_order_secret_is_kept_and_never_shown() -> None:
     caller = KEY.model_copy(update={"order_secret": secret})
     assert secret not in repr(caller)
     assert read_api_key(b"abcdefghij", caller.model_dump_json(exclude_none=True).encode()).order_secret == secret
+
+
+def test_a_caller_whose_key_expires_on_no_day_is_no_caller() -> None:
+    record = {
+        "id": "0123456789", "name": "n", "scopes": ["buy"], "created_at": "2026-01-01T00:00:00Z",
+        "secrets": [{"sha256": "0" * 64, "expires_at": "2026-02-30T00:00:00Z"}],
+    }  # fmt: skip
+    with pytest.raises(UnreadableKeyError):
+        read_api_key(b"0123456789", json.dumps(record).encode())
