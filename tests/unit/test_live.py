@@ -107,6 +107,31 @@ async def test_what_takes_long_is_read_less_often(clock: Clock) -> None:
     await kept.aclose()
 
 
+async def test_who_comes_after_long_waits_for_something_newer(clock: Clock) -> None:
+    answers = ["all is well", "all is lost"]
+
+    async def look() -> str:
+        return answers.pop(0)
+
+    kept = Kept(look, young_s=2, patience_s=30)
+    assert (await kept.get()).value == "all is well"
+    clock.now_s += 3_600
+    assert (await kept.get()).value == "all is lost"
+    await kept.aclose()
+
+
+async def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_GIVE_UP_S", 0)
+
+    async def look() -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    kept = Kept(look, young_s=2, patience_s=30)
+    assert (await kept.get()).error == "It takes longer than 60 s to be read."
+    await kept.aclose()
+
+
 async def test_who_has_no_patience_is_told_that_it_is_being_looked_at() -> None:
     let_go = asyncio.Event()
 
@@ -128,6 +153,7 @@ async def test_who_has_no_patience_is_told_that_it_is_being_looked_at() -> None:
     [
         (UnreachableError("Kafka is away."), "Kafka is away."),
         (ConnectionRefusedError("1.2.3.4"), "It could not be read (ConnectionRefusedError)."),
+        (TimeoutError(), "It could not be read (TimeoutError)."),
         (ValueError("secret"), "It could not be read: the log says why."),
     ],
 )
