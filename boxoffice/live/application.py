@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
-from multidict import CIMultiDict
 
 from boxoffice.gateway import events
 from boxoffice.gateway.addresses import Addresses, limited_as
@@ -15,15 +14,13 @@ from boxoffice.gateway.conditional import READS
 from boxoffice.gateway.messages import Headers, Problem, Request, Response
 from boxoffice.live.files import Files
 from boxoffice.live.overview import Overview
-from boxoffice.live.serving import Connection
+from boxoffice.live.serving import Connection, written
 from boxoffice.live.shop import Shop
 from boxoffice.live.streams import Streams
 from boxoffice.statistics.states import EventStates
 
 log = structlog.get_logger(__name__)
 
-_ON_ALL: Final[Headers] = [("server", "boxoffice"), ("x-content-type-options", "nosniff")]
-_NO_STORE: Final = ("cache-control", "no-store")
 _PUBLIC: Final = ("/v1/events", "/v1/stream")
 _FOR_EVERY_PAGE: Final[Headers] = [
     ("access-control-allow-origin", "*"),
@@ -90,15 +87,12 @@ class Live:
         return self._written(request, response)
 
     def _written(self, request: web.BaseRequest, response: Response) -> web.Response:
-        headers: CIMultiDict[str] = CIMultiDict([*_ON_ALL, *response.headers])
         if request.rel_url.raw_path.startswith(_PUBLIC):
-            headers.extend(_FOR_EVERY_PAGE)
-        if "cache-control" not in headers:
-            headers.add(*_NO_STORE)
-        written = web.Response(status=response.status, headers=headers, body=response.body or None)
-        if self._streams.draining or "connection" in headers:
-            written.force_close()
-        return written
+            response = response._replace(headers=[*response.headers, *_FOR_EVERY_PAGE])
+        answer = written(response)
+        if self._streams.draining or "connection" in answer.headers:
+            answer.force_close()
+        return answer
 
     def _address(self, request: web.BaseRequest) -> str:
         peer: Any = cast(Connection, request.protocol).peername

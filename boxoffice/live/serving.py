@@ -10,13 +10,16 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
+from multidict import CIMultiDict
 
 from boxoffice.errors import SettingsError
+from boxoffice.gateway.messages import Headers, Problem, Response
 from boxoffice.process.listening import why
 from boxoffice.process.open_files import allow_connections_of
 from boxoffice.settings import LiveSettings
@@ -41,7 +44,18 @@ _END_WITHIN_S: Final = 2.0
 _STREAM_BUFFER_BYTES: Final = 64 * 1024
 """What the system itself keeps of a stream: by default it would be megabytes, minutes behind."""
 
+_ON_ALL: Final[Headers] = [("server", "boxoffice"), ("x-content-type-options", "nosniff")]
+_NO_STORE: Final = ("cache-control", "no-store")
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def written(response: Response) -> web.Response:
+    """An answer as aiohttp takes it, with what stands in all of them."""
+    headers: CIMultiDict[str] = CIMultiDict([*_ON_ALL, *response.headers])
+    if "cache-control" not in headers:
+        headers.add(*_NO_STORE)
+    return web.Response(status=response.status, headers=headers, body=response.body or None)
 
 
 class Connection(web.RequestHandler):
@@ -73,6 +87,20 @@ class Connection(web.RequestHandler):
             self.cut()
         else:
             super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp cannot read is told to whoever has sent it alone: it would write it into the log, keys too."""
+        if status != HTTPStatus.BAD_REQUEST:
+            return super().handle_error(request, status, exc, message)
+        answer = written(Problem("invalid-header", "What came is no HTTP request, or one that is too long.").response())
+        answer.force_close()
+        return answer
 
     def answers(self) -> None:
         """A request is whole, and is answered."""

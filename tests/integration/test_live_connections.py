@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -206,6 +207,30 @@ async def test_what_cannot_be_is_refused_and_its_connection_ends(house: House, r
     version, told, _ = answered.split(b" ", 2)
     assert (version in (b"HTTP/1.1", b"HTTP/1.0"), told) == (True, str(status).encode()), answered
     assert b"Set-Cookie" not in answered.partition(b"\r\n\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET / HTTP/1.1\nHost: x\nAuthorization: Bearer bo_secret" + "y" * 10_000,
+        "GET / HTTP/1.1\nHost: x\nAuthorization Bearer bo_secret",
+        "GET / HTTP/1.1\nHost: x\nAuthorization: Bearer bo_secret\x01",
+        "bo_secret / HTTP/1.1\nHost: x",
+        "GET /?bo_secret HTTP/9\nHost: x",
+    ],
+)
+async def test_what_cannot_be_read_is_told_to_who_sent_it_and_is_in_no_log(
+    house: House, head: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for before in ("", "GET / HTTP/1.1\nHost: x\n\n"):
+        answered = (await house.ask(f"{before}{head}\n\n")).rpartition(b"HTTP/1.")[2]
+        head_of_answer, _, body = answered.partition(b"\r\n\r\n")
+        assert b" 400 " in head_of_answer
+        assert b"application/problem+json" in head_of_answer
+        assert b"aiohttp" not in head_of_answer
+        assert json.loads(body)["type"] == "/v1/problems/invalid-header"
+        assert b"bo_secret" not in answered
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize(
