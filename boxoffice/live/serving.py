@@ -102,6 +102,11 @@ class Connection(web.RequestHandler):
         answer.force_close()
         return answer
 
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Of a body, which nobody reads here, it is no failure either that it cannot be read."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
     def answers(self) -> None:
         """A request is whole, and is answered."""
         self.until_s = self._loop.time() + ANSWER_S
@@ -144,6 +149,7 @@ class Listener(web.Server):
             max_line_size=_MOST_LINE,
             max_field_size=_MOST_FIELD,
             max_headers=_MOST_HEADERS,
+            auto_decompress=False,
         )
 
     def __len__(self) -> int:

@@ -260,6 +260,21 @@ async def test_what_is_not_meant_for_other_pages_is_read_by_none_of_them(house: 
     assert b"access-control" not in answered.lower()
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("Content-Encoding: gzip\nContent-Length: 9\n\nbo_secret", 413),
+        ("Transfer-Encoding: chunked\n\nbo_secret\n\n", 400),
+    ],
+)
+async def test_a_body_is_refused_whatever_it_is_and_is_in_no_log(
+    house: House, body: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    answered = await house.ask(f"POST /v1/events HTTP/1.1\nHost: x\n{body}")
+    assert answered.partition(b" ")[2].startswith(b"%d " % status)
+    assert caplog.text == ""
+
+
 async def test_a_head_is_an_answer_without_its_body(house: House) -> None:
     answered = await house.ask("HEAD /v1/events/42 HTTP/1.1\nHost: x\nConnection: close\n\n")
     head, _, body = answered.partition(b"\r\n\r\n")
