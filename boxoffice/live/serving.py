@@ -102,11 +102,6 @@ class Connection(web.RequestHandler):
         answer.force_close()
         return answer
 
-    def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Of a body, which nobody reads here, it is no failure either that it cannot be read."""
-        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
-            super().log_exception(*args, **kw)
-
     def answers(self) -> None:
         """A request is whole, and is answered."""
         self.until_s = self._loop.time() + ANSWER_S
@@ -149,6 +144,7 @@ class Listener(web.Server):
             max_line_size=_MOST_LINE,
             max_field_size=_MOST_FIELD,
             max_headers=_MOST_HEADERS,
+            # A body is refused, and what it says that it is packed with could be anything.
             auto_decompress=False,
         )
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from boxoffice import metrics
 from boxoffice.embedded.ports import HOST, free_port
@@ -170,9 +171,40 @@ async def test_nothing_may_come_after_a_stream_was_asked_for(house: House) -> No
     await until(lambda: house.places.taken == 0, 10, "it to be cut off")
     await let_go(writer)
     # Nor together with it.
-    for path in ("/v1/stream", "/v1/events/42/stream"):
-        assert b"event: stats" not in await house.ask(f"GET {path} HTTP/1.1\nHost: x\n\n" * 2)
-    await until(lambda: house.places.taken == 0, 10, "their places to be free again")
+    with capture_logs() as logs:
+        for path in ("/v1/stream", "/v1/events/42/stream"):
+            assert b"event: stats" not in await house.ask(f"GET {path} HTTP/1.1\nHost: x\n\n" * 2)
+        await until(lambda: house.places.taken == 0, 10, "their places to be free again")
+    assert logs == []
+
+
+async def test_told_to_end_it_ends_streams_in_order_and_begins_none(house: House) -> None:
+    viewers = [await Viewer.open(house.port, path) for path in ("/v1/stream", "/v1/events/42/stream")]
+    for viewer in viewers:
+        assert ((await viewer.next()).id, viewer.headers["connection"]) == ("42-1", "close")
+    await until(lambda: len(house.hub) == 2, 10, "both to have begun")
+    house.streams.draining = True
+    await house.hub.end()
+    for viewer in viewers:
+        assert (await viewer.end(), viewer.ended_in_order, await viewer.is_let_go()) == ([], True, True)
+        await viewer.aclose()
+    refused = await house.ask("GET /v1/stream HTTP/1.1\nHost: x\n\n")
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"/v1/problems/draining" in refused
+    assert b"retry-after" in refused.lower()
+
+
+async def test_a_stream_that_still_begins_when_it_is_told_to_end_ends_too(house: House) -> None:
+    for number in range(1, 1_001):
+        assert house.states.take(*written(str(number), 2))
+    viewer = await Viewer.open(house.port, "/v1/stream")
+    house.streams.draining = True
+    await house.hub.end()
+    # More than connections hold of what nobody has read yet.
+    assert (house.places.taken, len(house.hub)) == (1, 0)
+    assert len(await viewer.end()) == 1_000
+    assert viewer.ended_in_order
+    await viewer.aclose()
 
 
 async def test_an_old_proxy_gets_a_stream_without_chunks(house: House) -> None:
@@ -272,6 +304,18 @@ async def test_a_body_is_refused_whatever_it_is_and_is_in_no_log(
 ) -> None:
     answered = await house.ask(f"POST /v1/events HTTP/1.1\nHost: x\n{body}")
     assert answered.partition(b" ")[2].startswith(b"%d " % status)
+    assert caplog.text == ""
+
+
+async def test_a_body_that_goes_wrong_after_it_was_refused_is_in_no_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection(HOST, house.port)
+    writer.write(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 413 ")
+    writer.write(b"bo_secret\r\n\r\n")
+    await until(lambda: not len(house.listener or ()), 10, "the connection to be gone")
+    await let_go(writer)
     assert caplog.text == ""
 
 

@@ -97,6 +97,11 @@ class Viewer:
             except EOFError:
                 return found
 
+    async def is_let_go(self) -> bool:
+        """Whether nothing else comes, and the connection ends."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.read() == b""
+
     async def body(self) -> Any:
         """The body of an answer that is no stream."""
         async with asyncio.timeout(PATIENCE_S):

@@ -10,7 +10,7 @@ import pytest
 
 from boxoffice import metrics
 from boxoffice.live import framing
-from boxoffice.live.hub import AT_ONCE, Hub, Stream
+from boxoffice.live.hub import AT_ONCE, BEAT_S, Hub, Stream
 from boxoffice.statistics.states import EventStates
 from tests.support.figures import states_of, written
 
@@ -191,6 +191,13 @@ async def test_others_get_their_turn_while_many_are_told(watchers: int) -> None:
     assert 0 < told <= AT_ONCE
     await telling
     assert all(names(line) == ["42-1", "42-2"] for line in lines)
+
+
+async def test_beats_are_spread_over_the_seconds() -> None:
+    hub = hub_of(states_of(("42", 1)))
+    for _ in range(2 * BEAT_S):
+        watch(hub, "42")
+    assert [len(slot) for slot in hub._slots] == [2] * BEAT_S
 
 
 async def test_updates_are_counted_that_were_sent() -> None:
