@@ -15,10 +15,11 @@ from boxoffice.live.application import Live
 from boxoffice.live.files import Files
 from boxoffice.live.hub import Hub
 from boxoffice.live.overview import Overview
-from boxoffice.live.serving import Listener, serving
+from boxoffice.live.serving import BESIDE_STREAMS, Listener, serving, streams_among
 from boxoffice.live.shop import Shop
 from boxoffice.live.streams import Places, Streams
 from boxoffice.process.health import Health
+from boxoffice.process.open_files import allow_connections_of
 from boxoffice.process.stopping import Stopping
 from boxoffice.process.worker import collect_garbage_rarely, end_process, wait_for_topics
 from boxoffice.redis.presence import Presence
@@ -70,7 +71,8 @@ async def _show(settings: Settings, health: Health, told: asyncio.Event, owned: 
     hub = Hub(states, live.interval_ms / 1000, live.most_buffered_bytes)
     follower = await owned.enter_async_context(following(settings.kafka, states, end_process, hub.wake))
     callers = await _unless(told, owned.enter_async_context(following_callers(settings.kafka)))
-    places = Places(live.most_streams, live.most_streams_of_one)
+    connections = allow_connections_of(live.most_streams + BESIDE_STREAMS)
+    places = Places(streams_among(connections, live.most_streams), live.most_streams_of_one)
     streams = Streams(states, hub, places)
     overview = Overview(settings, states, callers)
     owned.push_async_callback(overview.aclose)
@@ -80,7 +82,7 @@ async def _show(settings: Settings, health: Health, told: asyncio.Event, owned: 
     health.watch(lambda: follower, lambda: False, dict)
     await _unless(told, follower.whole())
     collect_garbage_rarely()
-    listener = await owned.enter_async_context(serving(application.handle, live))
+    listener = await owned.enter_async_context(serving(application.handle, live, connections))
     health.watch(
         lambda: follower,
         lambda: states.is_whole and not streams.draining,

@@ -21,7 +21,6 @@ from multidict import CIMultiDict
 from boxoffice.errors import SettingsError
 from boxoffice.gateway.messages import Headers, Problem, Response
 from boxoffice.process.listening import why
-from boxoffice.process.open_files import allow_connections_of
 from boxoffice.settings import LiveSettings
 from boxoffice.tasks import end_tasks
 
@@ -170,14 +169,19 @@ class Listener(web.Server):
                 connection.cut()
 
 
+def streams_among(connections: int, wanted: int) -> int:
+    """How many streams may be open where the system allows so many connections: pages have to find room beside them."""
+    return min(wanted, connections - min(BESIDE_STREAMS, connections // 2))
+
+
 @asynccontextmanager
-async def serving(handler: Handler, settings: LiveSettings) -> AsyncIterator[Listener]:
+async def serving(handler: Handler, settings: LiveSettings, most_connections: int) -> AsyncIterator[Listener]:
     """Serve until the block ends.
 
     Raises:
         SettingsError: nothing can listen there.
     """
-    listener = Listener(handler, allow_connections_of(settings.most_streams + BESIDE_STREAMS))
+    listener = Listener(handler, most_connections)
     runner = web.ServerRunner(listener, shutdown_timeout=_END_WITHIN_S)
     await runner.setup()
     sweeping = asyncio.create_task(listener.sweep())

@@ -64,11 +64,11 @@ class House:
 
 
 @asynccontextmanager
-async def house_of(states: EventStates, folder: Path, most_streams: int = 1_000) -> AsyncIterator[House]:
+async def house_of(states: EventStates, folder: Path, most_connections: int = 1_000) -> AsyncIterator[House]:
     house = House(states, folder, free_port())
-    settings = load_settings(live_port=house.port, live_most_streams=most_streams).live
+    settings = load_settings(live_port=house.port).live
     telling = asyncio.create_task(house.hub.run())
-    async with serving(house.live.handle, settings) as house.listener:
+    async with serving(house.live.handle, settings, most_connections) as house.listener:
         yield house
         house.streams.draining = True
         await house.hub.end()
@@ -327,12 +327,9 @@ async def test_a_head_is_an_answer_without_its_body(house: House) -> None:
     assert body == b""
 
 
-async def test_connections_beyond_those_that_may_be_are_cut_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(served, "BESIDE_STREAMS", 1)
+async def test_connections_beyond_those_that_may_be_are_cut_off(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<!doctype html>")
-    async with house_of(states_of(), tmp_path, most_streams=1) as house:
+    async with house_of(states_of(), tmp_path, most_connections=2) as house:
         idle = [await asyncio.open_connection(HOST, house.port) for _ in range(2)]
         await until(lambda: len(house.listener or ()) == 2, 10, "both to be there")
         assert await house.ask("GET / HTTP/1.1\nHost: x\nConnection: close\n\n") == b""

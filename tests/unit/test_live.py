@@ -13,6 +13,7 @@ from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.messages import Problem
 from boxoffice.live import kept as looking
 from boxoffice.live.kept import Kept
+from boxoffice.live.serving import streams_among
 from boxoffice.live.shop import Shop
 from boxoffice.live.streams import Places
 from boxoffice.settings import load_settings
@@ -39,6 +40,13 @@ def refused(places: Places, address: str) -> tuple[str, int]:
     assert name == "retry-after"
     assert 2 <= int(seconds) <= 5
     return problem.value.name, problem.value.response().status
+
+
+@pytest.mark.parametrize(
+    ("connections", "streams"), [(21_000, 20_000), (20_999, 19_999), (3_596, 2_596), (2_000, 1_000), (524, 262), (1, 1)]
+)
+def test_where_the_system_allows_fewer_connections_streams_leave_room_for_pages(connections: int, streams: int) -> None:
+    assert streams_among(connections, 20_000) == streams
 
 
 # What is read once for all
