@@ -1,6 +1,7 @@
-"""What the processes count and measure, for Prometheus. Every metric is defined here and nowhere else.
+"""What the processes count and measure, for Prometheus. Every metric of ours is defined here and nowhere else.
 
-A process serves the metrics that it sets and no other: each metric stands in the registry of its process.
+A process serves the metrics that it sets and no other: each metric stands in the registry of its process. What is
+known of every Python process (its CPU, memory, open files, start and garbage) comes from the client's own collectors.
 The hot path pays once a batch, not once a ticket: it counts a batch's outcomes and adds each sum.
 """
 
@@ -11,8 +12,18 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
+from boxoffice import __version__
 from models.facts import Fact
 
 PURCHASES: Final = CollectorRegistry()
@@ -124,6 +135,24 @@ PARTITIONS: Final = Gauge(
     ["state"],
     registry=PURCHASES,
 )
+# Every process
+BUILD_INFO: Final = Gauge(
+    "boxoffice_build_info", "1; its label says which release the process is of.", ["version"], registry=None
+)
+BUILD_INFO.labels(__version__).set(1)
+for _registry in REGISTRIES.values():
+    _registry.register(BUILD_INFO)
+    for _collector in (ProcessCollector, GCCollector, PlatformCollector):
+        _collector(registry=_registry)
+# Every process that has health
+IS_LIVE: Final = Gauge("boxoffice_live", "1 while the process gets on, as /health/live says.", registry=None)
+IS_READY: Final = Gauge("boxoffice_ready", "1 while the process is ready, as /health/ready says.", registry=None)
+WAITS_FOR: Final = Gauge(
+    "boxoffice_waits_for", "1 while the process cannot get on without this outside server.", ["server"], registry=None
+)
+for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY, LIVE):
+    for _metric in (IS_LIVE, IS_READY, WAITS_FOR):
+        _registry.register(_metric)
 # Several processes
 DEAD_LETTERS: Final = Counter(
     "boxoffice_dead_letters", "Records that went to dead-letters.", ["process"], registry=None
@@ -172,6 +201,12 @@ RENDER_DURATION: Final = Histogram(
 CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", registry=DOCUMENTS)
 # Statistics
 STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=STATS)
+TICKETS_ISSUED: Final = Gauge(
+    "boxoffice_tickets_issued", "Tickets of a partition's events, sold or not.", ["partition"], registry=STATS
+)
+TICKETS_SOLD: Final = Gauge(
+    "boxoffice_tickets_sold", "Tickets of a partition's events that buyers hold.", ["partition"], registry=STATS
+)
 # Audit
 AUDITS: Final = Counter("boxoffice_audits", "Audits, by outcome: agrees, differs, failed.", ["outcome"], registry=AUDIT)
 AUDIT_DIFFERENCES: Final = Gauge(

@@ -28,7 +28,6 @@ from models.facts import (
     PurchaseCancelled,
     PurchaseConfirmed,
     PurchaseRejected,
-    TicketsAdded,
     UnreadableFactError,
     at_ms,
     read_fact,
@@ -213,13 +212,16 @@ def read_partition_row(value: bytes) -> PartitionStatistics:
 class Statistics:
     """The fold of one ledger partition.
 
-    ``touched`` are the events whose rows have changed since it was emptied last.
+    ``touched`` are the events whose rows have changed since it was emptied last; ``issued`` and ``sold`` are what all
+    events' rows add up to.
     """
 
     def __init__(self, row: PartitionStatistics, events: Iterable[EventStatistics] = ()) -> None:
         self.row = row
         self.events = {event.event_id: event for event in events}
         self.touched: dict[str, EventStatistics] = {}
+        self.issued = sum(event.issued for event in self.events.values())
+        self.sold = sum(event.sold for event in self.events.values())
         self.contested = False
         self._rules: Ledger | None = None
 
@@ -284,6 +286,7 @@ class Statistics:
             if fact["type"] != "event_created" or seq != 1 or _timestamp_ms(fact["at"]) is None:
                 return False
             event = self.events[fact["event_id"]] = _created(fact)
+            self.issued += event.issued
         elif seq <= event.seq:
             return True
         elif seq != event.seq + 1 or not self._fold_into(event, fact):
@@ -322,9 +325,11 @@ class Statistics:
             return False
         match fact["type"]:
             case "purchase_cancelled":
-                return _fold_cancellation(event, fact)
+                return self._fold_cancellation(event, fact)
             case "tickets_added":
-                return _fold_addition(event, fact)
+                event.issued += fact["count"]
+                self.issued += fact["count"]
+                return True
             case "event_closed":
                 event.closed = True
                 return True
@@ -335,12 +340,23 @@ class Statistics:
         if timestamp_ms is None or tickets != fact["quantity"] or tickets > event.issued - event.sold:
             return False
         event.sold += tickets
+        self.sold += tickets
         event.purchases += 1
         event.last_sale = fact["at"]
         if event.first_sale is None:
             event.first_sale = fact["at"]
         for window in (event.seconds, event.minutes, self.row.seconds, self.row.minutes):
             window.add(timestamp_ms, tickets)
+        return True
+
+    def _fold_cancellation(self, event: EventStatistics, fact: PurchaseCancelled) -> bool:
+        tickets = len(fact["tickets"])
+        if tickets > event.sold:
+            return False
+        event.sold -= tickets
+        self.sold -= tickets
+        event.cancelled += tickets
+        event.cancellations += 1
         return True
 
 
@@ -358,21 +374,6 @@ def _fold_reason(counts: dict[str, int], fact: PurchaseRejected | CommandRejecte
     # A plain string: as a key an enum's member would be written more slowly.
     reason = str(fact["reason"])
     counts[reason] = counts.get(reason, 0) + 1
-    return True
-
-
-def _fold_cancellation(event: EventStatistics, fact: PurchaseCancelled) -> bool:
-    tickets = len(fact["tickets"])
-    if tickets > event.sold:
-        return False
-    event.sold -= tickets
-    event.cancelled += tickets
-    event.cancellations += 1
-    return True
-
-
-def _fold_addition(event: EventStatistics, fact: TicketsAdded) -> bool:
-    event.issued += fact["count"]
     return True
 
 

@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S: Final = 1.0
 _JSON: Final = "application/json"
+_KAFKA: Final = "Kafka"
 _MOMENT_S: Final = 2.0
 """A client that has just lost its connection has another one by then, if there is a broker."""
 
@@ -112,7 +113,7 @@ class Outages:
 
     def tell_of_kafka(self, now_s: float) -> None:
         """Log once that Kafka is away, and once that it is back: its clients would say so each second."""
-        since_s = self.since_s.get("Kafka")
+        since_s = self.since_s.get(_KAFKA)
         if since_s is not None and self._told_since_s is None and now_s - since_s > _MOMENT_S:
             self._told_since_s = since_s
             log.warning("waiting for Kafka")
@@ -137,6 +138,7 @@ class Health:
         self._started_at = at_text(int(time() * 1000))
         self._progress = Progress()
         self._outages = Outages()
+        self._known_servers = {_KAFKA}
         self._withheld: frozenset[TP] = frozenset()
         self._presence = presence
         self._figures: Figures | None = None
@@ -215,9 +217,17 @@ class Health:
             self._progress.observe(tp, position, end, now_s, withheld=tp in self._withheld)
             metrics.LAG.labels(str(tp.partition)).set(self._progress.lag[tp])
         without_kafka = consumer is None or consumer.is_cut_off
-        self._outages.observe([*self._details().get("waits_for", ()), *(["Kafka"] if without_kafka else [])], now_s)
+        self._outages.observe([*self._details().get("waits_for", ()), *([_KAFKA] if without_kafka else [])], now_s)
         if self._outages.since_s:
             self._progress.excuse(now_s)
+        self._measure()
+
+    def _measure(self) -> None:
+        metrics.IS_LIVE.set(self.is_live)
+        metrics.IS_READY.set(self._is_ready())
+        self._known_servers.update(self._outages.since_s)
+        for server in self._known_servers:
+            metrics.WAITS_FOR.labels(server).set(server in self._outages.since_s)
 
     @property
     def is_live(self) -> bool:

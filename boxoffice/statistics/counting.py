@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -61,6 +61,9 @@ class Counting:
         self._owned, self._unsure = {}, {}
         for number, recovered in self._table.recovered(numbers).items():
             self._adopt(recovered, ends[TP(self._topic, number)])
+        metrics.TICKETS_ISSUED.clear()
+        metrics.TICKETS_SOLD.clear()
+        self._measure(self._owned)
         for number, statistics in self._owned.items():
             consumer.start_at(TP(self._topic, number), statistics.row.offset)
         for publisher in self._publishers:
@@ -95,6 +98,12 @@ class Counting:
         await self._write(rows)
         batch.ack()
         metrics.STATISTICS_FACTS.inc(sum(max(0, self._owned[n].row.facts - facts) for n, facts in before.items()))
+        self._measure(before)
+
+    def _measure(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            metrics.TICKETS_ISSUED.labels(str(number)).set(self._owned[number].issued)
+            metrics.TICKETS_SOLD.labels(str(number)).set(self._owned[number].sold)
 
     async def _fold_run(self, statistics: Statistics, run: Run) -> None:
         """Fold a run, or what the ledger has in its place where it does not follow, or leaves something out."""

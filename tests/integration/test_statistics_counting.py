@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from faust.types import TP
 
+from boxoffice import metrics
 from boxoffice.batching import Batch, BatchConsumer, Record, Run
 from boxoffice.kafka import clients
 from boxoffice.statistics.counting import Counting
@@ -150,6 +151,8 @@ async def test_a_batch_writes_one_row_for_an_event_and_the_partitions(office: Of
     await count.count(batch(Run(TP(office.ledger, HOME), 1, 0, len(records), records)))
     assert table.written == [3]
     assert_exact(table.statistics(), written)
+    told = metrics.TICKETS_ISSUED.labels(str(HOME)), metrics.TICKETS_SOLD.labels(str(HOME))
+    assert [gauge._value.get() for gauge in told] == [table.statistics().issued, table.statistics().sold]
 
 
 async def test_all_rows_are_written_again_where_somebody_else_wrote(office: Office) -> None:

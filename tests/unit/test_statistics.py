@@ -113,6 +113,8 @@ def assert_exact(statistics: Statistics, records: Sequence[LedgerRecord]) -> Non
     for event_id, figures in expected.items():
         found = event_figures(statistics.events[event_id], HOME)
         assert {name: found[name] for name in figures} == figures
+    assert statistics.issued == sum(figures["issued"] for figures in expected.values())
+    assert statistics.sold == sum(figures["sold"] for figures in expected.values())
 
 
 def folded(records: Sequence[LedgerRecord], statistics: Statistics | None = None, first: int = 0) -> Statistics:
