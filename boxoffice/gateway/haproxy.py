@@ -54,6 +54,15 @@ backend live
     http-check expect status 200
     default-server check inter 1s fastinter 250ms downinter 500ms rise 1 fall 2
 """
+_METRICS: Final = """
+frontend metrics
+    # For Prometheus, and as the gateways' own health ports for nobody outside.
+    bind {bind}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    http-request deny deny_status 404
+"""
+METRICS_PORT: Final = 8405
+"""What haproxy's own documentation takes for them."""
 
 
 class NoHaproxyError(BoxOfficeError):
@@ -87,6 +96,8 @@ class Balancer:
     live: Sequence[Instance] = ()
     most_connections: int = 10_000
     """Of one gateway, as its setting says: those beyond wait here."""
+    metrics_bind: str = ""
+    """Where haproxy serves its own metrics; nowhere unless given."""
 
     def configuration(self) -> str:
         """What haproxy is told."""
@@ -101,6 +112,7 @@ class Balancer:
             routes=_ROUTES if self.live else "",
             gateways=_servers(self.gateways),
             live=_LIVE + _servers(self.live) if self.live else "",
+            metrics=_METRICS.format(bind=self.metrics_bind) if self.metrics_bind else "",
         )
         return filled.rstrip() + "\n"
 
@@ -123,6 +135,7 @@ def example() -> str:
         ":8080",
         [Instance(f"gateway-{number}", f"192.0.2.{number}:8080", 9464) for number in (1, 2)],
         [Instance("live-1", "192.0.2.3:8081", 9464)],
+        metrics_bind=f":{METRICS_PORT}",
     ).configuration()
 
 

@@ -11,7 +11,7 @@ import pytest
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway import haproxy
 from boxoffice.gateway.desk import ACKNOWLEDGED_WITHIN_S
-from boxoffice.gateway.haproxy import Balancer, Instance, NoHaproxyError, example
+from boxoffice.gateway.haproxy import METRICS_PORT, Balancer, Instance, NoHaproxyError, example
 from boxoffice.gateway.preferences import LONGEST_WAIT_S
 from boxoffice.gateway.problems import TYPES, TYPES_PATH
 from models.commands import MAX_COMMAND_BYTES
@@ -110,6 +110,13 @@ def test_what_haproxy_says_itself_is_a_problem_that_callers_know() -> None:
 def test_what_may_be_in_the_log_is_not_said_to_be_lost() -> None:
     assert {status for status, body in errors().items() if body.get("outcome") == "outcome-unknown"} == {500, 502, 504}
     assert errors()[503]["outcome"] == errors()[408]["outcome"] == "not-taken"
+
+
+def test_its_own_metrics_are_served_where_somebody_wants_them_and_nothing_else_is_there() -> None:
+    metrics = section("frontend metrics", example())
+    assert f"    bind :{METRICS_PORT}\n" in metrics
+    assert "use-service prometheus-exporter if { path /metrics }\n    http-request deny" in metrics
+    assert "frontend metrics" not in WITH_PAGE
 
 
 def test_the_example_names_two_gateways_and_a_page() -> None:
