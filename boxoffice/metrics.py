@@ -111,6 +111,11 @@ COPIES: Final = Gauge(
     ["state"],
     registry=PURCHASES,
 )
+GIVEN_UP: Final = Gauge(
+    "boxoffice_events_given_up",
+    "Events whose copy in Redis cannot be healed: the table alone decides for them.",
+    registry=PURCHASES,
+)
 DIVERGENCES: Final = Counter(
     "boxoffice_redis_divergences", "Times that Redis decided otherwise than the ledger.", registry=PURCHASES
 )

@@ -354,6 +354,7 @@ class Copies:
         for name, count in states.items():
             metrics.COPIES.labels(name).set(count)
         metrics.BACKLOG.set(self.backlog_facts)
+        metrics.GIVEN_UP.set(self._tally.given_up)
         return states
 
     @property

@@ -38,6 +38,7 @@ class Tally:
 
     backlog_facts: int = 0
     states: Counter[CopyState] = field(default_factory=Counter)
+    given_up: int = 0
 
 
 class Copy:
@@ -45,12 +46,12 @@ class Copy:
 
     __slots__ = (
         "_backlog",
+        "_given_up",
         "_state",
         "_tally",
         "attempts",
         "diverged",
         "event",
-        "given_up",
         "lost_more",
         "partition",
         "redis_seq",
@@ -64,7 +65,7 @@ class Copy:
         self.diverged = False
         """Redis decided otherwise, and has not agreed since."""
         self.attempts = 0
-        self.given_up = False
+        self._given_up = False
         self._backlog: list[Applied] = []
         self._state = CopyState.IN_STEP
         self._tally = tally or Tally()
@@ -83,6 +84,16 @@ class Copy:
             self._state = state
 
     @property
+    def given_up(self) -> bool:
+        """Whether it cannot be healed, and the table alone decides for its event."""
+        return self._given_up
+
+    @given_up.setter
+    def given_up(self, given_up: bool) -> None:
+        self._tally.given_up += given_up - self._given_up
+        self._given_up = given_up
+
+    @property
     def backlog(self) -> Sequence[Applied]:
         """The facts that Redis has missed, in order."""
         return self._backlog
@@ -91,7 +102,8 @@ class Copy:
         """Its event is somebody else's now: whatever still becomes of it counts no more."""
         self._tally.states[self._state] -= 1
         self._tally.backlog_facts -= len(self._backlog)
-        self._tally = Tally(len(self._backlog), Counter({self._state: 1}))
+        self._tally.given_up -= self._given_up
+        self._tally = Tally(len(self._backlog), Counter({self._state: 1}), int(self._given_up))
 
     def can_decide(self, most_facts: int) -> bool:
         """Whether Redis may decide, after a backlog of so many facts at most."""

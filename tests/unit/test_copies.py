@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from boxoffice.selling.event_copy import Copy, CopyState
+from boxoffice.selling.event_copy import Copy, CopyState, Tally
 from models.commands import read_command
 from models.facts import EventCreated
 from models.inventory import Event, Inventory, Position, decide
@@ -47,3 +47,14 @@ def test_a_reply_to_what_was_asked_before_a_rebuild_does_not_end_it() -> None:
     copy.in_step(2)
     copy.missed([(CREATED, 0)])
     assert (copy.state, copy.can_decide(1_000), len(copy.backlog)) == (CopyState.REBUILDING, False, 1)
+
+
+def test_copies_that_cannot_be_healed_are_counted_until_they_are_or_are_somebody_elses() -> None:
+    tally = Tally()
+    first, second = (Copy(Event(CREATED, 0), 0, redis_seq=1, tally=tally) for _ in range(2))
+    first.given_up = second.given_up = second.given_up = True
+    assert tally.given_up == 2
+    first.given_up = False
+    second.leave()
+    second.given_up = False
+    assert tally.given_up == 0
