@@ -8,8 +8,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from boxoffice import metrics
 from boxoffice.gateway.messages import Problem
 from models.api_keys import ApiKey, UnreadableKeyError, digest, read_api_key
+from topics import api_keys
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Callers:
         except UnreadableKeyError as error:
             # Whoever damages a record revokes it: a secret must not outlive what was written last.
             log.warning("a record of api-keys is no caller", reason=str(error))
+            metrics.STRANGE_RECORDS.labels(api_keys.TOPIC.name).inc()
             self._forget(record_key)
             return
         self._forget(record_key)

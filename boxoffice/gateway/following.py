@@ -25,11 +25,13 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 from faust.types import TP
 
+from boxoffice import metrics
 from boxoffice.gateway.answers import Answers
 from boxoffice.kafka.clients import NO_LEADER
 from boxoffice.kafka.record_batches import TolerantRecords
 from boxoffice.tasks import end_tasks
 from models.facts import read_range
+from topics import purchase_results
 from topics.purchase_results import READ_HEADER
 
 log = structlog.get_logger(__name__)
@@ -173,6 +175,7 @@ class Follower:
                 position = batch.next_offset
         except CorruptRecordException:
             log.error("the ledger is damaged: its answers are not seen", partition=tp.partition, first=position)
+            metrics.STRANGE_RECORDS.labels(purchase_results.TOPIC.name).inc()
             position = end
         self._positions[tp] = position
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from boxoffice import metrics
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.messages import Problem
 from models.api_keys import ApiKey, KeptSecret, digest, new_id, new_key
@@ -67,7 +68,10 @@ def test_a_record_that_is_no_caller_revokes_the_one_before_it_and_stops_nobody(v
     caller, other = Caller(callers), Caller(callers)
     caller.write_both()
     other.write_both()
+    strange = metrics.STRANGE_RECORDS.labels("api-keys")
+    before = strange._value.get()
     callers.take(caller.id.encode(), value)
+    assert strange._value.get() == before + 1
     callers.take(None, value)
     assert (is_good(callers, caller.new), is_good(callers, other.new)) == (False, True)
 
