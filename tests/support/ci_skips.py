@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-MAY_SKIP = ("docker", "promtool", "kcat", "toolchain", "verapdf")
+MAY_SKIP = ("docker", "kcat", "toolchain", "verapdf")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
