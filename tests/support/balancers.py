@@ -18,13 +18,15 @@ READY_DEADLINE_S = 30
 
 
 @asynccontextmanager
-async def balancing(folder: Path, gateways: Sequence[Instance], live: Sequence[Instance] = ()) -> AsyncIterator[str]:
+async def balancing(
+    folder: Path, gateways: Sequence[Instance], live: Sequence[Instance] = (), metrics_bind: str = ""
+) -> AsyncIterator[str]:
     """Run haproxy before these; the URL on which it listens."""
     program = haproxy_program()
     assert program is not None
     port = free_port()
     path = folder / "haproxy.cfg"
-    path.write_text(Balancer(f"127.0.0.1:{port}", gateways, live).configuration())
+    path.write_text(Balancer(f"127.0.0.1:{port}", gateways, live, metrics_bind=metrics_bind).configuration())
     process = Process([program, "-db", "-f", str(path)], dict(os.environ), folder / "haproxy.log")
     try:
         async with asyncio.timeout(READY_DEADLINE_S):

@@ -1,0 +1,192 @@
+"""What an operator is shown and told, by a real Prometheus that scrapes the real processes, and a real Alertmanager."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+import pytest
+
+from boxoffice.embedded import EmbeddedRedis
+from boxoffice.embedded.ports import free_port
+from boxoffice.gateway.haproxy import Instance, haproxy_program
+from monitoring.rules import alerts
+from tests.support.balancers import balancing
+from tests.support.faults_measured import MEASURED
+from tests.support.gateways import Door, new_key
+from tests.support.inhibiting import told
+from tests.support.monitors import Alertmanager, Prometheus, Webhook, needs_prometheus
+from tests.support.observed import get
+from tests.support.office import POLL_S, ROOT, Office, Process, until
+from tests.support.promql import asked_for
+from tests.support.workload import commands, creations, event_ids, order
+
+pytestmark = [*needs_prometheus, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SEED: Final = 20261130
+HTTP_ORDERS: Final = 40
+BOARDS: Final = sorted((ROOT / "docker" / "grafana" / "dashboards").glob("*.json"))
+RATE_INTERVAL: Final = "10s"
+FAULTS_ONLY: Final = {
+    "boxoffice_strange_records_total",
+    "boxoffice_streams_refused_total",
+    "ALERTS",
+}
+"""What appears with a fault that this box office does not have."""
+WAITS_A_MINUTE_S: Final = 100
+"""An alert that is told after a minute: looked at, told to Alertmanager, and by him."""
+
+
+class Selling(NamedTuple):
+    """A box office, what watches it, and how it is bought from."""
+
+    office: Office
+    prometheus: Prometheus
+    url: str
+    key: str
+    worker: Process
+
+
+@asynccontextmanager
+async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
+    """Every process, haproxy before the gateway, and Prometheus."""
+    ports = {job: free_port() for job in ("purchases", "documents", "stats", "gateway", "live", "audit", "haproxy")}
+
+    def common(job: str) -> dict[str, str]:
+        documents = (folder / "documents").as_uri()
+        return {"BOXOFFICE_HEALTH_PORT": str(ports[job]), "BOXOFFICE_DOCUMENTS_URL": documents}
+
+    started = {job: office.start(job, **common(job)) for job in ("purchases", "documents", "stats")}
+    key = await new_key(office, "buy")
+    door = Door(office, **common("gateway"))
+    page = free_port()
+    started["live"] = office.start("live", BOXOFFICE_LIVE_PORT=str(page), **common("live"))
+    office.start_command("audit", "--every", "5", **common("audit"))
+    for job in ("purchases", "documents", "stats"):
+        await office.ready(started[job])
+    await door.ready()
+    gateway = Instance("gateway-1", f"127.0.0.1:{door.port}", ports["gateway"])
+    live = Instance("live-1", f"127.0.0.1:{page}", ports["live"])
+    async with AsyncExitStack() as servers:
+        url = door.base
+        if haproxy_program() is not None:
+            bind = f"127.0.0.1:{ports['haproxy']}"
+            url = await servers.enter_async_context(balancing(folder, [gateway], [live], bind))
+        watched = {job: [port] for job, port in ports.items()}
+        prometheus = await servers.enter_async_context(Prometheus(folder / "prometheus", watched))
+        yield Selling(office, prometheus, url, key, started["purchases"])
+
+
+async def sell(sale: Selling, redis: EmbeddedRedis) -> None:
+    """A sale with all that belongs to it: cancellations, garbage, repeats, and a Redis that dies and comes back."""
+    ids = event_ids(SEED, 3)
+    await sale.office.send([*creations(ids, 300), *commands(SEED, ids, 600)])
+    await buy(sale, ids[0], "a")
+    redis.kill()
+    await until(lambda: "Redis is down, deciding locally" in sale.worker.log_text(), 30, "a fallback")
+    await sale.office.send(order(ids[1], f"local-{number}") for number in range(20))
+    await redis.launch()
+    await until(lambda: "Redis answers again" in sale.worker.log_text(), 30, "its end")
+    await buy(sale, ids[2], "b")
+    await sale.office.answered()
+
+
+async def buy(sale: Selling, event_id: str, prefix: str) -> None:
+    """Orders over HTTP, one after the other."""
+    async with aiohttp.ClientSession() as session:
+        for number in range(HTTP_ORDERS):
+            headers = {"authorization": f"Bearer {sale.key}", "idempotency-key": f"{prefix}-{number}"}
+            url = f"{sale.url}/v1/events/{event_id}/purchases"
+            async with session.post(url, json={"buyer": f"b-{number}", "quantity": 1}, headers=headers) as response:
+                assert response.status in (201, 409), await response.text()
+
+
+def panels(board: Path) -> list[tuple[str, str]]:
+    """Each panel's title and queries, as Grafana would send them."""
+    return [
+        (panel["title"], target["expr"].replace("$__rate_interval", RATE_INTERVAL))
+        for panel in json.loads(board.read_text(encoding="utf-8"))["panels"]
+        for target in panel.get("targets", ())
+    ]
+
+
+async def empty(prometheus: Prometheus, queries: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The queries that show nothing."""
+    answers = [(title, expr, await prometheus.curves(expr)) for title, expr in queries]
+    return [(title, expr) for title, expr, curves in answers if not any(curve.has_values for curve in curves)]
+
+
+@pytest.mark.haproxy
+async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_not(
+    new_office: Any, new_redis: Any, tmp_path: Path
+) -> None:
+    """And every rule can be evaluated, and no alert fires of itself."""
+    redis = await new_redis()
+    office = await new_office(redis.url)
+    queries = [query for board in BOARDS for query in panels(board)]
+    needed = [(title, expr) for title, expr in queries if not asked_for(expr).keys() & FAULTS_ONLY]
+    assert len(BOARDS) == 6
+    async with selling(office, tmp_path) as sale:
+        await sell(sale, redis)
+        deadline_s = asyncio.get_running_loop().time() + 60
+        # Documents are drawn and removed, and an audit ends, in their own time.
+        while missing := await empty(sale.prometheus, needed):
+            assert asyncio.get_running_loop().time() < deadline_s, missing
+            await asyncio.sleep(POLL_S)
+        there = await sale.prometheus.names()
+        unknown = {name for _, expr in queries for name in asked_for(expr) if name not in there}
+        assert unknown <= FAULTS_ONLY
+        rules = await sale.prometheus.rules()
+        assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
+        firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
+        # Garbage was sent, which is told by day; and Redis was down, but for less than a minute.
+        assert firing == {"BoxofficeUnreadableCommands"}
+
+
+async def test_somebody_is_woken_once_for_each_of_two_faults(new_office: Any, new_redis: Any, tmp_path: Path) -> None:
+    """Redis dies, and so does what counts: from the processes to a webhook, by the rules and routes as they are."""
+    redis = await new_redis()
+    office = await new_office(redis.url)
+    ports = {"purchases": free_port(), "stats": free_port()}
+    started = {job: office.start(job, BOXOFFICE_HEALTH_PORT=str(port)) for job, port in ports.items()}
+    for process in started.values():
+        await office.ready(process)
+    await until(lambda: get(started["stats"], "/health/ready")[0] == 200, 30, "statistics to be ready")
+    async with AsyncExitStack() as servers:
+        webhook = await servers.enter_async_context(Webhook().listening())
+        manager = await servers.enter_async_context(Alertmanager(tmp_path / "alertmanager", webhook.url))
+        watched = {job: [port] for job, port in ports.items()}
+        prometheus = Prometheus(tmp_path / "prometheus", watched, manager.port)
+        await servers.enter_async_context(prometheus)
+        while not {"boxoffice_fallback_active", "boxoffice_statistics_facts_total"} <= await prometheus.names():
+            await asyncio.sleep(POLL_S)
+        assert not webhook.told
+        redis.kill()
+        started["stats"].kill()
+        down = await webhook.until_told("BoxofficeRedisDown", WAITS_A_MINUTE_S)
+        gone = await webhook.until_told("BoxofficeNoneRuns", WAITS_A_MINUTE_S, job="stats")
+        assert {(one.receiver, one.labels["alertname"]) for one in webhook.told} == {
+            ("page", "BoxofficeRedisDown"),
+            ("page", "BoxofficeNoneRuns"),
+        }
+        assert (down.status, gone.status) == ("firing", "firing")
+        assert "`boxoffice fallback status`" in down.annotations["description"]
+        assert "`boxoffice doctor`" in gone.annotations["description"]
+
+
+async def test_alertmanager_leaves_out_what_its_cause_tells(tmp_path: Path) -> None:
+    """As tests/support/inhibiting.py says that it does."""
+    rules = {alert.name: alert for alert in alerts()}
+    async with Webhook().listening() as webhook, Alertmanager(tmp_path, webhook.url) as manager:
+        for fault in MEASURED:
+            own = {fault.alert: fault.labels, **{name: {} for name in fault.also}}
+            firing = [{"alertname": name, **rules[name].labels, **labels} for name, labels in own.items()]
+            await manager.take(firing)
+            left_out = await manager.left_out()
+            assert left_out == {one["alertname"]: one not in told(firing) for one in firing}
+            await manager.take(firing, over=True)
