@@ -29,14 +29,14 @@ Firing = Mapping[str, Mapping[str, str]]
 def checked(series: Mapping[str, str | None], expected: Mapping[int, Firing], folder: Path) -> str:
     """What promtool complains of where at each of these minutes just these alerts should fire."""
     until = (max(expected) + 1) * PER_MINUTE
-    values = {name: _cut(one, until) for name, one in {**WELL, **series}.items() if one is not None}
+    values = {one: _cut(found, until) for one, found in {**WELL, **series}.items() if found is not None}
     test = {
         "interval": f"{STEP_S}s",
-        "input_series": [{"series": name, "values": one} for name, one in values.items()],
+        "input_series": [{"series": one, "values": found} for one, found in values.items()],
         "alert_rule_test": [
-            {"eval_time": f"{minute}m", "alertname": name, "exp_alerts": _expected(alert, firing)}
+            {"eval_time": f"{minute}m", "alertname": alertname, "exp_alerts": _expected(alert, firing)}
             for minute, firing in expected.items()
-            for name, alert in ALERTS.items()
+            for alertname, alert in ALERTS.items()
         ],
     }
     rules = [str(path) for path in sorted(FOLDER.glob("*.yml"))]
@@ -61,9 +61,14 @@ def _expected(alert: Alert, firing: Firing) -> list[dict[str, Any]]:
     return [{"exp_labels": {**alert.labels, **firing[alert.name]}, "exp_annotations": alert.annotations}]
 
 
+def name(fault: Measured) -> str:
+    """What a test about it is called."""
+    return f"{fault.alert} {fault.what}".strip().replace(" ", "-")
+
+
 def firing(fault: Measured) -> Firing:
     """All alerts that fire, also those that nobody is told of."""
-    return {fault.alert: fault.labels, **{name: {} for name in fault.also}}
+    return {fault.alert: fault.labels, **{also: {} for also in fault.also}}
 
 
 def around(minute: int) -> Iterable[int]:
@@ -71,20 +76,18 @@ def around(minute: int) -> Iterable[int]:
     return range(max(1, minute - 12), minute + 9, 2)
 
 
-@pytest.mark.parametrize("fault", MEASURED, ids=lambda one: f"{one.alert} {one.what}".strip())
+@pytest.mark.parametrize("fault", MEASURED, ids=name)
 def test_by_its_fault_an_alert_fires_and_no_other(fault: Measured, tmp_path: Path) -> None:
     assert checked(fault.fault, {fault.by_minute: firing(fault)}, tmp_path) == ""
 
 
-@pytest.mark.parametrize("fault", MEASURED, ids=lambda one: f"{one.alert} {one.what}".strip())
+@pytest.mark.parametrize("fault", MEASURED, ids=name)
 def test_somebody_is_told_of_a_fault_once(fault: Measured) -> None:
-    labels = [{"alertname": name, **ALERTS[name].labels, **own} for name, own in firing(fault).items()]
+    labels = [{"alertname": one, **ALERTS[one].labels, **own} for one, own in firing(fault).items()]
     assert [one["alertname"] for one in told(labels)] == [fault.alert]
 
 
-@pytest.mark.parametrize(
-    "fault", [one for one in MEASURED if one.near], ids=lambda one: f"{one.alert} {one.what}".strip()
-)
+@pytest.mark.parametrize("fault", [one for one in MEASURED if one.near], ids=name)
 def test_by_something_like_its_fault_no_alert_fires(fault: Measured, tmp_path: Path) -> None:
     assert checked(fault.near, {minute: {} for minute in around(fault.by_minute)}, tmp_path) == ""
 

@@ -31,6 +31,8 @@ COPIED: Final = (
     "topics",
     "tests",
     "docs",
+    "monitoring",
+    "docker",
     "pyproject.toml",
     "Procfile",
     "Makefile",

@@ -56,6 +56,7 @@ CONNECTIONS: Final = "tests/unit/test_gateway_connections.py"
 LIMITS: Final = "tests/unit/test_gateway_limits.py"
 SENDING: Final = "tests/unit/test_gateway_sending.py"
 CALLERS: Final = "tests/unit/test_gateway_callers.py"
+ALERTS: Final = "tests/integration/test_alerts_firing.py"
 
 
 class Defect(NamedTuple):
@@ -988,6 +989,42 @@ DEFECTS: Final = (
         "                recovery.active_offsets[tp] = recovery.active_highwaters[tp]\n",
         "                recovery.active_offsets[tp] = recovered\n",
         "tests/unit/test_statistics_stalls.py",
+    ),
+    # What operators are told
+    Defect(
+        "tickets that were given back are measured as sold",
+        "models/statistics.py",
+        "        self.sold -= tickets\n",
+        "",
+        "tests/unit/test_statistics.py",
+    ),
+    Defect(
+        "a server that is gone is in no metric",
+        "boxoffice/process/health.py",
+        "set(server in self._outages.since_s)",
+        "set(0)",
+        "tests/unit/test_health_metrics.py",
+    ),
+    Defect(
+        "an alert misses the first of what it counts",
+        "docker/prometheus/rules/faults.yml",
+        " unless boxoffice_dead_letters_total offset 1h) > 0\n",
+        " offset 1h) < 0\n",
+        ALERTS,
+    ),
+    Defect(
+        "an upgrade is told as partitions that are refused",
+        "docker/prometheus/rules/faults.yml",
+        ' - sum(boxoffice_partitions{state="newer_release"}) > 0\n',
+        " > 0\n",
+        ALERTS,
+    ),
+    Defect(
+        "who is told of Kafka is told of all that comes of it",
+        "docker/alertmanager/alertmanager.yml",
+        "BoxofficeAnswersLate|BoxofficeCommandsLate|BoxofficeUnaudited|",
+        "BoxofficeUnaudited|",
+        ALERTS,
     ),
     # Documents
     Defect(
