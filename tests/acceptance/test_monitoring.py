@@ -73,10 +73,8 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
     gateway = Instance("gateway-1", f"127.0.0.1:{door.port}", ports["gateway"])
     live = Instance("live-1", f"127.0.0.1:{page}", ports["live"])
     async with AsyncExitStack() as servers:
-        url = door.base
-        if haproxy_program() is not None:
-            bind = f"127.0.0.1:{ports['haproxy']}"
-            url = await servers.enter_async_context(balancing(folder, [gateway], [live], bind))
+        bind = f"127.0.0.1:{ports['haproxy']}"
+        url = await servers.enter_async_context(balancing(folder, [gateway], [live], bind))
         watched = {job: [port] for job, port in ports.items()}
         prometheus = await servers.enter_async_context(Prometheus(folder / "prometheus", watched))
         yield Selling(office, prometheus, url, key, started["purchases"])
@@ -122,6 +120,7 @@ async def empty(prometheus: Prometheus, queries: list[tuple[str, str]]) -> list[
 
 
 @pytest.mark.haproxy
+@pytest.mark.skipif(haproxy_program() is None, reason="haproxy is not installed")
 async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_not(
     new_office: Any, new_redis: Any, tmp_path: Path
 ) -> None:
