@@ -259,15 +259,15 @@ MEASURED: Final = (
     ),
     Measured(
         "BoxofficeUnreadableCommands",
-        {f'boxoffice_dead_letters_total{{{_WORKER},process="purchases"}}': appearing(1, 120)},
-        121,
+        {f'boxoffice_dead_letters_total{{{_WORKER},process="purchases"}}': appearing(1, 75)},
+        76,
         {f'boxoffice_dead_letters_total{{{_WORKER},process="purchases"}}': steady(7)},
         what="the first one",
     ),
     Measured(
         "BoxofficeUnreadableCommands",
-        {f'boxoffice_dead_letters_total{{{_WORKER},process="purchases"}}': changing(7, 8, 120)},
-        122,
+        {f'boxoffice_dead_letters_total{{{_WORKER},process="purchases"}}': changing(7, 8, 75)},
+        77,
         what="another one",
     ),
     Measured(
@@ -278,8 +278,8 @@ MEASURED: Final = (
     ),
     Measured(
         "BoxofficeFalseOrigins",
-        {_worker("boxoffice_false_origins_total"): changing(0, 1, 120)},
-        122,
+        {_worker("boxoffice_false_origins_total"): changing(0, 1, 75)},
+        77,
         {_worker("boxoffice_false_origins_total"): steady(1)},
     ),
     # Redis
@@ -303,8 +303,8 @@ MEASURED: Final = (
     ),
     Measured(
         "BoxofficeRedisDiverged",
-        {_worker("boxoffice_redis_divergences_total"): changing(0, 1, 120)},
-        122,
+        {_worker("boxoffice_redis_divergences_total"): changing(0, 1, 75)},
+        77,
         {_worker("boxoffice_redis_divergences_total"): steady(1)},
     ),
     Measured(
@@ -321,21 +321,21 @@ MEASURED: Final = (
     ),
     Measured(
         "BoxofficeLedgerDamaged",
-        {'boxoffice_damaged_ledger_records_total{job="purchases",instance="purchases-3"}': appearing(2, 120)},
-        121,
+        {'boxoffice_damaged_ledger_records_total{job="purchases",instance="purchases-3"}': appearing(2, 75)},
+        76,
         {'boxoffice_damaged_ledger_records_total{job="purchases",instance="purchases-3"}': steady(2)},
         what="counted at a take-over, before anybody looked",
     ),
     Measured(
         "BoxofficeLedgerDamaged",
-        {'boxoffice_strange_records_total{job="stats",instance="stats-1",topic="purchase-results"}': appearing(1, 120)},
-        121,
+        {'boxoffice_strange_records_total{job="stats",instance="stats-1",topic="purchase-results"}': appearing(1, 75)},
+        76,
         what="met by statistics",
     ),
     Measured(
         "BoxofficeStrangeRecords",
-        {f'boxoffice_strange_records_total{{{_LIVE},topic="event-stats"}}': appearing(1, 120)},
-        121,
+        {f'boxoffice_strange_records_total{{{_LIVE},topic="event-stats"}}': appearing(1, 75)},
+        76,
         {f'boxoffice_strange_records_total{{{_LIVE},topic="event-stats"}}': steady(1)},
         {"topic": "event-stats"},
     ),
@@ -348,14 +348,14 @@ MEASURED: Final = (
     ),
     Measured(
         "BoxofficeDocumentsFailed",
-        {f"boxoffice_documents_failed_total{{{_DOCUMENTS}}}": changing(0, 1, 120)},
-        122,
+        {f"boxoffice_documents_failed_total{{{_DOCUMENTS}}}": changing(0, 1, 75)},
+        77,
         {f'boxoffice_dead_letters_total{{{_DOCUMENTS},process="documents"}}': steady(1)},
     ),
     Measured(
         "BoxofficeDocumentsFlawed",
-        {f"boxoffice_documents_flawed_total{{{_DOCUMENTS}}}": changing(0, 1, 120)},
-        122,
+        {f"boxoffice_documents_flawed_total{{{_DOCUMENTS}}}": changing(0, 1, 75)},
+        77,
         {f"boxoffice_documents_flawed_total{{{_DOCUMENTS}}}": steady(1)},
     ),
     # The front door
