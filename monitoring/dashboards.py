@@ -514,6 +514,59 @@ MACHINE: Final = Board(
             ],
         ),
         Row(
+            "Machines",
+            [
+                Curves(
+                    "CPU by machine",
+                    "Of all its cores.",
+                    [
+                        Curve(
+                            '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[$__rate_interval]))',
+                            "{{instance}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    most=1,
+                ),
+                Curves(
+                    "Memory by machine",
+                    "What nobody could have any more.",
+                    [Curve("1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes", "{{instance}}")],
+                    unit="percentunit",
+                    most=1,
+                ),
+                Curves(
+                    "Disks",
+                    "How full they are: somebody is woken at 95%.",
+                    [
+                        Curve(
+                            "1 - max by (instance, mountpoint) ("
+                            'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes)',
+                            "{{instance}} {{mountpoint}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    most=1,
+                ),
+                Curves(
+                    "Disks at work",
+                    "How much of the time.",
+                    [Curve(rate("node_disk_io_time_seconds_total", "instance, device"), "{{instance}} {{device}}")],
+                    unit="percentunit",
+                    most=1,
+                ),
+                Curves(
+                    "Network",
+                    "Bytes a second, by machine; without what it says to itself.",
+                    [
+                        Curve(rate('node_network_receive_bytes_total{device!="lo"}', "instance"), "{{instance}} in"),
+                        Curve(rate('node_network_transmit_bytes_total{device!="lo"}', "instance"), "{{instance}} out"),
+                    ],
+                    unit="Bps",
+                ),
+            ],
+        ),
+        Row(
             "Processes",
             [
                 Curves(

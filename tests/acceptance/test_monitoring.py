@@ -20,7 +20,7 @@ from tests.support.balancers import balancing
 from tests.support.faults_measured import MEASURED
 from tests.support.gateways import Door, new_key
 from tests.support.inhibiting import told
-from tests.support.monitors import Alertmanager, Prometheus, Webhook, needs_prometheus
+from tests.support.monitors import Alertmanager, NodeExporter, Prometheus, Webhook, needs_prometheus
 from tests.support.observed import get
 from tests.support.office import POLL_S, ROOT, Office, Process, until
 from tests.support.promql import asked_for
@@ -75,7 +75,8 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
     async with AsyncExitStack() as servers:
         bind = f"127.0.0.1:{ports['haproxy']}"
         url = await servers.enter_async_context(balancing(folder, [gateway], [live], bind))
-        watched = {job: [port] for job, port in ports.items()}
+        machine = await servers.enter_async_context(NodeExporter(folder / "node"))
+        watched = {**{job: [port] for job, port in ports.items()}, "node": [machine.port]}
         prometheus = await servers.enter_async_context(Prometheus(folder / "prometheus", watched))
         yield Selling(office, prometheus, url, key, started["purchases"])
 

@@ -55,6 +55,7 @@ _WORKER: Final = 'job="purchases",instance="purchases-1"'
 _GATEWAY: Final = 'job="gateway",instance="gateway-1"'
 _DOCUMENTS: Final = 'job="documents",instance="documents-1"'
 _LIVE: Final = 'job="live",instance="live-1"'
+_DISK: Final = 'job="node",instance="node-1",device="/dev/sda",fstype="ext4",mountpoint="/"'
 
 WELL: Final[Series] = {
     **_of_each("up", steady(1), (*_ALL, "haproxy", "prometheus")),
@@ -93,6 +94,8 @@ WELL: Final[Series] = {
     'boxoffice_audit_differences{job="audit",instance="audit-1"}': steady(0),
     'boxoffice_audit_timestamp_seconds{job="audit",instance="audit-1"}': growing(60),
     'haproxy_backend_current_queue{job="haproxy",instance="haproxy-1",proxy="gateways"}': steady(0),
+    f"node_filesystem_avail_bytes{{{_DISK}}}": steady(50e9),
+    f"node_filesystem_size_bytes{{{_DISK}}}": steady(100e9),
 }
 """A box office that sells a hundred tickets a second and lacks nothing. It is audited all the time."""
 
@@ -219,6 +222,13 @@ MEASURED: Final = (
         31,
         {'process_open_fds{job="gateway",instance="gateway-1"}': changing(100, 800, 20)},
         {"job": "gateway", "instance": "gateway-1"},
+    ),
+    Measured(
+        "BoxofficeDiskFull",
+        {f"node_filesystem_avail_bytes{{{_DISK}}}": changing(50e9, 4e9, 20)},
+        26,
+        {f"node_filesystem_avail_bytes{{{_DISK}}}": changing(50e9, 6e9, 20)},
+        {"instance": "node-1", "mountpoint": "/"},
     ),
     # Kafka
     Measured(

@@ -24,9 +24,11 @@ from tests.support.office import POLL_S, ROOT
 PROMETHEUS: Final = shutil.which("prometheus")
 ALERTMANAGER: Final = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
+NODE_EXPORTER: Final = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
+
 needs_prometheus: Final = (
     pytest.mark.prometheus,
-    pytest.mark.skipif(PROMETHEUS is None or ALERTMANAGER is None, reason="Prometheus is not installed"),
+    pytest.mark.skipif(not (PROMETHEUS and ALERTMANAGER and NODE_EXPORTER), reason="Prometheus is not installed"),
 )
 """With CI=true the skip fails: there, they are installed."""
 
@@ -49,11 +51,14 @@ class Curve(NamedTuple):
 
 
 class _Monitor(ServerProcess):
-    """One of the two: it is configured by a file, and says when it is ready."""
+    """One of them: it says over HTTP when it is ready."""
+
+    ready = "/-/ready"
+    """What it answers once it serves."""
 
     async def _serves(self) -> bool:
         try:
-            async with self.asking("/-/ready") as response:
+            async with self.asking(self.ready) as response:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -182,6 +187,17 @@ class Alertmanager(_Monitor):
         """Of each alert that it has, by name, whether nobody is told since something else tells of it."""
         async with self.asking("/api/v2/alerts") as response:
             return {one["labels"]["alertname"]: bool(one["status"]["inhibitedBy"]) for one in await response.json()}
+
+
+class NodeExporter(_Monitor):
+    """What Prometheus is told of the machine."""
+
+    name = "node_exporter"
+    ready = "/metrics"
+
+    def _command(self) -> Sequence[str]:
+        assert NODE_EXPORTER is not None
+        return [NODE_EXPORTER, f"--web.listen-address={self.address}", "--log.level=warn"]
 
 
 class Told(NamedTuple):

@@ -24,10 +24,19 @@ from tests.unit.test_metrics import defined
 ALERTS = alerts()
 FAULTS = faults()
 MADE = files()
-OTHERS = {
+OTHERS: dict[str, set[str]] = {
     # Prometheus itself.
     "up": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "job", "instance"},
+    # Prometheus' exporter of machines, node_exporter.
+    "node_cpu_seconds_total": {"cpu", "mode"},
+    "node_memory_MemAvailable_bytes": set(),
+    "node_memory_MemTotal_bytes": set(),
+    "node_filesystem_avail_bytes": {"device", "fstype", "mountpoint"},
+    "node_filesystem_size_bytes": {"device", "fstype", "mountpoint"},
+    "node_disk_io_time_seconds_total": {"device"},
+    "node_network_receive_bytes_total": {"device"},
+    "node_network_transmit_bytes_total": {"device"},
     # haproxy's own exporter.
     "haproxy_server_status": {"proxy", "server", "state"},
     "haproxy_frontend_current_sessions": {"proxy"},
