@@ -25,7 +25,7 @@ from tests.support.monitors import Alertmanager, NodeExporter, Prometheus, Webho
 from tests.support.observed import get
 from tests.support.office import POLL_S, ROOT, Office, Process, until
 from tests.support.promql import asked_for
-from tests.support.workload import commands, creations, event_ids, order
+from tests.support.workload import Sent, commands, creations, event_ids, order
 
 pytestmark = [*needs_prometheus, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -86,7 +86,9 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
 async def sell(sale: Selling, redis: EmbeddedRedis) -> None:
     """A sale with all that belongs to it: cancellations, garbage, repeats, and a Redis that dies and comes back."""
     ids = event_ids(SEED, 3)
-    await sale.office.send([*creations(ids, 300), *commands(SEED, ids, 600)])
+    back = {"type": "cancel_purchase", "request_id": "back", "event_id": ids[1], "purchase": "given-back"}
+    given_back = [order(ids[1], "given-back"), Sent(ids[1].encode(), json.dumps(back).encode())]
+    await sale.office.send([*creations(ids, 300), *given_back, *commands(SEED, ids, 600)])
     await buy(sale, ids[0], "a")
     redis.kill()
     await until(lambda: "Redis is down, deciding locally" in sale.worker.log_text(), 30, "a fallback")
