@@ -16,8 +16,8 @@ ROW_PX: Final = 30
 GAP_PX: Final = 8
 HEAD_PX: Final = 30
 LEGEND_PX: Final = 24
-AXIS_PX: Final = 46
-TIMES_PX: Final = 16
+AXIS_PX: Final = 54
+TIMES_PX: Final = 24
 COLOURS: Final = ("#5b9f4a", "#d9a018", "#4a90c4", "#d96c2f", "#c2423f", "#1f6fb5", "#a8439c", "#6d5aa8", "#3f7a5a")
 INK: Final = "#22262e"
 PALE: Final = "#6b7280"
@@ -53,12 +53,12 @@ def page(board: Mapping[str, Any], lines: Lines, begins_s: float, ends_s: float)
         f"#board{{position:relative;width:{24 * COLUMN_PX}px;height:{rows * ROW_PX + HEAD_PX}px;margin:{GAP_PX}px}}"
         "h1{margin:0;font-size:18px;font-weight:600}"
         f".panel{{position:absolute;box-sizing:border-box;background:#fff;border:1px solid {LINE};border-radius:3px}}"
-        ".panel h2{margin:0;padding:6px 8px 0;font-size:12px;font-weight:600}"
+        ".panel h2{margin:0;padding:6px 8px 0;font-size:12px;font-weight:600;white-space:nowrap}"
         ".row{position:absolute;font-size:14px;font-weight:600;line-height:30px}"
         ".number{text-align:center;font-size:34px;font-weight:600;line-height:64px}"
-        f".legend{{padding:0 8px;color:{PALE};white-space:nowrap;overflow:hidden}}"
+        f".legend{{padding:0 8px;font-size:11px;color:{PALE};white-space:nowrap;overflow:hidden}}"
         ".legend i{display:inline-block;width:10px;height:3px;margin:0 4px 3px 0}"
-        ".legend span{margin-right:12px}"
+        ".legend span{margin-right:9px}"
         f"</style><div id=board><h1>{escape(board['title'])}</h1>{panels}</div>"
     )
 

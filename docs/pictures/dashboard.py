@@ -37,7 +37,8 @@ JOBS: Final = ("purchases", "documents", "stats", "gateway", "live")
 RATE_INTERVAL: Final = "6s"
 OUTAGE_AT_S: Final = 40
 OUTAGE_S: Final = 8
-ORDERS_A_SECOND: Final = 25
+ORDERS_A_SECOND: Final = 10
+FIRST_ORDER_AT_S: Final = 8
 COLOURS: Final = 128
 SCALE: Final = 2
 
@@ -45,6 +46,7 @@ SCALE: Final = 2
 async def buy(base: str, key: str) -> None:
     """Orders over HTTP, until told to stop."""
     event_ids = list(EVENTS)
+    await asyncio.sleep(FIRST_ORDER_AT_S)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as orders:
         number = 0
         while True:
