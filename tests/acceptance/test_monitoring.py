@@ -27,7 +27,7 @@ from tests.support.office import POLL_S, ROOT, Office, Process, until
 from tests.support.promql import asked_for
 from tests.support.workload import Sent, commands, creations, event_ids, order
 
-pytestmark = [*needs_prometheus, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [*needs_prometheus, pytest.mark.slow, pytest.mark.timeout(420)]
 
 SEED: Final = 20261130
 HTTP_ORDERS: Final = 40
@@ -39,7 +39,12 @@ FAULTS_ONLY: Final = {
     "ALERTS",
 }
 """What appears with a fault that this box office does not have."""
-PATIENCE_S: Final = 60
+PATIENCE_S: Final = 120
+OF_A_BUSY_MACHINE: Final = {
+    *(f"Boxoffice{late}Late{slow}" for late in ("Answers", "Commands") for slow in ("", "SlowBurn")),
+    "BoxofficeRedisUnsteady",
+}
+"""How fast a machine answers, with others' tests beside it, is nothing that a test can promise."""
 WAITS_A_MINUTE_S: Final = 100
 """An alert that is told after a minute: looked at, told to Alertmanager, and by him."""
 
@@ -52,6 +57,8 @@ class Selling(NamedTuple):
     url: str
     key: str
     worker: Process
+    of_audit: dict[str, str]
+    """What the audit's environment has of its own."""
 
 
 @asynccontextmanager
@@ -72,15 +79,14 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
         key = await new_key(office, "buy")
         door, page = Door(office, **common("gateway")), free_port()
         office.start("live", BOXOFFICE_LIVE_PORT=str(page), **common("live"))
-        office.start_command("audit", "--every", "5", **common("audit"))
         for process in started.values():
-            await office.ready(process)
+            await office.ready(process, PATIENCE_S)
         await door.ready()
         gateway = Instance("gateway-1", f"127.0.0.1:{door.port}", ports["gateway"])
         live = Instance("live-1", f"127.0.0.1:{page}", ports["live"])
         bind = f"127.0.0.1:{ports['haproxy']}"
         url = await servers.enter_async_context(balancing(folder, [gateway], [live], bind))
-        yield Selling(office, prometheus, url, key, started["purchases"])
+        yield Selling(office, prometheus, url, key, started["purchases"], common("audit"))
 
 
 async def sell(sale: Selling, redis: EmbeddedRedis) -> None:
@@ -137,6 +143,8 @@ async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_no
     assert len(BOARDS) == 6
     async with selling(office, tmp_path) as sale:
         await sell(sale, redis)
+        # Not before: while Redis is loaded anew it differs, and on a busy machine longer than an audit is patient.
+        office.start_command("audit", "--every", "5", **sale.of_audit)
         deadline_s = monotonic() + PATIENCE_S
         # Documents are drawn and removed, and an audit ends, in their own time.
         while missing := await empty(sale.prometheus, needed):
@@ -148,9 +156,8 @@ async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_no
         rules = await sale.prometheus.rules()
         assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
         firing = {rule["name"] for rule in rules if rule.get("state") == "firing"}
-        # Garbage was sent, which is told by day; and Redis was down, but for less than a minute. How fast this machine
-        # answers is another matter.
-        assert {name for name in firing if "AnswersLate" not in name} == {"BoxofficeUnreadableCommands"}
+        # Garbage was sent, which is told by day; and Redis was down, but for less than a minute.
+        assert firing - OF_A_BUSY_MACHINE == {"BoxofficeUnreadableCommands"}
 
 
 async def scraped(prometheus: Prometheus, *names: str) -> None:
