@@ -72,7 +72,6 @@ class Making:
         self.store = DocumentStore(settings)
         self.pool = Pool(settings.processes, settings.drawing_timeout_ms / 1000, style_of(settings))
         self.progress = Progress(settings.queue_size)
-        metrics.DOCUMENTS_WAITING.set_function(lambda: self.progress.tickets)
         self._cleaner = Cleaner(settings, self.store, pages.at_hand)
         self._in_background: list[asyncio.Task[None]] = []
         self._ledgers: dict[TP, TakenLedger] = {}
@@ -83,8 +82,11 @@ class Making:
 
     def details(self) -> dict[str, Any]:
         """What there is to know of its health."""
+        waiting = self.progress.tickets
+        # Counted here: metrics are written in a thread, and orders come meanwhile.
+        metrics.DOCUMENTS_WAITING.set(waiting)
         return {
-            "documents": {"waiting": self.progress.tickets},
+            "documents": {"waiting": waiting},
             "waits_for": ["document store"] if self.store.failing else [],
         }
 
