@@ -40,11 +40,19 @@ def create(
         Path | None,
         typer.Option("--after", metavar="FILE", help="Public keys of a ring that was lost: their codes stay good."),
     ] = None,
+    if_missing: Annotated[
+        bool,
+        typer.Option("--if-missing", help="Let a ring that is there be, and succeed: for what runs at each start."),
+    ] = False,
 ) -> None:
     """Make a key ring with one key, where BOXOFFICE_DOOR_KEYS says; one that is there is never written over."""
-    from boxoffice.door.ring_file import create
+    from boxoffice.door.ring_file import create, load
 
     path = _ring_path()
+    if if_missing and path.exists():
+        load(path)  # which says it where they are none
+        say(f"There are keys at {path}, and they stay.")
+        return
     key = create(path, lost).keys[-1]
     say(f"Made key {key.id} in {path}: it is secret. Keep a copy where nobody else can read it.")
 

@@ -147,6 +147,16 @@ def test_a_ring_is_never_written_over(door: Door, ring: Path) -> None:
     assert ring.read_bytes() == before
 
 
+def test_a_deployment_makes_the_ring_at_its_first_start_alone(door: Door, ring: Path) -> None:
+    assert "Made key 1" in door("keys", "create", "--if-missing").stdout
+    before = ring.read_bytes()
+    again = door("keys", "create", "--if-missing")
+    assert (again.returncode, again.stdout) == (0, f"There are keys at {ring}, and they stay.\n")
+    assert ring.read_bytes() == before
+    ring.write_text("garbage")
+    assert door("keys", "create", "--if-missing").returncode == ExitStatus.USAGE
+
+
 @pytest.mark.parametrize("command", [("rotate",), ("revoke", "1"), ("list",)])
 def test_where_there_are_no_keys_the_sentence_names_the_command(door: Door, ring: Path, command: tuple[str]) -> None:
     done = door("keys", *command)
