@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -18,6 +18,10 @@ from boxoffice.gateway.problems import MEDIA_TYPE, problem
 from models.commands import MAX_COMMAND_BYTES
 
 TEMPLATE: Final = Path(__file__).with_name("haproxy.cfg")
+
+MOST_GATEWAYS: Final = 8
+MOST_LIVE: Final = 4
+"""So many haproxy finds in the deployments that come with the source."""
 
 _PROGRAM: Final = "haproxy"
 _SYSTEM_FOLDERS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -58,8 +62,26 @@ _METRICS: Final = """
 frontend metrics
     # For Prometheus, and as the gateways' own health ports for nobody outside.
     bind {bind}
+    # Of haproxy itself; that gateways are ready is for their own health to say.
+    monitor-uri /health/live
     http-request use-service prometheus-exporter if {{ path /metrics }}
     http-request deny deny_status 404
+"""
+_NAMES: Final = """\
+resolvers names
+    parse-resolv-conf
+    accepted_payload_size 8192
+    timeout resolve 1s
+    timeout retry 1s
+    hold valid 1s
+    # While no name server answers, those who were found stay: whether they serve their health says.
+    hold timeout 24h
+    hold refused 24h
+    hold other 24h
+
+global
+    # A container may open files without end, and haproxy would take memory for as many connections.
+    fd-hard-limit 50000
 """
 METRICS_PORT: Final = 8405
 """What haproxy's own documentation takes for them."""
@@ -88,12 +110,23 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Service:
+    """Processes behind one name, as in Compose and Kubernetes: they come and go, and the DNS has each one's address."""
+
+    name: str
+    address: str
+    health_port: int
+    most: int
+    """Of more than so many, the others are not asked."""
+
+
+@dataclass(frozen=True)
 class Balancer:
     """What haproxy listens on, and what lies behind it."""
 
     bind: str
-    gateways: Sequence[Instance]
-    live: Sequence[Instance] = ()
+    gateways: Sequence[Instance] | Service
+    live: Sequence[Instance] | Service = ()
     most_connections: int = 10_000
     """Of one gateway, as its setting says: those beyond wait here."""
     metrics_bind: str = ""
@@ -107,12 +140,13 @@ class Balancer:
             server_s=round(LONGEST_WAIT_S + ACKNOWLEDGED_WITHIN_S + _MARGIN_S),
             most_body_bytes=MAX_COMMAND_BYTES,
             most_connections=self.most_connections,
-            most_connections_in_all=self.most_connections * len(self.gateways),
+            most_connections_in_all=self.most_connections * _most(self.gateways),
             errors="\n".join(_error(status) for status in _SAID),
             routes=_ROUTES if self.live else "",
             gateways=_servers(self.gateways),
             live=_LIVE + _servers(self.live) if self.live else "",
             metrics=_METRICS.format(bind=self.metrics_bind) if self.metrics_bind else "",
+            names=_NAMES if isinstance(self.gateways, Service) else "",
         )
         return filled.rstrip() + "\n"
 
@@ -125,7 +159,14 @@ def _error(status: int) -> str:
     return f"    http-error status {status} content-type {MEDIA_TYPE} string '{body}' hdr Cache-Control no-store{again}"
 
 
-def _servers(instances: Sequence[Instance]) -> str:
+def _most(instances: Sequence[Instance] | Service) -> int:
+    return instances.most if isinstance(instances, Service) else len(instances)
+
+
+def _servers(instances: Sequence[Instance] | Service) -> str:
+    if isinstance(instances, Service):
+        template = f"    server-template {instances.name}- {instances.most} {instances.address}"
+        return f"{template} port {instances.health_port} resolvers names init-addr none"
     return "\n".join(f"    server {one.name} {one.address} port {one.health_port}" for one in instances)
 
 
@@ -135,6 +176,25 @@ def example() -> str:
         ":8080",
         [Instance(f"gateway-{number}", f"192.0.2.{number}:8080", 9464) for number in (1, 2)],
         [Instance("live-1", "192.0.2.3:8081", 9464)],
+        metrics_bind=f":{METRICS_PORT}",
+    ).configuration()
+
+
+def deployed() -> Mapping[str, str]:
+    """The configurations of the deployments that come with the source, each by its path."""
+    return {
+        "docker/haproxy.cfg": _before_services("gateway:8080", "live:8081"),
+        "kubernetes/base/haproxy.cfg": _before_services(
+            '"gateway.${NAMESPACE}.svc.cluster.local:8080"', '"live.${NAMESPACE}.svc.cluster.local:8081"'
+        ),
+    }
+
+
+def _before_services(gateways: str, live: str) -> str:
+    return Balancer(
+        ":8080",
+        Service("gateway", gateways, 9464, MOST_GATEWAYS),
+        Service("live", live, 9464, MOST_LIVE),
         metrics_bind=f":{METRICS_PORT}",
     ).configuration()
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from boxoffice.gateway.haproxy import example
+from boxoffice.gateway.haproxy import deployed, example
 from boxoffice.schema.asyncapi import asyncapi, internal_asyncapi
 from boxoffice.schema.openapi import openapi
 from boxoffice.schema.openapi_problems import problems_page
@@ -35,6 +35,11 @@ def served_contract() -> str:
     return json.dumps(openapi(), separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
+def beside_the_documents() -> dict[str, str]:
+    """The text of every file that lies elsewhere in the source, by its path there."""
+    return {f"boxoffice/gateway/{CONTRACT}": served_contract(), **deployed()}
+
+
 def _text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -42,13 +47,13 @@ def _text(document: dict[str, Any]) -> str:
 def write_docs(folder: Path) -> list[Path]:
     """Write every file; their paths.
 
-    The gateway serves its contract out of a file that comes with its code. Where the folder belongs to the source, that
-    file is written too.
+    The gateway serves its contract out of a file that comes with its code, and the deployments beside it have
+    configurations of haproxy. Where the folder belongs to the source, those files are written too.
     """
     files = {Path(folder, name): text for name, text in documents().items()}
-    gateway = folder.resolve().parent / "boxoffice" / "gateway"
-    if gateway.is_dir():
-        files[gateway / CONTRACT] = served_contract()
+    source = folder.resolve().parent
+    if (source / "boxoffice" / "gateway").is_dir():
+        files |= {source / path: text for path, text in beside_the_documents().items()}
     written = []
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)

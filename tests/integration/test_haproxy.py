@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import aiohttp
 import pytest
 
 from boxoffice.embedded.ports import free_port
-from boxoffice.gateway.haproxy import Balancer, Instance, example, haproxy_program
+from boxoffice.gateway.haproxy import Balancer, Instance, deployed, example, haproxy_program
 from tests.support.balancers import StandIn, balancing, standing_in
 from tests.support.gateways import Door, new_key
 from tests.support.office import Office
@@ -55,10 +56,18 @@ def test_haproxy_accepts_the_example_of_the_documents(tmp_path: Path) -> None:
     _accepts(tmp_path, example())
 
 
+@pytest.mark.parametrize("configuration", deployed().values(), ids=deployed())
+def test_haproxy_accepts_the_configurations_of_the_deployments(tmp_path: Path, configuration: str) -> None:
+    _accepts(tmp_path, configuration)
+
+
 def _accepts(folder: Path, configuration: str) -> None:
     path = folder / "haproxy.cfg"
     path.write_text(configuration)
-    done = subprocess.run([str(HAPROXY), "-c", "-f", str(path)], capture_output=True, text=True, check=False)
+    # As a pod of Kubernetes has it.
+    variables = {**os.environ, "NAMESPACE": "boxoffice"}
+    command = [str(HAPROXY), "-c", "-f", str(path)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
 
 

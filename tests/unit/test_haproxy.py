@@ -11,7 +11,16 @@ import pytest
 from boxoffice.errors import ExitStatus
 from boxoffice.gateway import haproxy
 from boxoffice.gateway.desk import ACKNOWLEDGED_WITHIN_S
-from boxoffice.gateway.haproxy import METRICS_PORT, Balancer, Instance, NoHaproxyError, example
+from boxoffice.gateway.haproxy import (
+    METRICS_PORT,
+    MOST_GATEWAYS,
+    MOST_LIVE,
+    Balancer,
+    Instance,
+    NoHaproxyError,
+    deployed,
+    example,
+)
 from boxoffice.gateway.preferences import LONGEST_WAIT_S
 from boxoffice.gateway.problems import TYPES, TYPES_PATH
 from models.commands import MAX_COMMAND_BYTES
@@ -117,6 +126,32 @@ def test_its_own_metrics_are_served_where_somebody_wants_them_and_nothing_else_i
     assert f"    bind :{METRICS_PORT}\n" in metrics
     assert "use-service prometheus-exporter if { path /metrics }\n    http-request deny" in metrics
     assert "frontend metrics" not in WITH_PAGE
+
+
+def test_haproxy_itself_says_that_it_lives_and_nothing_of_the_gateways() -> None:
+    assert "    monitor-uri /health/live\n" in section("frontend metrics", example())
+    assert "monitor fail" not in example()
+
+
+@pytest.mark.parametrize("configuration", deployed().values(), ids=deployed())
+def test_where_instances_come_and_go_they_are_looked_up_by_their_name(configuration: str) -> None:
+    gateways, live = section("backend gateways", configuration), section("backend live", configuration)
+    assert re.search(
+        rf"server-template gateway- {MOST_GATEWAYS} \S+ port 9464 resolvers names init-addr none", gateways
+    )
+    assert re.search(rf"server-template live- {MOST_LIVE} \S+ port 9464 resolvers names init-addr none", live)
+    assert "parse-resolv-conf" in section("resolvers names", configuration)
+    assert "balance uri depth 3" in gateways
+
+
+def test_a_name_server_that_is_gone_takes_no_gateway_away() -> None:
+    names = section("resolvers names", deployed()["docker/haproxy.cfg"])
+    for answer in ("timeout", "refused", "other"):
+        assert f"hold {answer} 24h" in names
+
+
+def test_where_instances_are_named_nothing_is_looked_up() -> None:
+    assert "resolvers" not in WITH_PAGE
 
 
 def test_the_example_names_two_gateways_and_a_page() -> None:

@@ -21,6 +21,7 @@ from boxoffice.kafka.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead
 from boxoffice.schema import asyncapi, documents, internal_asyncapi, json_schemas, write_docs
 from boxoffice.schema.examples import COMMANDS, examples
 from boxoffice.schema.examples import facts as decided
+from boxoffice.schema.files import beside_the_documents
 from boxoffice.schema.headers import HEADERS
 from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, UNIONS
 from boxoffice.selling.deciding import MAX_TRACE_BYTES, Answer
@@ -563,6 +564,12 @@ def test_the_checked_in_copy_is_true(path: str) -> None:
     file = DOCS / path
     assert file.is_file(), f"docs/{path} is missing: make it with 'boxoffice schema --write docs'"
     assert file.read_text(encoding="utf-8") == DOCUMENTS[path], "make it anew with 'boxoffice schema --write docs'"
+
+
+@pytest.mark.parametrize("path", beside_the_documents())
+def test_the_copy_that_lies_elsewhere_in_the_source_is_true(path: str) -> None:
+    text = (DOCS.parent / path).read_text(encoding="utf-8")
+    assert text == beside_the_documents()[path], "make it anew with 'boxoffice schema --write docs'"
 
 
 def test_no_schema_is_checked_in_that_is_not_made_any_more() -> None:
