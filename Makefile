@@ -14,7 +14,7 @@ LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults mutants fuzz bench bench-quick bench-gateway lint types lock clean
+.PHONY: help demo test faults containers kubernetes mutants fuzz bench bench-quick bench-gateway lint types lock clean
 
 help: ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ test: lint types $(DEV) ## Lint, types, import rules and every test; what CI run
 
 faults: $(DEV) ## The long tests: everything that dies, and 10,000 simulated schedules.
 	$(BIN)/python -m pytest -m long tests/faults tests/simulation
+
+containers: $(DEV) ## Build the image, and sell through Compose while containers are killed; as root without Docker.
+	$(BIN)/python -m tests.deployment.containers
+
+kubernetes: $(DEV) ## Run the manifests in a real cluster on this machine; as root, on Debian.
+	$(BIN)/python -m tests.deployment.cluster
 
 mutants: $(DEV) ## Plant each deliberate defect, and see that the tests notice it.
 	$(BIN)/python -m tests.mutants
@@ -48,6 +54,7 @@ bench-gateway: $(DEV) ## Measure purchases over HTTP, in less than five minutes.
 lint: $(DEV) ## Check the style.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/Dockerfile
 
 types: $(DEV) ## Check the types.
 	$(BIN)/mypy
@@ -55,6 +62,7 @@ types: $(DEV) ## Check the types.
 lock: $(DEV) ## Choose the newest versions that fit and write the lock files.
 	$(LOCK) --only-build-deps --build-deps-for editable --output-file requirements/build.txt pyproject.toml
 	$(LOCK) --extra embedded --output-file requirements/run.txt pyproject.toml
+	$(LOCK) --constraint requirements/run.txt --output-file requirements/image.txt pyproject.toml
 	$(LOCK) --extra embedded --extra dev --constraint requirements/build.txt --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
 	$(BIN)/python -c 'from boxoffice.embedded.jars import write_lock; write_lock()'

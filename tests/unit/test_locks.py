@@ -26,7 +26,11 @@ def _locked(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("file", "requirement"),
-    [*(("run.txt", one) for one in RUN), *(("dev.txt", one) for one in (*RUN, *EXTRAS["dev"]))],
+    [
+        *(("image.txt", one) for one in PACKAGE["dependencies"]),
+        *(("run.txt", one) for one in RUN),
+        *(("dev.txt", one) for one in (*RUN, *EXTRAS["dev"])),
+    ],
 )
 def test_what_the_package_needs_is_locked_in_a_version_that_it_takes(file: str, requirement: str) -> None:
     """Whoever changes pyproject.toml has to run 'make lock'."""
@@ -36,9 +40,10 @@ def test_what_the_package_needs_is_locked_in_a_version_that_it_takes(file: str, 
     assert wanted.specifier.contains(version, prereleases=True)
 
 
-def test_what_runs_is_tested_in_the_same_versions() -> None:
+@pytest.mark.parametrize("file", ["run.txt", "image.txt"])
+def test_what_runs_is_tested_in_the_same_versions(file: str) -> None:
     tested = _locked("dev.txt")
-    assert {name: tested.get(name) for name in _locked("run.txt")} == _locked("run.txt")
+    assert {name: tested.get(name) for name in _locked(file)} == _locked(file)
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "httptools"])
