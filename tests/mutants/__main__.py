@@ -33,6 +33,7 @@ COPIED: Final = (
     "docs",
     "monitoring",
     "docker",
+    "kubernetes",
     "pyproject.toml",
     "Procfile",
     "Makefile",
