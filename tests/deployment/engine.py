@@ -20,6 +20,7 @@ from tests.deployment.host import (
     put_back,
     require_root_on_debian,
     run,
+    unmount_below,
     unpacked,
     wait_until,
 )
@@ -110,7 +111,7 @@ def _running(folder: Path, path: str) -> Iterator[Path]:
         yield socket
     finally:
         end(daemon)
-        _unmount(folder)
+        unmount_below(folder)
 
 
 def _configuration(folder: Path, socket: Path) -> dict[str, object]:
@@ -134,13 +135,6 @@ def _answers(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> bool:
     assert client is not None
     asked = [client, "--host", f"unix://{socket}", "info"]
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
-
-
-def _unmount(folder: Path) -> None:
-    """Whatever is still mounted below: of containers that were ended with the engine."""
-    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for point in sorted((one for one in points if one.startswith(f"{folder}/")), reverse=True):
-        run("umount", "--lazy", point)
 
 
 def _built_compose() -> Path:

@@ -227,6 +227,13 @@ def without_ours(after: str, before: str) -> str:
     return "".join(f"{line}\n" for line in kept)
 
 
+def unmount_below(folder: Path) -> None:
+    """Whatever is still mounted in a folder: of containers that were ended with who ran them."""
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((one for one in points if one.startswith(f"{folder}/")), reverse=True):
+        run("umount", "--lazy", point)
+
+
 def end(process: subprocess.Popen[bytes], within_s: float = 60) -> None:
     """End what was started here: in order, or at once when that takes too long."""
     if process.poll() is None:

@@ -25,6 +25,8 @@ PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text(en
 """Each process' command line, by its name."""
 KUSTOMIZATIONS = ("base", "overlays/small", "overlays/cluster")
 """The kustomizations that somebody may apply."""
+OTHERS = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"}
+"""Kinds of operators, of which Kubernetes itself knows nothing."""
 
 
 def instructions(name: str) -> list[str]:

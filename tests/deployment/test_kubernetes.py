@@ -17,15 +17,13 @@ from boxoffice.kafka.clients import group_id
 from boxoffice.process.health import Health
 from boxoffice.redis.presence import Presence
 from boxoffice.settings import SETTINGS, load_settings, settings_from
-from tests.deployment.shipped import KUBERNETES, KUSTOMIZATIONS, PROCFILE, VERSION, manifests, of_kind
+from tests.deployment.shipped import KUBERNETES, KUSTOMIZATIONS, OTHERS, PROCFILE, VERSION, manifests, of_kind
 from topics import purchase_requests
 
 Manifest = dict[str, Any]
 
 OLDEST, NEWEST = "1.30", "1.37"
 """Releases of Kubernetes; ``preStop: sleep`` is as old as the first."""
-OTHERS = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"}
-"""Kinds of operators, of which Kubernetes itself knows nothing."""
 WORKLOADS = ("Deployment", "Job")
 EVERYWHERE = pytest.mark.parametrize("kustomization", KUSTOMIZATIONS)
 
@@ -252,9 +250,12 @@ def test_haproxy_looks_for_services_that_there_are() -> None:
 def test_nothing_may_talk_unless_it_says_so(kustomization: str) -> None:
     policies = of_kind(kustomization, "NetworkPolicy")
     nothing = policies.pop("nothing")["spec"]
-    assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    [(label, value)] = nothing.pop("podSelector")["matchLabels"].items()
+    assert nothing == {"policyTypes": ["Ingress", "Egress"]}
+    assert all(labels[label] == value for labels in labels_of(kustomization))
     names = {port["name"] for _, _, container in pods(kustomization) for port in container.get("ports", ())}
     for name, policy in policies.items():
+        assert policy["spec"]["podSelector"], "it would hold for the brokers too, which may be beside us"
         for rule in (*policy["spec"].get("ingress", ()), *policy["spec"].get("egress", ())):
             assert rule["ports"], name
             assert {one["port"] for one in rule["ports"] if isinstance(one["port"], str)} <= names
