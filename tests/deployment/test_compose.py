@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from boxoffice.embedded.jars import KAFKA_VERSION
 from boxoffice.gateway.haproxy import METRICS_PORT
 from boxoffice.settings import SETTINGS, settings_from
-from tests.deployment.shipped import COMPOSE, PROCFILE, VERSION
+from tests.deployment.shipped import COMPOSE, DOCKER, PROCFILE, VERSION
 
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("boxoffice:")}
@@ -169,6 +170,28 @@ def test_all_are_on_one_network() -> None:
     assert "networks" not in COMPOSE
     assert not any("networks" in service for service in SERVICES.values())
     assert {name for name, service in SERVICES.items() if "network_mode" in service} == {"keys"}
+
+
+def test_what_is_mounted_from_here_is_here() -> None:
+    mounted = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", ())}
+    for path in sorted(name for name in mounted if name.startswith("./")):
+        assert (DOCKER / path).exists(), path
+
+
+def test_prometheus_scrapes_and_grafana_asks_what_there_is() -> None:
+    prometheus = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    found = [one["dns_sd_configs"] for one in prometheus["scrape_configs"] if "dns_sd_configs" in one]
+    told = [one["dns_sd_configs"] for one in prometheus["alerting"]["alertmanagers"]]
+    names = {name for configs in (*found, *told) for config in configs for name in config["names"]}
+    assert names == {*PROCFILE, "haproxy", "alertmanager"}
+    ports = {config["names"][0]: config["port"] for configs in found for config in configs}
+    assert ports.pop("haproxy") == METRICS_PORT
+    assert set(ports.values()) == {settings_from({}).process.health_port}
+    folder = DOCKER / "grafana" / "provisioning"
+    [source] = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text(encoding="utf-8"))["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    [provider] = yaml.safe_load((folder / "dashboards" / "boxoffice.yml").read_text(encoding="utf-8"))["providers"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
 
 
 def test_every_volume_is_used_and_named() -> None:

@@ -330,6 +330,20 @@ def test_the_examples_are_for_the_cluster_as_it_is_shipped(path: Path) -> None:
         assert settings_map("overlays/cluster")[1]["BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS"] == "kafka-kafka-bootstrap:9093"
 
 
+def test_prometheus_finds_each_process_under_the_job_that_the_rules_know() -> None:
+    [monitor] = of_kind("overlays/cluster", "ServiceMonitor").values()
+    [endpoint] = monitor["spec"]["endpoints"]
+    [named] = endpoint["relabelings"]
+    assert named["targetLabel"] == "job"
+    assert named["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
+    selector = monitor["spec"]["selector"]["matchLabels"].items()
+    services = of_kind("overlays/cluster", "Service")
+    found = [one for one in services.values() if selector <= one["metadata"].get("labels", {}).items()]
+    assert {port["name"] for one in found for port in one["spec"]["ports"]} == {endpoint["port"]}
+    assert all(one["spec"]["publishNotReadyAddresses"] for one in found), "who is not ready is looked at most"
+    assert of_kind("overlays/cluster", "PrometheusRule").keys() == {"boxoffice"}
+
+
 def test_there_is_no_manifest_that_nobody_applies() -> None:
     named = "\n".join(path.read_text() for path in KUBERNETES.rglob("kustomization.yaml"))
     for path in KUBERNETES.rglob("*.yaml"):
