@@ -17,7 +17,7 @@ from typing import Any, Final
 from boxoffice.embedded.ports import free_port
 from tests.deployment.buying import CAPACITY, EVENTS, Crowd
 from tests.deployment.engine import Engine, docker_engine
-from tests.deployment.host import DeploymentError, Steps
+from tests.deployment.host import DeploymentError, Steps, run
 from tests.deployment.images import IMAGE, prepare
 from tests.deployment.shipped import COMPOSE, PROCFILE, VERSION
 from tests.support.office import ROOT
@@ -152,6 +152,16 @@ def check_sale(office: Office, steps: Steps) -> None:
     steps.done("doctor: all is well")
 
 
+def check_tests(engine: Engine, steps: Steps) -> None:
+    """The tests that need an engine, which are left out elsewhere."""
+    # Ryuk, which would clean up, is an image that only a registry has; ports are published on loopback.
+    ours = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"}
+    variables = {**engine.variables, **(ours if engine.is_ours else {})}
+    told = run(sys.executable, "-m", "pytest", "-q", "-m", "docker", "tests", cwd=ROOT, variables=variables)
+    _expect(told, "1 passed")
+    steps.done("the tests with containers pass")
+
+
 def _expect(told: str, wanted: str) -> None:
     if wanted not in told:
         raise DeploymentError(f"{wanted!r} was expected, and there came {told!r}.")
@@ -167,6 +177,7 @@ def main(arguments: Sequence[str] = ()) -> int:
             prepare(engine, steps)
             check_image(engine)
             steps.done("the image runs")
+            check_tests(engine, steps)
             with up(engine, steps) as office:
                 check_containers(office)
                 key = office.command("keys", "create", "--scope", "buy", "--scope", "events").split()[-1]

@@ -12,6 +12,7 @@ from boxoffice.embedded.jars import KAFKA_VERSION
 from boxoffice.gateway.haproxy import METRICS_PORT
 from boxoffice.settings import SETTINGS, settings_from
 from tests.deployment.shipped import COMPOSE, DOCKER, PROCFILE, VERSION
+from tests.support.servers import KAFKA_IMAGE, REDIS_IMAGE
 
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("boxoffice:")}
@@ -109,6 +110,11 @@ def test_the_keys_that_sign_tickets_are_where_tickets_are_made_and_nowhere_else(
 
 def test_the_broker_is_the_release_that_is_tested() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_tests_in_containers_run_on_the_same_images() -> None:
+    assert SERVICES["kafka"]["image"] == KAFKA_IMAGE
+    assert SERVICES["valkey"]["image"] == REDIS_IMAGE
 
 
 def test_valkey_keeps_its_file_and_throws_nothing_away() -> None:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from confluent_kafka.admin import AdminClient
+
 from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
+from boxoffice.embedded.jars import KAFKA_VERSION
+from boxoffice.embedded.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +27,11 @@ REDIS_ADDRESS = "BOXOFFICE_TEST_REDIS"
 # "docker" takes the shared servers from containers.
 SERVERS = "BOXOFFICE_TEST_SERVERS"
 
-KAFKA_IMAGE = "confluentinc/cp-kafka:7.9.0"
-REDIS_IMAGE = "valkey/valkey:8-alpine"
+# Those of docker/compose.yaml.
+KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+REDIS_IMAGE = "valkey/valkey:8.1"
+
+_BROKER_WITHIN_S = 90
 
 
 @dataclass(frozen=True)
@@ -102,16 +109,37 @@ def serving(server: ServerProcess) -> Iterator[None]:
 @contextmanager
 def _kafka_container() -> Iterator[KafkaAddress]:
     # Imported here: it looks for a Docker engine as soon as it is imported.
-    from testcontainers.community.kafka import KafkaContainer
+    from testcontainers.core.container import DockerContainer
 
-    container = (
-        KafkaContainer(KAFKA_IMAGE)
-        .with_kraft()
-        .with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
-        .with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
-    )
+    port = free_port()
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
+    servers = f"{container.get_container_host_ip()}:{port}"
+    for name, value in _kafka_variables(servers, port).items():
+        container.with_env(name, value)
     with container:
-        yield KafkaAddress(container.get_bootstrap_server())
+        # It waits until a broker answers.
+        AdminClient({"bootstrap.servers": servers}).list_topics(timeout=_BROKER_WITHIN_S)
+        yield KafkaAddress(servers)
+
+
+def _kafka_variables(servers: str, port: int) -> dict[str, str]:
+    """One broker that is its own controller; whoever asks for it comes back to the same port."""
+    return {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{servers}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+        "KAFKA_LOG_DIRS": "/var/lib/kafka/data",
+    }
 
 
 @contextmanager
