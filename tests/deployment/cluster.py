@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,6 @@ from typing import Any, Final
 
 import yaml
 
-from boxoffice.door.ring_file import create_if_missing
 from boxoffice.embedded.ports import can_listen, free_port
 from tests.deployment.buying import Crowd
 from tests.deployment.control_plane import NODE_IP, Cluster, built, cluster
@@ -33,18 +33,27 @@ from tests.deployment.host import (
     kept_folder,
     put_back,
     require_root_on_debian,
+    run,
+    system_path,
     unpacked,
     wait_until,
 )
 from tests.deployment.images import IMAGE, image_of, prepare
 from tests.deployment.names import serving_names
 from tests.deployment.shipped import COMPOSE, KUBERNETES, KUSTOMIZATIONS, OTHERS, PROCFILE, manifests
+from tests.support.office import ROOT
 
 NAMESPACE: Final = "boxoffice"
 _PAUSE: Final = "boxoffice-pause:1"
 _READY_WITHIN_S: Final = 180
 _KILL_AT, _ROLL_AT = 300, 600
 """So many tickets are sold when pods are killed, and when all gateways and workers are replaced in order."""
+APPLY, ASK = re.findall(
+    r"```sh\n(.*?)```",
+    (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8").split("## Kubernetes")[1].split("\n## ")[0],
+    re.DOTALL,
+)
+"""The document's commands."""
 _SERVERS: Final = Path(__file__).with_name("servers.yaml")
 
 
@@ -99,20 +108,22 @@ def servers(documents: Path) -> str:
     return text
 
 
+def run_block(running: Cluster, block: str, folder: Path) -> str:
+    """Run commands of docs/deploying.md as they stand, but for the folder of the keys."""
+    own = Path(sys.executable).parent
+    variables = {"KUBECONFIG": str(running.kubeconfig), "PATH": f"{own}{os.pathsep}{system_path()}"}
+    script = block.replace("$HOME/boxoffice-data", str(folder))
+    return run("bash", "-ec", script, cwd=ROOT, variables=variables, timeout_s=_READY_WITHIN_S + 60)
+
+
 def deploy(running: Cluster, folder: Path) -> None:
-    """As docs/deploying.md says: the namespace, the secrets, the servers, and the small overlay."""
+    """The servers, and then what docs/deploying.md says: the secrets and the small overlay."""
     documents = folder / "documents"
     documents.mkdir(mode=0o700)
     os.chown(documents, 10001, 10001)
-    ring = folder / "door-keys.json"
-    create_if_missing(ring)
-    running.kubectl("apply", "--filename", str(KUBERNETES / "base" / "namespace.yaml"))
-    secret = ("--namespace", NAMESPACE, "create", "secret", "generic")
-    running.kubectl(*secret, "boxoffice", "--from-literal=BOXOFFICE_REDIS_URL=redis://valkey:6379/0")
-    running.kubectl(*secret, "door-keys", f"--from-file=door-keys.json={ring}")
     running.kubectl("apply", "--filename", "-", given=servers(documents))
     _until_ready(running, "pod/kafka", "pod/valkey")
-    running.kubectl("apply", "--kustomize", str(KUBERNETES / "overlays" / "small"))
+    run_block(running, APPLY, folder)
     # Two, so that one can be killed.
     for name in ("gateway", "purchases"):
         running.kubectl("--namespace", NAMESPACE, "scale", f"deployment/{name}", "--replicas=2")
@@ -226,7 +237,7 @@ def _sell(running: Cluster, folder: Path, steps: Steps) -> None:
     key = command(running, "keys", "create", "--scope", "buy", "--scope", "events").split()[-1]
     with forwarded(running) as url:
         asyncio.run(sell(running, url, key, steps))
-    last = command(running, "audit", "--wait", "120").strip().splitlines()[-1]
+    last = run_block(running, ASK, folder).strip().splitlines()[-1]
     if "all agree" not in last:
         raise DeploymentError(last)
     steps.done(f"audit: {last}")

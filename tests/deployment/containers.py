@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,11 @@ from tests.deployment.images import IMAGE, prepare
 from tests.deployment.shipped import COMPOSE, PROCFILE, VERSION
 from tests.support.office import ROOT
 
+_BLOCK: Final = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+START, *TOUR, END = _BLOCK.findall(
+    (ROOT / "README.md").read_text(encoding="utf-8").split("## With Docker")[1].split("\n## ")[0]
+)
+"""The README's commands."""
 _PROJECT: Final = "boxoffice-test"
 _UP_WITHIN_S: Final = 240
 _KILL_AT, _START_AT = 300, 700
@@ -29,15 +35,13 @@ _KILL_AT, _START_AT = 300, 700
 
 
 class Office:
-    """The box office of the Compose file."""
+    """The box office of the Compose file, as the README starts it; its name and its ports are the test's own."""
 
     def __init__(self, engine: Engine) -> None:
         self._port = free_port()
-        self._engine = engine.with_variables(
-            # Nothing of the user's gets in, and two can be up.
-            {name: "" for name in os.environ if name.startswith("BOXOFFICE_")}
-            | {"HTTP_PORT": str(self._port), "KAFKA_PORT": str(free_port())}
-        )
+        unset = {name: "" for name in os.environ if name.startswith("BOXOFFICE_")}
+        own = {"COMPOSE_PROJECT_NAME": _PROJECT, "HTTP_PORT": str(self._port), "KAFKA_PORT": str(free_port())}
+        self._engine = engine.with_variables(unset | own)
 
     @property
     def url(self) -> str:
@@ -47,8 +51,13 @@ class Office:
     def compose(self, *arguments: str, timeout_s: float = 600, quiet: bool = False) -> str:
         """What Compose says; what it prints itself and not its containers is left out if it is to be ``quiet``."""
         file = str(ROOT / "docker" / "compose.yaml")
-        command = ("--project-name", _PROJECT, "--file", file, *arguments)
-        return self._engine.compose(*command, timeout_s=timeout_s, quiet=quiet)
+        return self._engine.compose("--file", file, *arguments, timeout_s=timeout_s, quiet=quiet)
+
+    def run_block(self, block: str, timeout_s: float) -> str:
+        """Run commands of a document, as they stand but for the port."""
+        script = block.replace("127.0.0.1:8080", f"127.0.0.1:{self._port}")
+        bash = ("bash", "-ec", f"set -o pipefail\n{script}")
+        return run(*bash, cwd=ROOT, variables=self._engine.variables, timeout_s=timeout_s)
 
     def command(self, *arguments: str) -> str:
         """What the command line of the box office prints."""
@@ -78,21 +87,25 @@ class Office:
 
 @contextmanager
 def up(engine: Engine, steps: Steps) -> Iterator[Office]:
-    """Started as docs/deploying.md says, and gone with all that it kept."""
+    """Started as the README says, and gone with all that it kept."""
     office = Office(engine)
-    pull = ("--pull", "never") if engine.is_ours else ()
     office.compose("down", "--volumes", "--remove-orphans")
     try:
         office.compose("--profile", "monitoring", "config", "--quiet")
-        office.compose("up", "--no-build", *pull, "--detach", "--wait", timeout_s=_UP_WITHIN_S)
+        office.run_block(START, _UP_WITHIN_S)
         steps.done("Compose is up")
+        for block in TOUR:
+            office.run_block(block, _UP_WITHIN_S)
+        steps.done("the README's commands work")
         yield office
+        office.run_block(END, _UP_WITHIN_S)
+        assert not office.compose("ps", "--all", "--quiet").split()
+        steps.done("Compose is down")
     except (AssertionError, DeploymentError, subprocess.TimeoutExpired):
         sys.stdout.write(office.logs())
         raise
     finally:
-        office.compose("down", "--volumes", "--remove-orphans", "--timeout", "30")
-        steps.done("Compose is down")
+        office.compose("down", "--volumes", "--remove-orphans")
 
 
 def check_image(engine: Engine) -> None:

@@ -40,7 +40,6 @@ class Engine:
     """An engine, and how it is talked to."""
 
     variables: Mapping[str, str]
-    compose_command: tuple[str, ...]
     is_ours: bool
     """Then it has no images but those that are made here, and pulls none."""
 
@@ -50,13 +49,11 @@ class Engine:
 
     def docker(self, *arguments: str | Path, timeout_s: float = 600) -> str:
         """What ``docker`` prints."""
-        client = program("docker")
-        assert client is not None
-        return run(client, *arguments, variables=self.variables, timeout_s=timeout_s)
+        return run("docker", *arguments, variables=self.variables, timeout_s=timeout_s)
 
     def compose(self, *arguments: str, timeout_s: float = 600, quiet: bool = False) -> str:
         """What Compose prints; on standard error too unless it is to be ``quiet``."""
-        return run(*self.compose_command, *arguments, variables=self.variables, timeout_s=timeout_s, quiet=quiet)
+        return run("docker", "compose", *arguments, variables=self.variables, timeout_s=timeout_s, quiet=quiet)
 
 
 @contextmanager
@@ -75,8 +72,7 @@ def docker_engine() -> Iterator[Engine]:
         path = unpacked("docker.io", "containerd", "tini")
         compose = _built_compose()
         with _running(kept_folder() / "docker", path) as socket:
-            variables = {"DOCKER_HOST": f"unix://{socket}", "PATH": path, "DOCKER_BUILDKIT": "0"}
-            yield Engine(variables, (str(compose),), is_ours=True)
+            yield Engine(_variables(socket, path, compose), is_ours=True)
 
 
 def _of_the_user() -> Engine | None:
@@ -87,7 +83,23 @@ def _of_the_user() -> Engine | None:
         raise DeploymentError(
             "A Docker engine runs here, but its client has no Compose: install docker-compose-plugin."
         )
-    return Engine({}, (client, "compose"), is_ours=False)
+    return Engine({}, is_ours=False)
+
+
+def _variables(socket: Path, path: str, compose: Path) -> Mapping[str, str]:
+    """How the client finds our engine, and Compose, which is a plug-in of its own."""
+    plugins = kept_folder() / "client" / "cli-plugins"
+    plugins.mkdir(parents=True, exist_ok=True)
+    plugin = plugins / "docker-compose"
+    plugin.unlink(missing_ok=True)
+    plugin.symlink_to(compose)
+    return {
+        "DOCKER_HOST": f"unix://{socket}",
+        "DOCKER_CONFIG": str(plugins.parent),
+        # The builder that every engine has: another would have to be installed.
+        "DOCKER_BUILDKIT": "0",
+        "PATH": path,
+    }
 
 
 @contextmanager
@@ -107,7 +119,7 @@ def _running(folder: Path, path: str) -> Iterator[Path]:
             start_new_session=True,
         )
     try:
-        wait_until("an engine that answers", lambda: _answers(socket, daemon, log), _BEGINS_WITHIN_S, log)
+        wait_until("an engine that answers", lambda: _answers(socket, path, daemon, log), _BEGINS_WITHIN_S, log)
         yield socket
     finally:
         end(daemon)
@@ -128,13 +140,11 @@ def _configuration(folder: Path, socket: Path) -> dict[str, object]:
     }
 
 
-def _answers(socket: Path, daemon: subprocess.Popen[bytes], log: Path) -> bool:
+def _answers(socket: Path, path: str, daemon: subprocess.Popen[bytes], log: Path) -> bool:
     if daemon.poll() is not None:
         raise DeploymentError(f"dockerd ended with {daemon.returncode}: {log.read_text(errors='replace')[-3000:]}")
-    client = program("docker")
-    assert client is not None
-    asked = [client, "--host", f"unix://{socket}", "info"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    asked = ["docker", "--host", f"unix://{socket}", "info"]
+    return subprocess.run(asked, env={**os.environ, "PATH": path}, capture_output=True, check=False).returncode == 0
 
 
 def _built_compose() -> Path:

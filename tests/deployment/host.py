@@ -98,13 +98,14 @@ def run(
         env={**os.environ, "PATH": system_path(), **(variables or {})},
         cwd=cwd,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL if quiet else subprocess.STDOUT,
+        stderr=subprocess.PIPE if quiet else subprocess.STDOUT,
         text=True,
         timeout=timeout_s,
         check=False,
     )
     if done.returncode:
-        raise DeploymentError(f"{' '.join(map(str, command))} ended with {done.returncode}: {done.stdout[-4000:]}")
+        told = f"{done.stdout}{done.stderr or ''}"
+        raise DeploymentError(f"{' '.join(map(str, command))} ended with {done.returncode}: {told[-4000:]}")
     return done.stdout
 
 
