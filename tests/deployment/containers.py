@@ -13,9 +13,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from boxoffice.embedded.ports import free_port
+from tests.deployment import drawn
 from tests.deployment.buying import CAPACITY, EVENTS, Crowd
 from tests.deployment.engine import Engine, docker_engine
 from tests.deployment.host import DeploymentError, Steps, run
@@ -109,11 +111,15 @@ def up(engine: Engine, steps: Steps) -> Iterator[Office]:
 
 
 def check_image(engine: Engine) -> None:
-    """It runs with a root that is read-only, without a network, a capability or a shell."""
+    """It runs with a read-only root, without a network, a capability or a shell, and draws what is drawn here."""
     confined = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
     _expect(engine.docker("run", "--rm", *confined, IMAGE, "boxoffice", "--version"), VERSION)
     whose = ("python", "-c", "import os; print(os.getuid(), os.getgid())")
     _expect(engine.docker("run", "--rm", *confined, IMAGE, *whose), "10001 10001")
+    draw = ("python", "-c", Path(drawn.__file__).read_text(encoding="utf-8"))
+    here, there = run(sys.executable, *draw[1:]), engine.docker("run", "--rm", *confined, IMAGE, *draw)
+    if here != there:
+        raise DeploymentError(f"The image draws other tickets than we do here: {there}")
 
 
 def check_containers(office: Office) -> None:

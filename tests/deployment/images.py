@@ -27,7 +27,7 @@ _SUITE: Final = "trixie"
 _PYTHON: Final = "boxoffice-python-root"
 _SERVERS: Final = "boxoffice-servers-root"
 _ROOTS: Final = {
-    _PYTHON: ("ca-certificates", "python3", "python3-pip", "python3-venv", "tzdata"),
+    _PYTHON: ("ca-certificates", "python3", "python3-venv", "tzdata"),
     _SERVERS: ("ca-certificates", "haproxy", "valkey-server", "valkey-tools", "wget"),
 }
 """The packages of each root."""

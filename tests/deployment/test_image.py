@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -12,16 +13,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import babel
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
 
 from boxoffice.embedded.ports import free_port
+from boxoffice.rendering import faces
 from boxoffice.settings import SETTINGS, settings_from
 from tests.deployment.shipped import DOCKER, DOCKERFILE, PACKAGE, VERSION, instructions
 from tests.support.office import ROOT
 
 READY = DOCKER / "ready.py"
+SLIM = runpy.run_path(str(DOCKER / "slim.py"))
 
 
 def environment() -> dict[str, str]:
@@ -50,7 +55,7 @@ def test_all_packages_of_the_product_are_copied_and_nothing_else_can_be() -> Non
     packages = set(PACKAGE["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     assert packages <= copied
     assert copied - packages == {
-        *("requirements/build.txt", "requirements/image.txt", "docker/ready.py"),
+        *("requirements/build.txt", "requirements/image.txt", "docker/ready.py", "docker/slim.py"),
         *("pyproject.toml", "README.md", "LICENSE"),
     }
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -69,6 +74,21 @@ def test_the_embedded_servers_do_not_come_along() -> None:
     locked = (ROOT / "requirements" / "image.txt").read_text(encoding="utf-8")
     for package in PACKAGE["project"]["optional-dependencies"]["embedded"]:
         assert not re.search(rf"^{re.split('[><=]', package)[0]}==", locked, re.MULTILINE), package
+
+
+def test_what_is_taken_out_is_what_there_is_and_no_ticket_needs_it() -> None:
+    """A package that moves its files would else make the image larger, unseen."""
+    folder = Path(babel.__file__).resolve().parents[1]
+    for pattern in SLIM["NEVER_OPENED"]:
+        assert any(folder.glob(pattern)), pattern
+    taken = {str(path.relative_to(folder)) for path in SLIM["useless"](folder, ["de", "en"])}
+    locales = {path.stem for path in folder.glob(SLIM["LOCALES"]) if str(path.relative_to(folder)) not in taken}
+    assert {"root", "de", "de_AT", "en", "en_US"} <= locales
+    assert {name.partition("_")[0] for name in locales} == {"root", "de", "en"}
+    assert all((folder / SLIM["LEXERS"]).with_name(name).exists() for name in SLIM["COLOURED"])
+    assert set(SLIM["WEIGHTS"]) == set(faces._FIRA.values())
+    needed = {face.path.resolve() for weight in faces._FIRA for face in faces.faces(weight)}
+    assert not {str(path.relative_to(folder)) for path in needed} & taken
 
 
 def test_labels_say_what_it_is() -> None:
