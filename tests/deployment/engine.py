@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ def docker_engine() -> Iterator[Engine]:
     with put_back():
         install("mmdebstrap", "iptables", "iproute2", "kmod", "runc", "libdevmapper1.02.1", "libsystemd0")
         path = unpacked("docker.io", "containerd", "tini")
+        if shutil.which("docker", path=path) is None:  # newer releases have the client apart
+            path = unpacked("docker-cli")
         compose = _built_compose()
         with _running(kept_folder() / "docker", path) as socket:
             yield Engine(_variables(socket, path, compose), is_ours=True)
