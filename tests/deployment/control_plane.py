@@ -309,6 +309,7 @@ state = "{start.folder}/containers-state"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{_SANDBOX}"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
     conf_dir = "{start.folder}/net.d"
@@ -335,6 +336,7 @@ def _kubelet(start: _Starting) -> None:
         "clusterDomain": "cluster.local",
         "resolvConf": start.write("resolv.conf", ""),
         "podLogsDir": str(start.folder / "pod-logs"),
+        "volumePluginDir": str(start.folder / "volume-plugins"),
         "staticPodPath": "",
         # Whoever reaches this address is on this machine, and it is there for minutes.
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
