@@ -18,7 +18,9 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("boxoffice:")}
 ONCE = {"topics", "keys"}
 """What runs to its end before the processes begin."""
-MONITORING = {"prometheus", "alertmanager", "grafana", "traces", "kafka-ui"}
+NODE_PORT = 9100
+"""What the exporter of machines listens on unless told otherwise."""
+MONITORING = {"prometheus", "alertmanager", "grafana", "node", "traces", "kafka-ui"}
 DEFAULT = re.compile(r"\$\{[A-Z_]+:-([^}]*)\}")
 
 
@@ -180,6 +182,12 @@ def test_all_are_on_one_network() -> None:
     assert {name for name, service in SERVICES.items() if "network_mode" in service} == {"keys"}
 
 
+def test_the_machine_s_own_files_are_seen_by_who_tells_of_it_and_changed_by_nobody() -> None:
+    whole = {name: service["volumes"] for name, service in SERVICES.items() if "/:" in str(service.get("volumes", ""))}
+    assert whole == {"node": ["/:/host:ro,rslave"]}
+    assert {name for name, service in SERVICES.items() if "pid" in service} == {"node"}
+
+
 def test_what_is_mounted_from_here_is_here() -> None:
     mounted = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", ())}
     for path in sorted(name for name in mounted if name.startswith("./")):
@@ -191,9 +199,10 @@ def test_prometheus_scrapes_and_grafana_asks_what_there_is() -> None:
     found = [one["dns_sd_configs"] for one in prometheus["scrape_configs"] if "dns_sd_configs" in one]
     told = [one["dns_sd_configs"] for one in prometheus["alerting"]["alertmanagers"]]
     names = {name for configs in (*found, *told) for config in configs for name in config["names"]}
-    assert names == {*PROCFILE, "haproxy", "alertmanager"}
+    assert names == {*PROCFILE, "haproxy", "node", "alertmanager"}
     ports = {config["names"][0]: config["port"] for configs in found for config in configs}
     assert ports.pop("haproxy") == METRICS_PORT
+    assert ports.pop("node") == NODE_PORT
     assert set(ports.values()) == {settings_from({}).process.health_port}
     folder = DOCKER / "grafana" / "provisioning"
     [source] = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text(encoding="utf-8"))["datasources"]
@@ -204,4 +213,4 @@ def test_prometheus_scrapes_and_grafana_asks_what_there_is() -> None:
 
 def test_every_volume_is_used_and_named() -> None:
     mounted = {mount.split(":")[0] for service in SERVICES.values() for mount in service.get("volumes", ())}
-    assert {name for name in mounted if not name.startswith("./")} == COMPOSE["volumes"].keys()
+    assert {name for name in mounted - {"/"} if not name.startswith("./")} == COMPOSE["volumes"].keys()
