@@ -29,6 +29,7 @@ from tests.deployment.host import (
     DeploymentError,
     Steps,
     end,
+    end_in_order_when_told_to,
     install,
     kept_folder,
     put_back,
@@ -247,6 +248,7 @@ def _sell(running: Cluster, folder: Path, steps: Steps) -> None:
 def main() -> int:
     """Run it; returns the exit status."""
     steps = Steps()
+    end_in_order_when_told_to()
     try:
         require_root_on_debian("This")
         _run(steps)

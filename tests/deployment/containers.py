@@ -20,7 +20,7 @@ from boxoffice.embedded.ports import free_port
 from tests.deployment import drawn
 from tests.deployment.buying import CAPACITY, EVENTS, Crowd
 from tests.deployment.engine import Engine, docker_engine
-from tests.deployment.host import DeploymentError, Steps, run
+from tests.deployment.host import DeploymentError, Steps, end_in_order_when_told_to, run
 from tests.deployment.images import IMAGE, prepare
 from tests.deployment.shipped import COMPOSE, PROCFILE, VERSION
 from tests.support.office import ROOT
@@ -190,6 +190,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Run it; returns the exit status."""
     assert not arguments, "it has no options"
     steps = Steps()
+    end_in_order_when_told_to()
     try:
         with docker_engine() as engine:
             steps.done("an engine runs")

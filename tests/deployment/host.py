@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -162,6 +163,11 @@ def _unpack(package: str, root: Path) -> None:
     run("dpkg-deb", "--extract", archive, root)
     shutil.rmtree(fetched)
     (root / f"{package}.done").touch()
+
+
+def end_in_order_when_told_to() -> None:
+    """At SIGTERM too what was started is ended and what was changed is put back, as at Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @contextmanager
