@@ -31,7 +31,7 @@ START, *TOUR, END = _BLOCK.findall(
 )
 """The README's commands."""
 _PROJECT: Final = "boxoffice-test"
-_UP_WITHIN_S: Final = 240
+_UP_WITHIN_S: Final = 400
 _KILL_AT, _START_AT = 300, 700
 """So many tickets are sold when a gateway and a worker are killed, and when they are started again."""
 
