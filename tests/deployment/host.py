@@ -42,6 +42,8 @@ _OURS: Final = re.compile(
 )
 """What those call their chains and bridges."""
 _LINKS: Final = re.compile(r"docker0|br-[0-9a-f]{12}|veth\w+|boxoffice0")
+_FOLDERS: Final = (Path("/etc/docker"), Path("/run/docker"), Path("/var/lib/cni"))
+"""What they make wherever else their data lies."""
 _GROUPS: Final = ("docker", "kubepods", "k8s.io", "boxoffice")
 _HOOKS: Final = {"INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"}
 
@@ -174,6 +176,7 @@ def end_in_order_when_told_to() -> None:
 def put_back() -> Iterator[None]:
     """Afterwards the kernel's settings, the firewall and the bridges are as they were."""
     values, links, groups = _kernel_values(), _links(), _groups()
+    folders = [folder for folder in _FOLDERS if not folder.exists()]
     rules = {command: _rules(command) for command in ("iptables", "ip6tables")}
     try:
         yield
@@ -186,6 +189,8 @@ def put_back() -> Iterator[None]:
                 group.rmdir()
         for command, before in rules.items():
             _restore_rules(command, before)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
         for path, value in values.items():
             if path.read_text() != value:
                 path.write_text(value)
