@@ -1,4 +1,4 @@
-"""Folders for data that is nobody else's business: the ledger, Redis' file, tickets."""
+"""Folders and files that are nobody else's business: the ledger, Redis' file, tickets, passwords."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from boxoffice.embedded.errors import FolderError, StrangersFolderError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_OWNER_ALONE = 0o600
 
 
 def make_private(folder: Path) -> None:
@@ -27,3 +29,11 @@ def make_private(folder: Path) -> None:
     # Whoever administers the machine can do all things anyway.
     if sys.platform != "win32" and owner not in (os.geteuid(), 0):
         raise StrangersFolderError(folder, owner)
+
+
+def write_for_owner(path: Path, content: bytes) -> None:
+    """Write a file that no other user can read, at no moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

@@ -21,6 +21,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from boxoffice.errors import LedgerError, SettingsError
 from boxoffice.kafka import fetching
 from boxoffice.kafka.connecting import Admin, noting_failure, unreachable
+from boxoffice.securing import RereadContext
 from boxoffice.settings import KafkaSettings
 
 Headers = Sequence[tuple[str, bytes]]
@@ -86,23 +87,26 @@ def group_id(settings: KafkaSettings, process: str) -> str:
     return f"{settings.topic_prefix}boxoffice-{process}"
 
 
-def ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
-    """The TLS context that the settings ask for, if any.
+def ssl_context(settings: KafkaSettings) -> RereadContext | None:
+    """The TLS context that the settings ask for, if any; each connection takes the newest.
 
     Raises:
         SettingsError: a file cannot be read or is no certificate or key.
     """
     if settings.security_protocol not in ("SSL", "SASL_SSL"):
         return None
+    authorities, certificate, key = settings.ssl_cafile, settings.ssl_certfile, settings.ssl_keyfile
+    password = settings.ssl_password.get_secret_value() or None
+
+    def read() -> ssl.SSLContext:
+        return create_ssl_context(cafile=authorities, certfile=certificate, keyfile=key, password=password)
+
+    context = RereadContext(read, [authorities, certificate, key])
     try:
-        return create_ssl_context(
-            cafile=settings.ssl_cafile,
-            certfile=settings.ssl_certfile,
-            keyfile=settings.ssl_keyfile,
-            password=settings.ssl_password.get_secret_value() or None,
-        )
+        context.newest()
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"The BOXOFFICE_KAFKA_SSL files cannot be used: {error}.") from None
+    return context
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 )
 
 from boxoffice.errors import UnreachableError
+from boxoffice.securing import RereadContext
 from boxoffice.settings import KafkaSettings
 
 _NOT_LET_IN: Final = (SaslAuthenticationFailed, UnsupportedSaslMechanismError, IllegalSaslStateError)
@@ -67,7 +68,10 @@ _create_connection: Final = aiokafka.client.create_conn  # type: ignore[attr-def
 
 
 async def _noting(*arguments: Any, **options: Any) -> Any:
+    """Connect with the certificates that there are now; what goes wrong is noted."""
     try:
+        if isinstance(context := options.get("ssl_context"), RereadContext):
+            options["ssl_context"] = context.newest()
         return await _create_connection(*arguments, **options)  # type: ignore[no-untyped-call]
     except (OSError, KafkaError, TimeoutError) as error:
         if (failure := _failure.get()) is not None:

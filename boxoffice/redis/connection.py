@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ssl
 from inspect import signature
 from typing import Any, Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
+import redis.asyncio.connection
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.connection import RedisSSLContext, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from boxoffice.errors import SettingsError
+from boxoffice.securing import RereadContext
 from boxoffice.settings import RedisSettings
 
 RedisClient: TypeAlias = Redis | RedisCluster
@@ -26,6 +29,26 @@ _FOR_SENTINELS: Final = ("sentinel_username", "sentinel_password")
 _OF_TLS: Final = frozenset(name for name in signature(SSLConnection).parameters if name.startswith("ssl_"))
 _OF_CLUSTERS: Final = frozenset(signature(RedisCluster).parameters)
 _PORTS: Final = range(1, 65_536)
+
+
+class _RereadSSLContext(RedisSSLContext):
+    """redis-py's own reads its files once for each connection of the pool, which connects again and again."""
+
+    __slots__ = ("_reread",)
+
+    def get(self) -> ssl.SSLContext:
+        """The context of the files as they are now."""
+        if not hasattr(self, "_reread"):
+            self._reread = RereadContext(self._read, [self.certfile, self.keyfile, self.ca_certs, self.ca_path])
+        return self._reread.newest()
+
+    def _read(self) -> ssl.SSLContext:
+        self.context = None
+        return super().get()
+
+
+# Every connection of this process that speaks TLS, to a server, a Sentinel or a cluster, makes its context here.
+redis.asyncio.connection.RedisSSLContext = _RereadSSLContext  # type: ignore[misc]
 
 
 def connect(settings: RedisSettings, *, time_each_reply: bool = True) -> RedisClient:
