@@ -10,6 +10,7 @@ import typer
 
 from boxoffice import __version__
 from boxoffice.cli import (
+    access,
     dead_letters,
     documents,
     door,
@@ -40,7 +41,7 @@ app.add_typer(door.app, name="door")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fallback.app, name="fallback")
 app.add_typer(keys.app, name="keys")
-for _module in (purchases, documents, operations, fallback, stats, stack, reference):
+for _module in (purchases, documents, operations, fallback, stats, stack, access, reference):
     for _command in _module.COMMANDS:
         app.command()(_command)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PORT = whole_number(1, 65_535)
 _GATEWAYS = whole_number(1, 64)
+_BROKERS = whole_number(1, 9)
 
 
 class Process(StrEnum):
@@ -65,7 +66,7 @@ def run(process: Annotated[Process, typer.Argument(help="Which.")]) -> None:
     raise typer.Exit(import_module(f"agents.{process}").main(settings))
 
 
-def up(
+def up(  # noqa: PLR0913  # each is an option
     *,
     kafka_port: Annotated[
         int | None, typer.Option(parser=_PORT, metavar="PORT", help="Port of Kafka; a free one unless given.")
@@ -92,6 +93,19 @@ def up(
             "unless given.",
         ),
     ] = None,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            parser=_BROKERS, metavar="N", help="So many Kafka brokers, which are one cluster; 1 unless given."
+        ),
+    ] = None,
+    secure: Annotated[
+        bool,
+        typer.Option(
+            "--secure",
+            help="TLS, a user with a password for each process, and ACLs; Redis with TLS where the system's has it.",
+        ),
+    ] = False,
     only: Annotated[str, typer.Option(metavar="PART,...", help=f"Start only these of {', '.join(Part)}.")] = ",".join(
         Part
     ),
@@ -107,9 +121,12 @@ def up(
         ("--folder", folder, {Part.KAFKA, Part.REDIS, Part.DOCUMENTS}),
         ("--gateways", gateways, {Part.GATEWAY}),
         ("--gateway-port", gateway_port, {Part.GATEWAY}),
+        ("--brokers", brokers, {Part.KAFKA}),
     ):
         if given is not None and not parts & users:
             raise typer.BadParameter("is for nothing that --only starts.", param_hint=name)
+    if secure and not {Part.KAFKA, Part.REDIS} <= parts:
+        raise typer.BadParameter("secures Kafka and Redis: --only must have both.", param_hint="--secure")
     asked = Up(
         parts=parts,
         processes=[process for process in Process if process in parts],
@@ -120,6 +137,8 @@ def up(
         keep=not wipe,
         gateways=gateways or 1,
         gateway_port=gateway_port,
+        brokers=brokers or 1,
+        secure=secure,
     )
     raise typer.Exit(asyncio.run(until_told_to_stop(asked.run())) or ExitStatus.OK)
 

@@ -1,4 +1,4 @@
-"""``boxoffice topics``: make the topics, and look at them."""
+"""``boxoffice topics``: make the topics, look at them, and say who may do what on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from boxoffice.cli.options import AsJson, whole_number
-from boxoffice.cli.tables import note, print_json, print_table, tell
+from boxoffice.cli.tables import note, print_json, print_table, say, tell
 from boxoffice.errors import ExitStatus
 from models.words import number_of
 
@@ -73,6 +73,65 @@ def grow(
     )
 
 
+@app.command()
+def acls(
+    apply: Annotated[
+        bool, typer.Option("--set", help="Let the brokers have them, as a user who may alter the cluster.")
+    ] = False,
+    called: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--user", metavar="USER=NAME", help="What a user of the list is called, where it is not so; again for each."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what each process, operators and clients may do on Kafka, as commands for its own tool; or set it.
+
+    Every process has a user of its own name. What the brokers have besides
+    is left as it is. docs/security.md has the same as a table.
+    """
+    from boxoffice.kafka.access import acls as acls_of
+    from boxoffice.kafka.access import set_acls, tool_lines
+    from boxoffice.settings import load_settings
+
+    settings = load_settings().kafka
+    wanted = acls_of(settings, _names(called or ()))
+    if apply:
+        asyncio.run(set_acls(settings, wanted))
+    if as_json:
+        print_json(
+            [
+                {
+                    "principal": acl.principal,
+                    "resource": acl.resource.name.lower(),
+                    "name": acl.name,
+                    "operation": acl.operation.word,
+                }
+                for acl in wanted
+            ]
+        )
+    elif apply:
+        tell(f"{number_of(len(wanted), 'ACL')} set at {settings.bootstrap_servers}.")
+    else:
+        for line in tool_lines(wanted, settings.bootstrap_servers):
+            say(line)
+
+
+def _names(called: Collection[str]) -> dict[str, str]:
+    from boxoffice.kafka.access import BY_USER
+
+    names = {}
+    for text in called:
+        user, _, name = text.partition("=")
+        if user not in BY_USER or not name:
+            raise typer.BadParameter(
+                f"{text!r} must be USER=NAME, and USER one of {', '.join(BY_USER)}.", param_hint="--user"
+            )
+        names[user] = name
+    return names
+
+
 def _show(settings: Settings, created: Collection[str], as_json: bool) -> None:
     from boxoffice.cli.waiting import looked
     from boxoffice.kafka.topics import examine_topics
@@ -92,7 +151,7 @@ def _show(settings: Settings, created: Collection[str], as_json: bool) -> None:
 
 def _state(report: TopicReport) -> str:
     if report.existing is None:
-        return "missing"
+        return "not allowed" if report.hidden else "missing"
     if report.created:
         return "created"
     return "differs" if report.differences else "as needed"

@@ -9,12 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from boxoffice.cli.front import CALLER, GATEWAY, HAPROXY, LIVE, SCOPES, SHOP, SHOP_SCOPES, Front, open_front
+from boxoffice.cli.secured import LOGIN, OPERATOR, allow_all, secured, write_login
 from boxoffice.cli.show import show_download
 from boxoffice.cli.tables import say, tell
 from boxoffice.door.ring_file import create_if_missing, discard
@@ -26,6 +27,7 @@ from boxoffice.embedded import (
     Worker,
     default_data_folder,
 )
+from boxoffice.embedded.cluster import EmbeddedCluster
 from boxoffice.embedded.environment import (
     DOCUMENTS_URL,
     DOOR_KEYS,
@@ -34,6 +36,8 @@ from boxoffice.embedded.environment import (
     kafka_variables,
     redis_variables,
 )
+from boxoffice.embedded.jars import DownloadProgress
+from boxoffice.embedded.users import ADMIN
 from boxoffice.errors import RESTARTABLE
 from boxoffice.gateway.kept_keys import KEPT_KEYS, KeptKeys
 from boxoffice.kafka.topics import create_topics
@@ -45,6 +49,13 @@ from models.api_keys import Scope
 _CRASHED: Final = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
 _CALLERS: Final[Mapping[str, tuple[str, Sequence[Scope]]]] = {GATEWAY: (CALLER, SCOPES), LIVE: (SHOP, SHOP_SCOPES)}
 """By the process that needs one: the caller whose key is made, and what he may."""
+
+
+class _Servers(NamedTuple):
+    """How servers are found: by whoever runs commands, and where each has a user of its own, by that user."""
+
+    variables: Mapping[str, str]
+    of_user: Callable[[str], Mapping[str, str]] = lambda _: {}
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,8 @@ class Up:
     keep: bool = True
     gateways: int = 1
     gateway_port: int | None = None
+    brokers: int = 1
+    secure: bool = False
 
     async def run(self) -> int:
         """Run until cancelled, or until a process ends that is not to be started again; returns its status.
@@ -73,18 +86,24 @@ class Up:
         async with AsyncExitStack() as owned:
             if self.folder is None and not self.keep:
                 owned.callback(shutil.rmtree, self._data_folder, ignore_errors=True)
-            environment = await self._start_servers(owned)
+            servers = await self._start_servers(owned)
+            environment = dict(servers.variables)
             if "documents" in self.processes and not is_given(DOCUMENTS_URL):
                 environment |= documents_variables(self._documents_folder(owned))
             if "documents" in self.processes and not is_given(DOOR_KEYS):
                 environment |= door_variables(self._key_ring(owned))
             keys: dict[str, str] = {}
             if "kafka" in self.parts:
-                settings = settings_from(environment).kafka
+                settings = settings_from({**environment, **servers.of_user(ADMIN)}).kafka
                 await create_topics(settings)
+                if self.secure:
+                    await allow_all(settings)
                 keys = await self._api_keys(owned, settings)
-            self._say_where(environment, front, keys.get(CALLER))
-            workers = self.workers(environment, self.processes)
+            self._say_where(owned, environment, front, keys.get(CALLER))
+            workers = [
+                replace(worker, env={**worker.env, **servers.of_user(worker.name)})
+                for worker in self.workers(environment, self.processes)
+            ]
             supervisor = Supervisor(
                 front.workers(workers, self._haproxy_folder(owned), keys.get(SHOP, "")),
                 restart_statuses={*RESTARTABLE, *_CRASHED},
@@ -131,7 +150,7 @@ class Up:
                 tell(f"{end.name} ended with status {end.status}, and starting it again would not help: all stops.")
                 return end.status
 
-    async def _start_servers(self, owned: AsyncExitStack) -> dict[str, str]:
+    async def _start_servers(self, owned: AsyncExitStack) -> _Servers:
         """Start the servers that were asked for; returns the variables with which they are found."""
         if {"kafka", "redis"} <= self.parts:
             say("Starting Kafka and Redis ...")
@@ -143,19 +162,27 @@ class Up:
                         redis_port=self.redis_port,
                         keep=self.keep,
                         progress=progress,
+                        brokers=self.brokers,
+                        secured=secured() if self.secure else None,
                     )
                 )
-            return {**kafka_variables(stack.kafka_bootstrap_servers), **redis_variables(stack.redis_url)}
+            return _Servers(stack.variables(OPERATOR), stack.variables if self.secure else lambda _: {})
         if "kafka" in self.parts:
             with show_download() as progress:
-                kafka = EmbeddedKafka(self._own_folder("kafka"), self.kafka_port, progress=progress)
+                kafka = self._kafka(progress)
                 await owned.enter_async_context(kafka)
-            return kafka_variables(kafka.bootstrap_servers)
+            return _Servers(kafka_variables(kafka.bootstrap_servers))
         if "redis" in self.parts:
             redis = EmbeddedRedis(self._own_folder("redis"), self.redis_port, durable=self.keep)
             await owned.enter_async_context(redis)
-            return redis_variables(redis.url)
-        return {}
+            return _Servers(redis_variables(redis.url))
+        return _Servers({})
+
+    def _kafka(self, progress: DownloadProgress) -> EmbeddedKafka | EmbeddedCluster:
+        if self.brokers == 1:
+            return EmbeddedKafka(self._own_folder("kafka"), self.kafka_port, progress=progress)
+        folder = self._own_folder(f"kafka-{self.brokers}")
+        return EmbeddedCluster(folder, self.brokers, self.kafka_port, progress=progress)
 
     def _own_folder(self, server: str) -> Path:
         folder = self._data_folder / server
@@ -170,13 +197,18 @@ class Up:
             return (self.folder or default_data_folder()).absolute()
         return Path(tempfile.mkdtemp(prefix="boxoffice-"))
 
-    def _say_where(self, environment: Mapping[str, str], front: Front, key: str | None) -> None:
+    def _say_where(self, owned: AsyncExitStack, environment: Mapping[str, str], front: Front, key: str | None) -> None:
         fate = "kept" if self.keep else "wiped at the end"
         say("")
         say("All listens. In another terminal:")
         say("")
-        for variable, value in environment.items():
-            if _is_needed(variable, value):
+        needed = [(variable, value) for variable, value in environment.items() if _is_needed(variable, value)]
+        if self.secure:
+            login = self._data_folder / LOGIN
+            owned.callback(login.unlink, missing_ok=True)
+            say(write_login(login, needed))
+        else:
+            for variable, value in needed:
                 say(f"export {variable}={shlex.quote(value)}")
         say("")
         front.say(key)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from boxoffice.embedded.users import MECHANISM, Users
+
 DOCUMENTS_URL: Final = "BOXOFFICE_DOCUMENTS_URL"
 DOOR_KEYS: Final = "BOXOFFICE_DOOR_KEYS"
 PORTS: Final[Mapping[str, str]] = {"gateway": "BOXOFFICE_GATEWAY_PORT", "live": "BOXOFFICE_LIVE_PORT"}
@@ -17,6 +19,18 @@ def kafka_variables(bootstrap_servers: str) -> dict[str, str]:
     return {
         "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "BOXOFFICE_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+    }
+
+
+def secured_kafka_variables(bootstrap_servers: str, users: Users, name: str) -> dict[str, str]:
+    """The settings with which a process finds embedded brokers and is let in by them as a user."""
+    return {
+        "BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "BOXOFFICE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "BOXOFFICE_KAFKA_SASL_MECHANISM": MECHANISM,
+        "BOXOFFICE_KAFKA_SASL_USERNAME": name,
+        "BOXOFFICE_KAFKA_SASL_PASSWORD": users.password(name),
+        "BOXOFFICE_KAFKA_SSL_CAFILE": str(users.authority.certificate),
     }
 
 

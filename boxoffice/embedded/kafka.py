@@ -1,4 +1,4 @@
-"""A real Apache Kafka by pip alone, one node in KRaft mode: Java comes in a wheel, Kafka from Maven Central."""
+"""A real Apache Kafka by pip alone, in KRaft mode: Java comes in a wheel, Kafka from Maven Central."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from boxoffice.embedded.errors import FolderError, ServerStartError
 from boxoffice.embedded.extras import extra_module
+from boxoffice.embedded.folders import write_for_owner
 from boxoffice.embedded.jars import class_path, default_jar_folder
 from boxoffice.embedded.ports import HOST, accepts_connections, free_port
 from boxoffice.embedded.process import ServerProcess
@@ -79,8 +81,22 @@ class Detour(NamedTuple):
     advertised_port: int
 
 
+@dataclass(frozen=True)
+class Membership:
+    """What a broker of a cluster has to be told: which one it is, and what all of them agree on.
+
+    ``format_arguments`` may hold passwords. ``client`` are options with which a client of aiokafka is let in.
+    """
+
+    cluster_id: str
+    node_id: int
+    properties: Mapping[str, str]
+    format_arguments: Sequence[str] = ()
+    client: Mapping[str, Any] = field(default_factory=dict)
+
+
 class EmbeddedKafka(ServerProcess):
-    """One broker that is its own controller.
+    """One broker that is its own controller, unless it is given a ``membership`` in a cluster.
 
     ``properties`` are added to its configuration and win over those given here; ``progress`` is told of the
     first download, which every later start of this user does without (``jar_folder``).
@@ -100,6 +116,7 @@ class EmbeddedKafka(ServerProcess):
         detour: Detour | None = None,
     ) -> None:
         super().__init__(folder, port)
+        self.membership: Membership | None = None
         self._properties = dict(properties or {})
         self._java_options = tuple(java_options)
         self._jar_folder = (jar_folder or default_jar_folder()).absolute()
@@ -148,7 +165,8 @@ class EmbeddedKafka(ServerProcess):
     async def _serves(self) -> bool:
         if not await accepts_connections(self.port):  # the client would log an error for each try
             return False
-        client = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=_PROBE_TIMEOUT_MS)
+        options = self.membership.client if self.membership is not None else {}
+        client = AIOKafkaAdminClient(bootstrap_servers=self.address, request_timeout_ms=_PROBE_TIMEOUT_MS, **options)
         try:
             await client.start()
             cluster = await client.describe_cluster()
@@ -157,23 +175,34 @@ class EmbeddedKafka(ServerProcess):
         finally:
             with suppress(KafkaError, OSError):
                 await client.close()
-        return bool(cluster["brokers"]) and cluster["cluster_id"] == self._cluster_id()
+        serving = {broker["node_id"] for broker in cluster["brokers"]}
+        itself = {self.membership.node_id} if self.membership is not None else set()
+        return bool(serving) and itself <= serving and cluster["cluster_id"] == self._cluster_id()
 
     def _format(self) -> None:
         """Format beside the data folder and rename: a crash in between leaves nothing half done."""
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        properties = self._write_properties(unfinished)
-        format_storage = ("kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", properties)
-        with self._open_log() as log:
-            done = subprocess.run(
-                [*self._java(_SHORT_RUN), *format_storage],
-                cwd=self.folder,
-                env={**os.environ, **self._variables},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+        member = self.membership
+        cluster_id = member.cluster_id if member is not None else new_cluster_id()
+        java, *options = self._java(_SHORT_RUN)
+        tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", self._write_properties(unfinished))
+        arguments = self.folder / "format.arguments"
+        # In a file, since everybody on the machine may read a command line.
+        words = (*options, *tool, *(member.format_arguments if member is not None else ()))
+        write_for_owner(arguments, "".join(f'"{word}"\n' for word in words).encode())
+        try:
+            with self._open_log() as log:
+                done = subprocess.run(
+                    [java, f"@{arguments.name}"],
+                    cwd=self.folder,
+                    env={**os.environ, **self._variables},
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+        finally:
+            arguments.unlink(missing_ok=True)
         if done.returncode:
             raise ServerStartError(self.name, "could not format its data folder", self.log_file, self.log_tail())
         unfinished.rename(self.data_folder)
@@ -188,11 +217,17 @@ class EmbeddedKafka(ServerProcess):
             "controller.quorum.voters": f"{_NODE_ID}@{controller}",
             "log.dirs": data_folder.name,
             **self._detour_properties(listener, controller),
+            **self._membership_properties(),
             **self._properties,
         }
         path = self.folder / "server.properties"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         return path.name
+
+    def _membership_properties(self) -> dict[str, str]:
+        if self.membership is None:
+            return {}
+        return {"node.id": str(self.membership.node_id), **self.membership.properties}
 
     def _detour_properties(self, listener: str, controller: str) -> dict[str, str]:
         if self._detour is None:
@@ -213,6 +248,6 @@ class EmbeddedKafka(ServerProcess):
         return dict(line.split("=", 1) for line in lines if "=" in line)["cluster.id"]
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """A random UUID in Kafka's spelling, which must not begin like an option."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")

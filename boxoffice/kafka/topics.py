@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from boxoffice.errors import PartitionsChangedError, TopicsError
 from boxoffice.kafka.clients import admin, topic_partitions
@@ -59,13 +59,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class TopicReport:
-    """A topic as it should be, as it is (None: it is missing), and what differs."""
+    """A topic as it should be, as it is (None: it is missing, or ``hidden`` from who asks), and what differs."""
 
     name: str
     definition: TopicDefinition
     existing: ExistingTopic | None
     differences: tuple[Difference, ...]
     created: bool = False
+    hidden: bool = False
 
 
 async def describe_topics(settings: KafkaSettings) -> list[TopicReport]:
@@ -158,12 +159,26 @@ async def partitions_of(settings: KafkaSettings, definition: TopicDefinition) ->
     async with admin(settings) as client:
         [found] = await client.describe_topics([name])
     if found["error_code"]:
-        raise _missing([name])
+        raise _lacking(settings, [TopicReport(name, definition, None, (), hidden=_is_hidden(found["error_code"]))])
     return topic_partitions(name, len(found["partitions"]))
 
 
-def _missing(names: Collection[str]) -> TopicsError:
-    return TopicsError(f"Missing topics: {', '.join(names)}; create them with 'boxoffice topics create'.")
+def _is_hidden(error_code: int) -> bool:
+    return error_code == TopicAuthorizationFailedError.errno
+
+
+def _lacking(settings: KafkaSettings, reports: Collection[TopicReport]) -> TopicsError:
+    """What is said of topics that are not to be seen; of those that are there it is no use to create them."""
+    if hidden := [report.name for report in reports if report.hidden]:
+        return TopicsError(f"{not_allowed(settings, hidden)} 'boxoffice topics acls' says what each user needs.")
+    names = ", ".join(report.name for report in reports)
+    return TopicsError(f"Missing topics: {names}; create them with 'boxoffice topics create'.")
+
+
+def not_allowed(settings: KafkaSettings, names: Collection[str]) -> str:
+    """What is said of topics that the user of these settings may not look at."""
+    user = f"The user {settings.sasl_username!r}" if settings.sasl_username else "The user of these settings"
+    return f"{user} may not look at {', '.join(names)}, or not at their settings."
 
 
 async def most_batch_bytes(settings: KafkaSettings, topics: Collection[TopicDefinition]) -> int:
@@ -198,9 +213,9 @@ async def _check_usable(settings: KafkaSettings, also: Collection[TopicDefinitio
     """See that the topics of a sale are there and fit; returns the ledger's."""
     needed = (*SALE, *also)
     reports = await describe_topics(settings)
-    missing = [report.name for report in reports if report.existing is None and report.definition in needed]
-    if missing:
-        raise _missing(missing)
+    lacking = [report for report in reports if report.existing is None and report.definition in needed]
+    if lacking:
+        raise _lacking(settings, lacking)
     requests, results = _of_sale(reports)
     in_use = [report for report in reports if report.definition in needed]
     assert requests.existing is not None
@@ -315,20 +330,24 @@ async def _describe_all(client: AIOKafkaAdminClient, settings: KafkaSettings) ->
 
 async def _describe(client: AIOKafkaAdminClient, settings: KafkaSettings) -> list[TopicReport]:
     names = {definition.full_name(settings.topic_prefix): definition for definition in TOPICS}
-    found = {topic["topic"]: topic for topic in await client.describe_topics(list(names)) if topic["error_code"] == 0}
-    config = await _config(client, list(found)) if found else {}
+    topics = await client.describe_topics(list(names))
+    found = {topic["topic"]: topic for topic in topics if topic["error_code"] == 0}
+    config, hidden = await _config(client, list(found)) if found else ({}, set())
+    hidden |= {topic["topic"] for topic in topics if _is_hidden(topic["error_code"])}
     return [
-        _report(name, definition, found.get(name), config.get(name, {}), settings) for name, definition in names.items()
+        TopicReport(name, definition, None, (), hidden=True)
+        if name in hidden
+        else _report(name, definition, found.get(name), config.get(name, {}), settings)
+        for name, definition in names.items()
     ]
 
 
-async def _config(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+async def _config(client: AIOKafkaAdminClient, names: list[str]) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """The settings of topics; and those whose settings may not be looked at."""
     responses = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-    return {
-        name: {entry[0]: entry[1] for entry in entries}
-        for response in responses
-        for _, _, _, name, entries in response.resources  # type: ignore[attr-defined]  # as its schema says
-    }
+    resources = [one for response in responses for one in response.resources]  # type: ignore[attr-defined]  # as its schema says
+    config = {name: {entry[0]: entry[1] for entry in entries} for _, _, _, name, entries in resources}
+    return config, {name for code, _, _, name, _ in resources if _is_hidden(code)}
 
 
 def _report(

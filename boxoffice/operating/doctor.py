@@ -16,13 +16,13 @@ from boxoffice.documents.places import dealt_with_until
 from boxoffice.errors import ExitStatus, TopicsError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader, topic_partitions
 from boxoffice.kafka.groups import committed_offsets, member_count
-from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics
+from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_topics, not_allowed
 from boxoffice.operating.documents import examine_documents, examine_store
 from boxoffice.operating.findings import Finding, State
 from boxoffice.operating.front import examine_front
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
-from boxoffice.settings import Settings
+from boxoffice.settings import KafkaSettings, Settings
 from boxoffice.showing.masking import masked
 from boxoffice.statistics.published import read_topic
 from boxoffice.statistics.redis_figures import RedisFigures
@@ -113,7 +113,7 @@ async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waitin
         diagnosis.findings.append(await _examine_kafka(settings))
         waiting.over("Kafka")
         reports = await examine_topics(settings.kafka)
-        diagnosis.findings += _examine_topics(reports)
+        diagnosis.findings += _examine_topics(reports, settings.kafka)
         if all(report.existing for report in reports):
             await _examine_groups(settings, reports, watch_s, diagnosis)
             sells = not any(difference.stops_sale for report in reports for difference in report.differences)
@@ -173,8 +173,11 @@ def _evicts(memory: Mapping[str, Any]) -> bool:
 # Topics
 
 
-def _examine_topics(reports: Sequence[TopicReport]) -> list[Finding]:
-    missing = [report.name for report in reports if report.existing is None]
+def _examine_topics(reports: Sequence[TopicReport], settings: KafkaSettings) -> list[Finding]:
+    missing = [report.name for report in reports if report.existing is None and not report.hidden]
+    if hidden := [report.name for report in reports if report.hidden]:
+        sentence = not_allowed(settings, hidden)
+        return [Finding("topics", State.PROBLEM, sentence, "Let 'boxoffice topics acls' say what each user needs.")]
     if missing:
         sentence = f"Missing: {', '.join(missing)}."
         return [Finding("topics", State.PROBLEM, sentence, "Create them with 'boxoffice topics create'.")]
