@@ -41,8 +41,8 @@ async def has_run(settings: KafkaSettings, downstream: Downstream) -> bool:
             return True
     partitions = [
         partition
-        for report in await describe_topics(settings)
-        if report.definition in (downstream.writes, downstream.keeps) and report.existing is not None
+        for report in await describe_topics(settings, (downstream.writes, downstream.keeps))
+        if report.existing is not None
         for partition in topic_partitions(report.name, report.existing.partitions)
     ]
     if not partitions:

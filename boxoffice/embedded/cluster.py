@@ -11,12 +11,13 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from boxoffice.embedded.folders import make_private
-from boxoffice.embedded.kafka import EmbeddedKafka, Membership, new_cluster_id
+from boxoffice.embedded.kafka import HEAP, EmbeddedKafka, Membership, new_cluster_id
 from boxoffice.embedded.ports import HOST, free_port
+from boxoffice.embedded.process import STOP_DEADLINE_S
 from boxoffice.embedded.users import ADMIN, MECHANISM
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -28,6 +29,7 @@ CLIENTS, BROKERS, CONTROLLERS = "CLIENTS", "BROKERS", "CONTROLLER"
 _PLAIN: Final = "PLAINTEXT"
 _MOST_REPLICAS: Final = 3
 _START_DEADLINE_S: Final = 120.0
+_WITHOUT_MAJORITY_S: Final = 2.0
 _LOGIN: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 _CLUSTER_ID_FILE: Final = "cluster-id"
@@ -53,6 +55,7 @@ class EmbeddedCluster:
         *,
         users: Users | None = None,
         properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
         progress: DownloadProgress | None = None,
     ) -> None:
         self.folder: Final = folder.absolute()
@@ -63,7 +66,12 @@ class EmbeddedCluster:
             for number in range(1, brokers + 1)
         }
         self.brokers: Final = [
-            EmbeddedKafka(self.folder / f"broker-{number}", ports.clients, progress=progress if number == 1 else None)
+            EmbeddedKafka(
+                self.folder / f"broker-{number}",
+                ports.clients,
+                java_options=(HEAP, *java_options),
+                progress=progress if number == 1 else None,
+            )
             for number, ports in self._ports.items()
         ]
 
@@ -79,7 +87,8 @@ class EmbeddedCluster:
 
     async def launch(self, deadline_s: float = _START_DEADLINE_S) -> None:
         """Start all brokers, and wait until each serves."""
-        await asyncio.to_thread(self._prepare)
+        self._prepare()
+        await asyncio.gather(*(asyncio.to_thread(broker.prepare) for broker in self.brokers))
         try:
             for broker in self.brokers:
                 broker.start()
@@ -90,11 +99,10 @@ class EmbeddedCluster:
             raise
 
     async def stop(self) -> None:
-        """Ask all to end together, and kill those that have not after a while.
-
-        The last of them find no majority any more to hand over to.
-        """
-        await asyncio.gather(*(broker.stop() for broker in self.brokers))
+        """Ask one after the other to end; those that find no majority to hand over to would wait for minutes."""
+        for broker in reversed(self.brokers):
+            has_majority = 2 * sum(one.running for one in self.brokers) > len(self.brokers)
+            await broker.stop(STOP_DEADLINE_S if has_majority else _WITHOUT_MAJORITY_S)
 
     def kill(self) -> None:
         """End all at once."""
@@ -117,11 +125,15 @@ class EmbeddedCluster:
             broker.membership = Membership(
                 cluster_id,
                 number,
-                {**_shared(len(self.brokers)), **self._addresses(number), **self._security(number, authority)},
+                {
+                    **_shared(len(self.brokers)),
+                    **self._addresses(number),
+                    **self._security(number, authority),
+                    **self._properties,
+                },
                 self._users.scram() if self._users is not None else (),
                 self._users.client(ADMIN) if self._users is not None else {},
             )
-            broker.prepare()
 
     def _cluster_id(self) -> str:
         """The same for all, and at each start."""
@@ -145,7 +157,6 @@ class EmbeddedCluster:
             "controller.quorum.voters": ",".join(
                 f"{voter}@{HOST}:{of_voter.controller}" for voter, of_voter in self._ports.items()
             ),
-            **self._properties,
         }
 
     def _security(self, number: int, authority: Authority | None) -> dict[str, str]:

@@ -34,7 +34,7 @@ _JARS = "jars"
 _UTF_8 = {"LC_ALL": "C.UTF-8"}
 _PROBE_TIMEOUT_MS = 2_000
 
-_HEAP = "-Xmx384m"
+HEAP = "-Xmx384m"
 # Kafka logs its troubles; Java is not to warn of Kafka's own ways at each start.
 _LOGGING = (
     "--sun-misc-unsafe-memory-access=allow",
@@ -110,7 +110,7 @@ class EmbeddedKafka(ServerProcess):
         port: int | None = None,
         *,
         properties: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = (_HEAP,),
+        java_options: Sequence[str] = (HEAP,),
         jar_folder: Path | None = None,
         progress: DownloadProgress | None = None,
         detour: Detour | None = None,

@@ -69,14 +69,16 @@ class TopicReport:
     hidden: bool = False
 
 
-async def describe_topics(settings: KafkaSettings) -> list[TopicReport]:
-    """The state of every topic.
+async def describe_topics(
+    settings: KafkaSettings, definitions: Collection[TopicDefinition] = TOPICS
+) -> list[TopicReport]:
+    """The state of every topic, or of some: who needs not all may not be let look at all.
 
     Raises:
         UnreachableError: no broker answered.
     """
     async with admin(settings) as client:
-        return await _describe(client, settings)
+        return await _describe(client, settings, definitions)
 
 
 async def examine_topics(settings: KafkaSettings) -> list[TopicReport]:
@@ -187,7 +189,7 @@ async def most_batch_bytes(settings: KafkaSettings, topics: Collection[TopicDefi
     Raises:
         UnreachableError: no broker answered.
     """
-    reports = [report for report in await describe_topics(settings) if report.definition in topics]
+    reports = await describe_topics(settings, topics)
     return min(_batch_bytes(report.existing.config) for report in reports if report.existing)
 
 
@@ -211,18 +213,16 @@ async def check_count(settings: KafkaSettings, partitions: int) -> None:
 
 async def _check_usable(settings: KafkaSettings, also: Collection[TopicDefinition]) -> ExistingTopic:
     """See that the topics of a sale are there and fit; returns the ledger's."""
-    needed = (*SALE, *also)
-    reports = await describe_topics(settings)
-    lacking = [report for report in reports if report.existing is None and report.definition in needed]
+    reports = await describe_topics(settings, (*SALE, *also))
+    lacking = [report for report in reports if report.existing is None]
     if lacking:
         raise _lacking(settings, lacking)
     requests, results = _of_sale(reports)
-    in_use = [report for report in reports if report.definition in needed]
     assert requests.existing is not None
     assert results.existing is not None
     if (sentence := _counts_differ(requests.existing, results.existing, settings)) is not None:
         raise TopicsError(sentence)
-    unusable = [str(found) for report in in_use for found in report.differences if found.stops_sale]
+    unusable = [str(found) for report in reports for found in report.differences if found.stops_sale]
     if unusable:
         raise TopicsError(f"The topics cannot be used as they are: {' '.join(unusable)}")
     return results.existing
@@ -269,9 +269,9 @@ async def check_partitions(settings: KafkaSettings, partitions: int, topics: Col
         UnreachableError: no broker answered.
         TopicsError: one has another number.
     """
-    for report in await describe_topics(settings):
+    for report in await describe_topics(settings, topics):
         found = report.existing.partitions if report.existing is not None else 0
-        if report.definition in topics and found != partitions:
+        if found != partitions:
             raise TopicsError(
                 f"{report.name} has {number_of(found, 'partition')}, and must have {partitions}, as the ledger."
             )
@@ -328,8 +328,10 @@ async def _describe_all(client: AIOKafkaAdminClient, settings: KafkaSettings) ->
         await asyncio.sleep(_POLL_S)
 
 
-async def _describe(client: AIOKafkaAdminClient, settings: KafkaSettings) -> list[TopicReport]:
-    names = {definition.full_name(settings.topic_prefix): definition for definition in TOPICS}
+async def _describe(
+    client: AIOKafkaAdminClient, settings: KafkaSettings, definitions: Collection[TopicDefinition] = TOPICS
+) -> list[TopicReport]:
+    names = {definition.full_name(settings.topic_prefix): definition for definition in definitions}
     topics = await client.describe_topics(list(names))
     found = {topic["topic"]: topic for topic in topics if topic["error_code"] == 0}
     config, hidden = await _config(client, list(found)) if found else ({}, set())
