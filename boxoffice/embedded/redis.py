@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _PROBE_TIMEOUT_S = 1.0
 _PROGRAMS = ("valkey-server", "redis-server")
 _ACL_FILE: Final = "users.acl"
-_STORE: Final = "redis"
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,11 @@ class EmbeddedRedis(ServerProcess):
             return f"redis://{login}"
         return f"rediss://{login}?ssl_ca_certs={quote(str(self._guard.users.authority.certificate))}"
 
+    @property
+    def _store(self) -> str:
+        """What it shows of itself: several servers may have one authority."""
+        return f"redis-{self.port}"
+
     def prepare(self) -> None:
         """Write who is let in, and what the server shows of itself."""
         super().prepare()
@@ -88,7 +92,7 @@ class EmbeddedRedis(ServerProcess):
             lines = self._guard.lines(self._guard.users)
             write_for_owner(self.folder / _ACL_FILE, "".join(f"{line}\n" for line in lines).encode())
             if self._guard.program is not None:
-                self._guard.users.authority.store(_STORE)
+                self._guard.users.authority.store(self._store)
 
     def _command(self) -> Sequence[str]:
         program = self._guard.program if self._guard is not None else None
@@ -114,7 +118,7 @@ class EmbeddedRedis(ServerProcess):
             return {"aclfile": _ACL_FILE}
         authority = self._guard.users.authority
         # Paths as the server finds them from its folder, whatever the folder's name is.
-        store = os.path.relpath(authority.path_of(_STORE), self.folder)
+        store = os.path.relpath(authority.path_of(self._store), self.folder)
         return {
             "aclfile": _ACL_FILE,
             "port": "0",

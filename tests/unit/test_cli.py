@@ -118,6 +118,8 @@ def test_away_from_a_terminal_a_sentence_is_one_line(capsys: pytest.CaptureFixtu
         ["up", "--only", "kafka", "--redis-port", "1"],
         ["up", "--only", "redis", "--kafka-port", "1"],
         ["up", "--only", "stats", "--folder", "x"],
+        ["up", "--only", "redis", "--brokers", "3"],
+        ["up", "--only", "kafka,purchases", "--secure"],
         ["up", "--only", "kafka", "--gateways", "2"],
         ["up", "--only", "kafka,stats", "--gateway-port", "8080"],
         ["dead-letters", "retry", "0:0", "--all"],
@@ -144,6 +146,12 @@ def test_a_port_that_no_server_can_have_is_refused(option: str, port: str, capsy
 def test_a_number_of_gateways_that_cannot_be_is_refused(count: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["up", "--gateways", count]) == ExitStatus.USAGE
     assert "--gateways" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["0", "10", "three"])
+def test_a_number_of_brokers_that_cannot_be_is_refused(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["up", "--brokers", count]) == ExitStatus.USAGE
+    assert "--brokers" in capsys.readouterr().err
 
 
 def test_several_gateways_without_haproxy_are_refused_in_a_sentence(
