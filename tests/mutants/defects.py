@@ -57,6 +57,9 @@ LIMITS: Final = "tests/unit/test_gateway_limits.py"
 SENDING: Final = "tests/unit/test_gateway_sending.py"
 CALLERS: Final = "tests/unit/test_gateway_callers.py"
 ALERTS: Final = "tests/integration/test_alerts_firing.py"
+REREADING: Final = "tests/unit/test_rereading.py"
+ACCESS: Final = "tests/unit/test_access.py"
+SECURITY: Final = "tests/unit/test_embedded_security.py"
 
 
 class Defect(NamedTuple):
@@ -1745,6 +1748,49 @@ DEFECTS: Final = (
         "        if self._closed:\n",
         "        if self._closed and not value:\n",
         FOLLOWER,
+    ),
+    # Certificates, and who may do what on the servers
+    Defect(
+        "a certificate is read once",
+        "boxoffice/securing/rereading.py",
+        "        if self._made is not None and stamps == self._stamps:\n",
+        "        if self._made is not None:\n",
+        REREADING,
+    ),
+    Defect(
+        "half a certificate ends who connects",
+        "boxoffice/securing/rereading.py",
+        "            if self._made is None:\n                raise\n",
+        "            raise\n",
+        REREADING,
+    ),
+    Defect(
+        "a broker lets in whoever says that it is one",
+        "boxoffice/embedded/cluster.py",
+        '            f"listener.name.{BROKERS.lower()}.ssl.client.auth": "required",\n',
+        "",
+        SECURITY,
+    ),
+    Defect(
+        "the page that everybody sees may write the ledger",
+        "boxoffice/kafka/access.py",
+        'shows events, and operators how all is",\n        reads=_BUT_ROWS,\n',
+        'shows events, and operators how all is",\n        reads=_BUT_ROWS,\n        writes=(_LEDGER,),\n',
+        ACCESS,
+    ),
+    Defect(
+        "who draws tickets may read all of an event in Redis",
+        "boxoffice/redis/access.py",
+        "        reads=(_meta,),\n",
+        "        reads=(_events,),\n",
+        ACCESS,
+    ),
+    Defect(
+        "a topic that may not be seen is missing",
+        "boxoffice/kafka/topics.py",
+        "    return error_code == TopicAuthorizationFailedError.errno\n",
+        "    return not error_code\n",
+        ACCESS,
     ),
     # The gateway: who may do what
     Defect(
