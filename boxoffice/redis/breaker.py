@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
-    ClusterDownError,
+    ClusterError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -37,15 +40,20 @@ _SERVER_ERRORS = (
     RedisConnectionError,
     RedisTimeoutError,
     BusyLoadingError,
-    ClusterDownError,
     OutOfMemoryError,
     ReadOnlyError,
+    # Of which the client takes the code away.
+    NoPermissionError,
+    # A cluster that lacks slots, or moves some: of what lies on one that moves, nothing can be decided meanwhile.
+    ClusterError,
+    AskError,
+    TryAgainError,
     TimeoutError,
     OSError,
 )
 UNSERVED = (RedisError, TimeoutError, OSError)
 """What a call to Redis raises that was not served, or not as it should be."""
-_SERVER_ERROR_CODES = ("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "NOPERM")
+_SERVER_ERROR_CODES = ("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS")
 
 
 def is_server_error(error: BaseException) -> bool:

@@ -309,7 +309,7 @@ async def test_a_redis_that_refuses_a_command_costs_no_sale(office: SecuredOffic
     try:
         await office.send([order("7001", f"r-{number}") for number in range(10)])
         await office.answered()
-        await until(lambda: "NOPERM" in worker.log_text(), PATIENCE_S, "the log to say what Redis says")
+        await until(lambda: "NoPermissionError" in worker.log_text(), PATIENCE_S, "the log to say what Redis says")
     finally:
         administrator.execute_command("ACL", "SETUSER", "purchases", "+evalsha")
         administrator.execute_command("ACL", "LOG", "RESET")

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import pytest
+from redis._parsers.base import BaseParser
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ClusterError,
+    MovedError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from boxoffice import metrics
-from boxoffice.redis.breaker import Breaker, DrillError, ReadersBreaker
+from boxoffice.redis.breaker import Breaker, DrillError, ReadersBreaker, is_server_error
 from tests.simulation.processes import SimulatedLoop, simulate
 
 FIRST_S, LONGEST_S = 0.2, 1.0
@@ -150,3 +162,41 @@ def test_a_process_that_only_reads_leaves_redis_alone_too_and_begins_no_fallback
     assert server.probed_at_s == [0.2, 0.6]
     warned = [log["event"] for log in logs if log["log_level"] == "warning"]
     assert warned == ["Redis is down, nothing is read from it", "Redis answers again"]
+
+
+# What is the server's fault
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClusterError("TTL exhausted."),
+        ClusterDownError("CLUSTERDOWN Hash slot not served"),
+        TryAgainError("Multiple keys request during rehashing of slot"),
+        AskError("7 127.0.0.1:7000"),
+        MovedError("7 127.0.0.1:7000"),
+        NoPermissionError("this user has no permissions to run the 'evalsha' command"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_cluster_that_moves_or_lacks_slots_and_a_user_without_rights_are_no_fault_of_an_event(
+    error: RedisError,
+) -> None:
+    """It would be rebuilt three times, in vain, and given up for good."""
+    assert is_server_error(error)
+
+
+def test_what_lies_under_an_events_keys_is_one() -> None:
+    assert not is_server_error(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "NOPERM", "WRONGPASS"),
+        *("CLUSTERDOWN", "TRYAGAIN"),
+    ],
+)
+def test_what_redis_says_of_itself_is_known_as_the_client_makes_an_error_of_it(told: str) -> None:
+    """It takes the code away from what it has a class for, and of some codes it has none."""
+    assert is_server_error(BaseParser.parse_error(f"{told} because of something"))
