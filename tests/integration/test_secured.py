@@ -14,9 +14,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 from redis import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from boxoffice.embedded import EmbeddedRedis
+from boxoffice.embedded.authority import Authority
 from boxoffice.embedded.cluster import EmbeddedCluster
 from boxoffice.embedded.redis import Guard, program_with_tls
 from boxoffice.embedded.users import ADMIN, Users
@@ -25,6 +26,8 @@ from boxoffice.kafka import clients
 from boxoffice.kafka.access import ACCESS, Operation, operations
 from boxoffice.redis.access import ACCESS as IN_REDIS
 from boxoffice.redis.access import BY_USER as BY_REDIS_USER
+from boxoffice.redis.connection import connect
+from boxoffice.settings import load_settings
 from lua.keys import event_keys, event_statistics_key, global_statistics_key, rebuild_key
 from tests.support.gateways import Door, new_key
 from tests.support.observed import get, idle
@@ -315,3 +318,30 @@ async def test_a_redis_that_refuses_a_command_costs_no_sale(office: SecuredOffic
         administrator.execute_command("ACL", "LOG", "RESET")
     await until(lambda: "Redis answers again" in worker.log_text(), PATIENCE_S, "Redis to serve again")
     assert worker.ended() is None
+
+
+@pytest.mark.redis_tls
+@pytest.mark.skipif(program_with_tls() is None, reason="no redis-server that speaks TLS on this system")
+async def test_a_client_goes_on_when_authority_and_certificates_are_exchanged(users: Users, tmp_path: Path) -> None:
+    """The one client of a process, on a server of its own: what is connected stays, and who comes again trusts."""
+    guard = Guard(users, lambda known: redis_lines(known, PREFIX), program_with_tls())
+    async with EmbeddedRedis(tmp_path / "redis", guard=guard) as server:
+        trusted = tmp_path / "ca.pem"
+        trusted.write_bytes(users.authority.certificate.read_bytes())
+        url = server.url.replace(str(users.authority.certificate), str(trusted))
+        client = connect(load_settings(redis_url=url, redis_timeout_ms=5_000).redis)
+        other = Authority(tmp_path / "other")
+        other.prepare()
+        with Redis.from_url(server.url) as administrator:
+            assert await client.ping()
+            store = str(other.store("redis"))
+            administrator.config_set(
+                "tls-ca-cert-file", str(other.certificate), "tls-cert-file", store, "tls-key-file", store
+            )
+            assert await client.ping()
+            administrator.client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(RedisError):
+            await client.ping()
+        trusted.write_bytes(other.certificate.read_bytes())
+        assert await client.ping()
+        await client.aclose()
