@@ -166,6 +166,8 @@ class Up:
                         secured=secured() if self.secure else None,
                     )
                 )
+            if self.secure and not stack.redis.speaks_tls:
+                tell("Redis asks for passwords, and speaks no TLS: no redis-server on the PATH does.")
             return _Servers(stack.variables(OPERATOR), stack.variables if self.secure else lambda _: {})
         if "kafka" in self.parts:
             with show_download() as progress:

@@ -85,6 +85,11 @@ class EmbeddedRedis(ServerProcess):
         """What it shows of itself: several servers may have one authority."""
         return f"redis-{self.port}"
 
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether clients come by TLS."""
+        return self._guard is not None and self._guard.program is not None
+
     def prepare(self) -> None:
         """Write who is let in, and what the server shows of itself."""
         super().prepare()

@@ -124,6 +124,7 @@ def test_redis_is_reached_by_tls_where_its_program_speaks_it(users: Users, tmp_p
     url = redis.url_for("live")
     assert url.startswith("rediss://live:" if program else "redis://live:")
     assert connect(load_settings(redis_url=url).redis) is not None
+    assert redis.speaks_tls is (program is not None)
     words = redis._command()
     assert ("--tls-port" in words) is (program is not None)
     assert words[words.index("--port") + 1] == ("0" if program else str(redis.port))
