@@ -23,12 +23,13 @@ LOGIN: Final = "operator.env"
 
 def secured() -> Secured:
     """Everybody of the tables, and what Redis lets them do."""
-    return Secured(tuple(BY_USER), _redis_lines)
-
-
-def _redis_lines(users: Users) -> Sequence[str]:
-    passwords = {name: users.password(name) for name in BY_REDIS_USER}
     prefix = load_settings().redis.key_prefix
+    return Secured(tuple(BY_USER), lambda users: redis_lines(users, prefix))
+
+
+def redis_lines(users: Users, prefix: str) -> Sequence[str]:
+    """The lines of an ACL file, with everybody's password, and an administrator."""
+    passwords = {name: users.password(name) for name in BY_REDIS_USER}
     return [*user_lines(prefix, passwords), admin_line(ADMIN, users.password(ADMIN))]
 
 

@@ -1,6 +1,6 @@
 """A certificate authority of one's own, for servers on this machine: it signs, and nobody else knows its key.
 
-Certificates lie in PEM files, key and chain in one, as Kafka, Redis and Python read them: no key store, no program
+Certificates lie in PEM files, with their key in the same one, as Kafka, Redis and Python read them: no key store, no program
 but this one.
 """
 
@@ -45,14 +45,14 @@ class Authority:
         self.certificate.write_bytes(self._own)
 
     def store(self, name: str) -> Path:
-        """A file with a key, the certificate of who has it, by that common name, and the authority's."""
+        """A file with a key, and the certificate of who has it, by that common name."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = self._signed(name, key, ca=False)
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         path = self.path_of(name)
-        write_for_owner(path, private + _pem(signed) + self._own)
+        write_for_owner(path, private + _pem(signed))
         return path
 
     def path_of(self, name: str) -> Path:

@@ -10,6 +10,7 @@ from time import monotonic
 
 import pytest
 
+from boxoffice.cli.secured import redis_lines
 from boxoffice.embedded.cluster import EmbeddedCluster
 from boxoffice.embedded.redis import Guard, program_with_tls
 from boxoffice.embedded.users import Users
@@ -18,7 +19,7 @@ from tests.faults.load import Load, longest_gap_s, shares
 from tests.faults.redis_clusters import RedisCluster, open_redis_cluster
 from tests.faults.repeats import differing_repeats
 from tests.faults.shared import ENVIRONMENT, new_events
-from tests.support.secured import SecuredOffice, denials, new_users, redis_lines, secured_brokers
+from tests.support.secured import SecuredOffice, denials, new_users, secured_brokers
 from tests.support.settings import changed
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

@@ -17,6 +17,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from boxoffice.cli.secured import redis_lines
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.authority import Authority
 from boxoffice.embedded.cluster import EmbeddedCluster
@@ -33,7 +34,7 @@ from lua.keys import event_keys, event_statistics_key, global_statistics_key, re
 from tests.support.gateways import Door, new_key
 from tests.support.observed import get, idle
 from tests.support.office import Process, until
-from tests.support.secured import NOBODY, SecuredOffice, denials, new_users, redis_lines, secured_brokers
+from tests.support.secured import NOBODY, SecuredOffice, denials, new_users, secured_brokers
 from tests.support.servers import serving
 from tests.support.spectators import LivePage
 from tests.support.workload import GARBAGE, Sent, creations, order

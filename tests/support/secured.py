@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,8 +13,6 @@ from boxoffice.embedded.environment import redis_variables, secured_kafka_variab
 from boxoffice.embedded.users import ADMIN, MECHANISM, Users
 from boxoffice.kafka.access import BY_USER, acls, set_acls
 from boxoffice.kafka.topics import create_topics
-from boxoffice.redis.access import BY_USER as BY_REDIS_USER
-from boxoffice.redis.access import admin_line, user_lines
 from boxoffice.settings import KafkaSettings, load_settings
 from tests.support.office import Office, Process
 from tests.support.settings import changed
@@ -36,12 +34,6 @@ def new_users(folder: Path) -> Users:
     users = Users(folder / "security", (*BY_USER, NOBODY))
     users.prepare()
     return users
-
-
-def redis_lines(users: Users, prefix: str) -> Sequence[str]:
-    """The lines of an ACL file under a prefix, with everybody's password."""
-    passwords = {name: users.password(name) for name in BY_REDIS_USER}
-    return [*user_lines(prefix, passwords), admin_line(ADMIN, users.password(ADMIN))]
 
 
 @contextmanager
