@@ -1,7 +1,7 @@
 """A certificate authority of one's own, for servers on this machine: it signs, and nobody else knows its key.
 
-Certificates lie in PEM files, with their key in the same one, as Kafka, Redis and Python read them: no key store, no program
-but this one.
+Certificates lie in PEM files, each with its key, as Kafka, Redis and Python read them: no key store, no program but
+this one.
 """
 
 from __future__ import annotations
