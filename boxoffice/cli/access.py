@@ -9,9 +9,9 @@ from boxoffice.cli.tables import print_json, say
 def redis_acls(as_json: AsJson = False) -> None:
     """Print the lines of Redis' ACL file: what each process and operators may do.
 
-    Every process has a user of its own name. Each is off until somebody
-    gives it a password: ACL SETUSER purchases on '>PASSWORD'. What
-    docs/security.md has as a table is said here for BOXOFFICE_TOPIC_PREFIX.
+    Every process has a user of its own name, which is off until somebody
+    writes 'on >PASSWORD' in the place of 'off'. What docs/security.md has
+    as a table is said here for BOXOFFICE_TOPIC_PREFIX.
     """
     from boxoffice.redis.access import ACCESS, commands, patterns, user_lines
     from boxoffice.settings import load_settings
