@@ -19,11 +19,13 @@ from redis.exceptions import RedisError
 from boxoffice.embedded.ports import HOST, free_port
 from boxoffice.embedded.redis import server_program
 from boxoffice.errors import SettingsError, UnreachableError
+from boxoffice.redis.access import SENTINEL
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import RedisClient, connect
 from boxoffice.redis.store import Code, DecideReply, RedisStore
 from boxoffice.settings import load_settings
 from tests.integration.redis_tables import Table, addition, ask, at_home, cancellation, creation, open_store, purchase
+from tests.support.office import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -293,7 +295,7 @@ async def test_slots_that_moved_to_another_node_are_followed(new_redis: NewRedis
 
 
 @contextlib.asynccontextmanager
-async def sentinel_for(server: EmbeddedRedis, folder: Path) -> AsyncIterator[str]:
+async def sentinel_for(server: EmbeddedRedis, folder: Path, *lines: str) -> AsyncIterator[str]:
     """A Sentinel that watches one service, ``shop``: its address."""
     port = free_port()
     config = folder / "sentinel.conf"
@@ -301,7 +303,7 @@ async def sentinel_for(server: EmbeddedRedis, folder: Path) -> AsyncIterator[str
         f"port {port}\nbind {HOST}\ndir {folder}\n"
         f"sentinel monitor shop {HOST} {server.port} 1\n"
         "sentinel down-after-milliseconds shop 400\n"
-        "sentinel failover-timeout shop 3000\n"
+        "sentinel failover-timeout shop 3000\n" + "".join(f"{line}\n" for line in lines)
     )
     process = subprocess.Popen(
         [server_program(), str(config), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -358,3 +360,14 @@ async def test_the_primary_behind_sentinel_serves_and_so_does_its_successor(
         await until(sells)
         async with Redis.from_url(replica.url) as client:
             assert await client.dbsize() > 0
+
+
+async def test_a_user_of_the_sentinels_needs_no_more_than_the_table_says(
+    new_redis: NewRedis, prefix: str, tmp_path: Path
+) -> None:
+    rights = " ".join(f"+{command}" for command in SENTINEL)
+    async with sentinel_for(await new_redis(), tmp_path, f"user boxoffice on >watch-word -@all {rights}") as address:
+        url = f"redis+sentinel://{address}/shop?sentinel_username=boxoffice&sentinel_password=watch-word"
+        async with open_store(url, prefix) as store:
+            await sells_and_repairs(store, EVENT_IDS)
+        assert f"`+{' +'.join(SENTINEL)}`" in (ROOT / "docs" / "security.md").read_text(encoding="utf-8")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from time import monotonic
@@ -21,6 +24,7 @@ from boxoffice.cli.secured import redis_lines
 from boxoffice.embedded import EmbeddedRedis
 from boxoffice.embedded.authority import Authority
 from boxoffice.embedded.cluster import EmbeddedCluster
+from boxoffice.embedded.ports import HOST
 from boxoffice.embedded.redis import Guard, program_with_tls
 from boxoffice.embedded.users import ADMIN, Users
 from boxoffice.errors import ExitStatus
@@ -247,6 +251,31 @@ async def test_who_may_not_set_acls_is_told_so_in_a_sentence(office: SecuredOffi
     assert told.returncode == ExitStatus.REJECTED, told.stdout + told.stderr
     assert "did not take the ACLs" in told.stderr
     assert told.stderr.count("\n") == 1
+
+
+def test_nobody_without_a_certificate_gets_at_what_brokers_say_to_each_other(
+    cluster: EmbeddedCluster, users: Users
+) -> None:
+    properties = (cluster.brokers[0].folder / "server.properties").read_text()
+    trusting = ssl.create_default_context(cafile=users.authority.certificate)
+    certified = ssl.create_default_context(cafile=users.authority.certificate)
+    certified.load_cert_chain(users.authority.store("broker-1"))
+    for listener in ("BROKERS", "CONTROLLER"):
+        [port] = re.findall(rf"^listeners=.*{listener}://[^:]*:(\d+)", properties, re.MULTILINE)
+        assert is_talked_to(int(port), certified)
+        assert not is_talked_to(int(port), trusting)
+
+
+def is_talked_to(port: int, context: ssl.SSLContext) -> bool:
+    """Whether a server goes on listening after the handshake; with TLS 1.3 it refuses a moment later."""
+    with socket.create_connection((HOST, port)) as plain, context.wrap_socket(plain, server_hostname=HOST) as secured:
+        secured.settimeout(2)
+        try:
+            return secured.recv(1) != b""
+        except TimeoutError:
+            return True
+        except (ssl.SSLError, ConnectionError):
+            return False
 
 
 async def test_a_wrong_password_is_said_to_be_one(office: SecuredOffice) -> None:
