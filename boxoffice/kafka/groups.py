@@ -1,20 +1,28 @@
-"""What Kafka says of a consumer group."""
+"""What Kafka says of a consumer group, and whether a process may join its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Final, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
 )
+
+from boxoffice.errors import TopicsError, UnreachableError
+from boxoffice.kafka.clients import admin, group_id
+from boxoffice.kafka.topics import user_of
+from boxoffice.settings import KafkaSettings
 
 _Answer = TypeVar("_Answer")
 
@@ -56,3 +64,21 @@ async def member_count(client: AIOKafkaAdminClient, group_id: str) -> int:
     except _NO_COORDINATOR_YET:
         return 0
     return sum(len(group["members"]) for group in response.to_object()["groups"])
+
+
+async def check_group(settings: KafkaSettings, process: str) -> None:
+    """See that a process may join its group, which its consumer would end of; all else it meets itself.
+
+    Raises:
+        TopicsError: it may not.
+    """
+    group = group_id(settings, process)
+    with suppress(UnreachableError, KafkaError, OSError):
+        async with admin(settings) as client:
+            try:
+                await client.find_coordinator(group)
+            except GroupAuthorizationFailedError:
+                raise TopicsError(
+                    f"{user_of(settings)} may not join the group {group}: 'boxoffice topics acls' says what each user "
+                    "needs."
+                ) from None

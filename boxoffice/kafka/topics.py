@@ -179,8 +179,12 @@ def _lacking(settings: KafkaSettings, reports: Collection[TopicReport]) -> Topic
 
 def not_allowed(settings: KafkaSettings, names: Collection[str]) -> str:
     """What is said of topics that the user of these settings may not look at."""
-    user = f"The user {settings.sasl_username!r}" if settings.sasl_username else "The user of these settings"
-    return f"{user} may not look at {', '.join(names)}, or not at their settings."
+    return f"{user_of(settings)} may not look at {', '.join(names)}, or not at their settings."
+
+
+def user_of(settings: KafkaSettings) -> str:
+    """As whom somebody comes, to begin a sentence."""
+    return f"The user {settings.sasl_username!r}" if settings.sasl_username else "The user of these settings"
 
 
 async def most_batch_bytes(settings: KafkaSettings, topics: Collection[TopicDefinition]) -> int:

@@ -20,6 +20,7 @@ from yarl import URL
 from boxoffice.batching import BatchConsumer, BatchOptions, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
 from boxoffice.kafka.clients import group_id, ssl_context
+from boxoffice.kafka.groups import check_group
 from boxoffice.kafka.topics import SALE, check_partitions, check_topics, most_batch_bytes
 from boxoffice.process.health import Details, Health
 from boxoffice.process.partitions import watch_partitions
@@ -218,6 +219,7 @@ def run(settings: Settings, process: str, wait_for_topics: Coroutine[Any, Any, T
         raise
     try:
         topics = loop.run_until_complete(wait_for_topics)
+        loop.run_until_complete(check_group(settings.kafka, process))
     except BaseException:
         loop.run_until_complete(health.stop())
         raise

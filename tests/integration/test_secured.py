@@ -246,6 +246,14 @@ async def test_who_may_not_look_at_topics_is_told_so_and_not_that_they_are_missi
     assert "Missing" not in told.stderr
 
 
+async def test_a_process_that_may_not_join_its_group_ends_with_a_sentence(office: SecuredOffice) -> None:
+    """A gateway looks at all the topics that are sold from, and is a member of no group."""
+    process = office.start(**office.variables_of("gateway"))
+    assert await process.end() == ExitStatus.REFUSED, process.log_text()
+    assert f"The user 'gateway' may not join the group {PREFIX}boxoffice-purchases" in process.log_text()
+    assert "Traceback" not in process.log_text()
+
+
 async def test_who_may_not_set_acls_is_told_so_in_a_sentence(office: SecuredOffice) -> None:
     told = await office.run("topics", "acls", "--set")
     assert told.returncode == ExitStatus.REJECTED, told.stdout + told.stderr
