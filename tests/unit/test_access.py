@@ -179,6 +179,11 @@ def test_the_guides_tables_are_made_from_these(table: str) -> None:
     assert table in GUIDE
 
 
+def test_the_guide_says_what_every_client_asks_of_redis() -> None:
+    [sentence] = [line for line in GUIDE.splitlines() if line.startswith("- Every client also asks ")]
+    assert set(re.findall(r"`([^`]+)`", sentence)) == {command.replace("|", " ") for command in in_redis.CONNECTING}
+
+
 def test_passwords_are_made_once_for_a_folder_and_nobody_else_reads_them(tmp_path: Any) -> None:
     users = Users(tmp_path / "security", ("live", "shop"))
     users.prepare()
