@@ -79,9 +79,9 @@ class Access:
     writes: Sequence[Patterns] = ()
 
 
-CONNECTING: Final = ("ping", "select", "client|setinfo", "command", "cluster|slots", "asking")
+CONNECTING: Final = ("ping", "select", "command", "cluster|slots", "asking")
 """What every client of ours asks, of one server or of a cluster; AUTH needs no right."""
-SENTINEL: Final = ("ping", "client|setinfo", "sentinel|masters")
+SENTINEL: Final = ("ping", "sentinel|masters")
 """What every client asks of a Sentinel, which has users of its own."""
 _PRESENT: Final = ("set", "del")
 _SCRIPTED: Final = (
@@ -116,7 +116,7 @@ ACCESS: Final[Sequence[Access]] = (
     Access(
         "gateway",
         "looks requests up, tells figures, hands on what operators ask",
-        (*_READ_EVENTS, "scan", "getrange", *_ASK),
+        ("hget", "hgetall", "hmget", "hlen", "llen", "scan", "getrange", "set", "del", "sadd", "srem", "smembers"),
         reads=(_events, _figures, _processes),
         writes=(_asked, _own("gateway")),
     ),
@@ -130,7 +130,7 @@ ACCESS: Final[Sequence[Access]] = (
     Access(
         "audit",
         "compares events and figures with the ledger",
-        (*_READ_EVENTS, "scan"),
+        ("hget", "hgetall", "hscan", "lrange", "scan"),
         reads=(_events, _figures),
     ),
     Access(

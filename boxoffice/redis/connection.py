@@ -104,6 +104,8 @@ def _options(settings: RedisSettings, time_each_reply: bool) -> dict[str, Any]:
         "retry": _no_retry(),
         # RESP3 would cost a round trip for each connection and gives nothing that is used here.
         "protocol": 2,
+        # Who asks it names by its user. Redis before 7.2 does not know the question, and would need a right for it.
+        "driver_info": None,
         "decode_responses": False,
     }
 
@@ -137,7 +139,9 @@ def _to_service(url: SplitResult, options: dict[str, Any]) -> RedisClient:
     # A user of the service need not exist on its Sentinels.
     secured = {name: value for name, value in of_server.items() if name.startswith(("ssl", "socket_"))}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        hosts, sentinel_kwargs={**secured, **for_sentinels, "retry": _no_retry(), "protocol": 2}, **of_server
+        hosts,
+        sentinel_kwargs={**secured, **for_sentinels, "retry": _no_retry(), "protocol": 2, "driver_info": None},
+        **of_server,
     )
     client: Redis = sentinel.master_for(service, redis_class=_ServiceClient)
     return client

@@ -44,7 +44,7 @@ from tests.support.spectators import LivePage
 from tests.support.workload import GARBAGE, Sent, creations, order
 from topics import TOPICS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PREFIX = f"t{secrets.token_hex(4)}-"
 PATIENCE_S = 60
@@ -335,8 +335,8 @@ def test_only_who_does_it_can_sell_count_or_ask_for_a_rebuild(administrator: Any
         ("HSET", global_statistics_key(PREFIX), "0", "x"): {"stats"},
         ("SADD", rebuild_key(PREFIX), "42"): {"gateway", "operator"},
         ("HGETALL", keys.purchases): {"gateway", "audit", "operator"},
-        ("LRANGE", keys.tickets, "0", "-1"): {"purchases", "gateway", "audit", "operator"},
-        ("HMGET", keys.meta, "name"): {"purchases", "documents", "gateway", "audit", "operator"},
+        ("LRANGE", keys.tickets, "0", "-1"): {"purchases", "audit", "operator"},
+        ("HMGET", keys.meta, "name"): {"purchases", "documents", "gateway", "operator"},
     }
     for words, allowed in tried.items():
         found = {user for user in BY_REDIS_USER if dry_run(administrator, user, *words) == b"OK"}
