@@ -142,6 +142,8 @@ async def sold_over_http(office: SecuredOffice, door: Door, page: LivePage, sess
     assert drilled.status == 200, drilled.body
     assert (await door.post(session, "/v1/admin/drill", key, "d-2", {"on": False})).status == 200
     rebuilt = await door.post(session, "/v1/admin/rebuild", key, "b-1", {"events": ["42"]}, prefer="wait=30")
+    if rebuilt.status == 202:
+        rebuilt = await door.post(session, "/v1/admin/rebuild", key, "b-1", {"events": ["42"]}, prefer="wait=60")
     assert rebuilt.status == 200, rebuilt.body
     await until(lambda: "global" in figures_of(door), PATIENCE_S, "the figures")
     deadline_s = monotonic() + PATIENCE_S
@@ -227,13 +229,13 @@ async def test_who_may_not_read_or_write_a_topic_cannot(
     """On topics of its own, since who may write writes nonsense."""
     office = SecuredOffice(cluster, users, redis, f"{PREFIX}tried-", tmp_path, partitions=1)
     await office.open()
-    names = {topic: topic.full_name(office.settings.kafka.topic_prefix) for topic in TOPICS}
-    for name in names.values():
+    names = [topic.full_name(office.settings.kafka.topic_prefix) for topic in TOPICS]
+    for name in names:
         await written(office, ADMIN, name)
     for access in (*ACCESS, Access(NOBODY, "does nothing")):
-        wrote = await asyncio.gather(*(outcome(written(office, access.user, name)) for name in names.values()))
-        has_read = await asyncio.gather(*(outcome(read(office, access.user, name)) for name in names.values()))
-        for topic, did_write, did_read in zip(names, wrote, has_read, strict=True):
+        wrote = await asyncio.gather(*(outcome(written(office, access.user, name)) for name in names))
+        has_read = await asyncio.gather(*(outcome(read(office, access.user, name)) for name in names))
+        for topic, did_write, did_read in zip(TOPICS, wrote, has_read, strict=True):
             allowed = operations(access, topic)
             assert did_write is (Operation.WRITE in allowed), (access.user, topic.name)
             assert did_read is (Operation.READ in allowed), (access.user, topic.name)
