@@ -47,7 +47,7 @@ from topics import TOPICS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PREFIX = f"t{secrets.token_hex(4)}-"
-PATIENCE_S = 60
+PATIENCE_S = 120
 REFUSALS = ("AuthorizationFailed", "NOPERM", "not authorized", "NOAUTH", "NoPermission")
 
 
@@ -99,7 +99,7 @@ async def test_every_process_and_command_does_its_work_with_its_own_rights_and_a
     administrator.acl_log_reset()
     workers = [office.start(name) for name in ("purchases", "documents", "stats")]
     for worker in workers:
-        await office.ready(worker)
+        await office.ready(worker, PATIENCE_S)
     door, page = Door(office), LivePage(office)
     await door.ready()
     await page.ready()
