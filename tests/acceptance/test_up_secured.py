@@ -99,8 +99,8 @@ def test_a_secured_cluster_is_started_sells_through_the_loss_of_a_broker_and_lea
     assert not [word for word in seen if any(password in word for password in passwords.values())]
     assert not [password for password in passwords.values() if password in stack.log_text()]
 
-    stack.shell("event", "create", "42", *CREATE, "--currency", "EUR", "--capacity", "100")
-    stack.shell("buy", "42", "2", "--buyer", "b-1")
+    stack.shell("event", "create", "42", *CREATE, "--currency", "EUR", "--capacity", "100", "--timeout", "60")
+    stack.shell("buy", "42", "2", "--buyer", "b-1", "--timeout", "60")
     topics = json.loads(stack.shell("topics", "show", "--json"))
     assert {(topic["state"], topic["replicas"]) for topic in topics} == {("as needed", 3)}
     stack.shell("topics", "acls", "--set", status=ExitStatus.REJECTED)

@@ -171,10 +171,10 @@ async def everything_an_operator_runs(office: SecuredOffice, folder: Path) -> No
     await command(
         office,
         *("event", "create", "43", "--name", "Night", "--venue", "Hall", "--starts-at", "2027-03-01T19:30:00+01:00"),
-        *("--capacity", "10", "--price", "45.00", "--currency", "EUR"),
+        *("--capacity", "10", "--price", "45.00", "--currency", "EUR", "--timeout", "60"),
     )
-    await command(office, "buy", "43", "2", "--buyer", "b-1", "--request-id", "r-1")
-    await command(office, "cancel", "43", "r-1")
+    await command(office, "buy", "43", "2", "--buyer", "b-1", "--request-id", "r-1", "--timeout", "60")
+    await command(office, "cancel", "43", "r-1", "--timeout", "60")
     await command(office, "event", "show", "43")
     await command(office, "stats", "--json")
     await command(office, "topics", "show")
