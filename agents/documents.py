@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import faust
 
+from boxoffice import tracing
 from boxoffice.batching import BatchOptions, BatchProducer, BatchStream, BatchTopic
 from boxoffice.documents.making import Making
 from boxoffice.documents.pages import EventPages
@@ -21,11 +22,10 @@ from boxoffice.redis.connection import connect as connect_redis
 from boxoffice.settings import Settings
 from topics import dead_letters, documents_places, purchase_results, ticket_documents
 
-_NICENESS: Final = 10
-"""On a machine that both share, a sale comes first."""
+_NICENESS: Final = 10  # On a machine that both share, a sale comes first.
 
 
-def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
+def make_app(settings: Settings, topics: Topics, traces: tracing.Tracing | None = None) -> tuple[faust.App, Details]:
     """The app of the documents process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
     options = BatchOptions(settings.documents.queue_size, worker.GATHERED_BYTES, topics.max_batch_bytes)
@@ -33,7 +33,7 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     facts = BatchTopic(app, topics=[purchase_results.TOPIC.full_name(kafka.topic_prefix)])
     pages = EventPages(settings, connect_redis(settings.redis), topics.partitions)
     codes, producer = TicketCodes(settings.door), cast(BatchProducer, app.producer)
-    making = Making(kafka, settings.documents, codes, pages, producer, worker.ending_on_failure)
+    making = Making(kafka, settings.documents, codes, pages, producer, worker.ending_on_failure, tracing=traces)
 
     @app.agent(facts)
     async def make(stream: faust.StreamT[bytes]) -> None:
@@ -49,11 +49,11 @@ def main(settings: Settings) -> int:
     """Run the process until it is told to stop; returns its exit status.
 
     Raises:
-        TopicsError: the topics cannot be used.
-        FontError, LanguageError, KeyRingError: the fonts, the language or the keys of the door cannot be used.
+        TopicsError, FontError, LanguageError, KeyRingError: what it needs of these cannot be used.
     """
     check_before_start(settings.documents, settings.door)
     os.nice(_NICENESS)
     also, aligned = (ticket_documents.TOPIC, dead_letters.TOPIC), (documents_places.TOPIC,)
     found = worker.wait_for_topics(settings.kafka, *also, aligned=aligned)
-    return worker.run(settings, "documents", found, lambda topics: make_app(settings, topics))
+    with tracing.opened(settings.tracing, "documents") as traces:
+        return worker.run(settings, "documents", found, lambda topics: make_app(settings, topics, traces))

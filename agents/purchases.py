@@ -6,6 +6,7 @@ from typing import cast
 
 import faust
 
+from boxoffice import tracing
 from boxoffice.batching import BatchProducer, BatchStream, BatchTopic
 from boxoffice.process import worker
 from boxoffice.process.health import Details
@@ -18,11 +19,12 @@ from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
+from boxoffice.selling.traced import TracedBatches
 from boxoffice.settings import Settings
 from topics import purchase_requests
 
 
-def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
+def make_app(settings: Settings, topics: Topics, traces: tracing.Tracing | None = None) -> tuple[faust.App, Details]:
     """The app of the purchases process, on the topics that it finds, and what it knows of its health."""
     kafka = settings.kafka
     app = worker.make_app(kafka, "purchases", worker.batch_options(settings.selling, topics))
@@ -34,6 +36,7 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     selling = Selling(
         kafka, settings.selling, recovery, copies, publisher, keeper, ending_on_failure=worker.ending_on_failure
     )
+    selling.traces = TracedBatches(traces) if traces is not None else None
 
     @app.agent(commands)
     async def sell(stream: faust.StreamT[bytes]) -> None:
@@ -52,4 +55,5 @@ def main(settings: Settings) -> int:
         TopicsError: the topics cannot be used.
     """
     found = worker.wait_for_topics(settings.kafka)
-    return worker.run(settings, "purchases", found, lambda topics: make_app(settings, topics))
+    with tracing.opened(settings.tracing, "purchases") as traces:
+        return worker.run(settings, "purchases", found, lambda topics: make_app(settings, topics, traces))

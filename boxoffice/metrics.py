@@ -177,6 +177,20 @@ STRANGE_RECORDS: Final = Counter(
     registry=None,
 )
 SHOWN_EVENTS: Final = Gauge("boxoffice_shown_events", "Events whose figures are shown over HTTP.", registry=None)
+SPANS: Final = Counter(
+    "boxoffice_spans",
+    "Spans of traces, by what became of them: exported, not_exported, or queue_full.",
+    ["outcome"],
+    registry=None,
+)
+TRACES_CUT: Final = Counter(
+    "boxoffice_traces_cut",
+    "Requests, commands and documents whose traces have a gap here: there were too many of others' traces a second.",
+    registry=None,
+)
+for _registry in (PURCHASES, DOCUMENTS, GATEWAY):
+    _registry.register(SPANS)
+    _registry.register(TRACES_CUT)
 for _registry in (DOCUMENTS, STATS, GATEWAY, LIVE):
     _registry.register(STRANGE_RECORDS)
 for _registry in (PURCHASES, DOCUMENTS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import TopicPartition
@@ -24,6 +24,7 @@ from boxoffice.documents.places import KEEP_INTERVAL_S, Places
 from boxoffice.documents.pool import Pool
 from boxoffice.documents.progress import Progress, TakenLedger
 from boxoffice.documents.queue import FairQueue, Job, Order
+from boxoffice.documents.traced import DRAWING, SENDING, STORING, step, traced
 from boxoffice.door.signing import TicketCodes
 from boxoffice.errors import PublishError, UnreachableError
 from boxoffice.kafka.clients import admin, group_id, read_between, reader
@@ -39,6 +40,9 @@ from models.documents import DocumentAnnouncement, document_name, former_name, m
 from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from models.places import Place
 from topics import purchase_results
+
+if TYPE_CHECKING:
+    from boxoffice.tracing.spans import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -60,8 +64,11 @@ class Making:
         pages: EventPages,
         producer: BatchProducer,
         ending_on_failure: Callable[[], AbstractContextManager[None]],
+        *,
+        tracing: Tracing | None = None,
     ) -> None:
         self._kafka = kafka
+        self._tracing = tracing
         self._settings = settings
         self._codes = codes
         self._pages = pages
@@ -217,7 +224,7 @@ class Making:
         self._begin()
 
     async def _do(self, job: Job) -> None:
-        with self._ending_on_failure():
+        with self._ending_on_failure(), traced(self._tracing, job):
             if job.order.fact["type"] == "purchase_confirmed":
                 await self._make(job, job.order.fact)
             else:
@@ -227,12 +234,14 @@ class Making:
 
     async def _make(self, job: Job, sale: PurchaseConfirmed) -> None:
         try:
-            drawn = await self._draw(job, sale)
+            with step(job, DRAWING):
+                drawn = await self._draw(job, sale)
         except (CodeError, DrawingError, UnknownEventError) as error:
             await self._bury(job, str(error))
             return
         name = document_name(job.event_id, job.ticket, sale["request_id"])
-        await self.store.put(name, drawn.pdf)
+        with step(job, STORING, "CLIENT"):
+            await self.store.put(name, drawn.pdf)
         location, size_bytes = self.store.location(name), len(drawn.pdf)
         await self._announce(job, made(sale, job.ticket, location, size_bytes, drawn.sha256, drawn.flaws))
         metrics.DOCUMENTS_MADE.inc()
@@ -286,7 +295,8 @@ class Making:
         metrics.DOCUMENTS_REMOVED.labels("cancelled").inc()
 
     async def _announce(self, job: Job, announcement: DocumentAnnouncement) -> None:
-        await self._announcer.announce(announcement, job.order.record)
+        with step(job, SENDING, "PRODUCER"):
+            await self._announcer.announce(announcement, job.order.record)
 
     async def _bury(self, job: Job, why: str) -> None:
         """Give a ticket up: the fact goes to ``dead-letters``, and others go on."""

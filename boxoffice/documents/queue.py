@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from faust.types import TP
 
 from boxoffice.batching import Record
 from models.facts import PurchaseCancelled, PurchaseConfirmed
+
+if TYPE_CHECKING:
+    from boxoffice.documents.traced import TracedJob
 
 TURN: Final = 8
 """Tickets of one event that are begun in a row: a page is laid out for the first, and filled in for the others."""
@@ -44,6 +47,8 @@ class Job:
 
     order: Order
     ticket: str
+    traced: TracedJob | None = None
+    """What writes its spans, where it is traced."""
 
     @property
     def event_id(self) -> str:

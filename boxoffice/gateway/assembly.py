@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
+from boxoffice import tracing
 from boxoffice.gateway.administration import Administration
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
@@ -43,8 +44,9 @@ async def opened_gateway(
         records = await owned.enter_async_context(aclosing(Records(settings.redis)))
         rebuilding = await owned.enter_async_context(aclosing(Rebuilding()))
         lookup = Lookup(recent, records, lambda: admission.draining)
+        traces = owned.enter_context(tracing.opened(settings.tracing, "gateway"))
         routes = table(
-            Posting(admission, desk, recent, counting, own.patience_s),
+            Posting(admission, desk, recent, counting, own.patience_s, tracing=traces),
             Looking(admission, lookup),
             Tickets(admission, lookup, DocumentStore(settings.documents)),
             Events(states),

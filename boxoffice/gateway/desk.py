@@ -48,11 +48,12 @@ class Order(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What has become of a command, and where it landed first; None where nobody knows."""
+    """What has become of a command, and where and when it landed first; None, and 0, where nobody knows."""
 
     result: Result
     partition: int
     offset: int | None
+    landed_ns: int = 0
 
 
 class Desk:
@@ -114,7 +115,7 @@ class Desk:
         result = await self._result(waiter)
         if result.kind == FORWARDED:
             result = await self._follow(order, result.fact, until_s, listener)
-        return Reply(result, waiter.partition, waiter.landed)
+        return Reply(result, waiter.partition, waiter.landed, waiter.landed_ns)
 
     async def _follow(self, order: Order, forwarded: bytes, until_s: float, listener: Listener | None) -> Result:
         """The answer to a command that was forwarded, since its home is another one now.

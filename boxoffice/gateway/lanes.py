@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import time_ns
 from typing import Any, Final
 
 import structlog
@@ -136,7 +137,10 @@ class Lanes:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
             self._failing.discard(partition)
-            self._answers.landed(partition, done.result().offset, self._flying.pop(partition).waiters)
+            waiters, landed_ns = self._flying.pop(partition).waiters, time_ns()
+            for waiter in waiters:
+                waiter.landed_ns = landed_ns
+            self._answers.landed(partition, done.result().offset, waiters)
             self._go_on(partition)
             return
         refused = isinstance(error, NOT_TAKEN) and not sent.was_repeated

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from boxoffice.gateway import commands
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.answering import answer
 from boxoffice.gateway.counting import Counting
-from boxoffice.gateway.desk import Desk, Order
+from boxoffice.gateway.desk import Desk, Order, Reply
 from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id
+from boxoffice.gateway.traced import traced_order
 from models.api_keys import ApiKey, Scope
 from topics.purchase_requests import HTTP_REQUEST_HEADER, TRACE_HEADER
+
+if TYPE_CHECKING:
+    from boxoffice.tracing import Tracing
 
 MOST_TRACE: Final = 256
 
@@ -23,11 +27,21 @@ MOST_TRACE: Final = 256
 class Posting:
     """Takes commands. What it knows can be lost: the log holds what was taken."""
 
-    def __init__(self, admission: Admission, desk: Desk, recent: Recent, counting: Counting, patience_s: float) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        desk: Desk,
+        recent: Recent,
+        counting: Counting,
+        patience_s: float,
+        *,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._admission = admission
         self._counting = counting
         self._desk = desk
         self._recent = recent
+        self._tracing = tracing
         self._patience_s = patience_s
         """A partition whose oldest command has waited so long for the broker takes no more."""
 
@@ -70,12 +84,16 @@ class Posting:
         wanted_s = wait_s(request.header("prefer"))
         self._admission.waiting.begin(caller.id)
         began_s = time.monotonic()
+        traced = traced_order(self._tracing, kind, order) if self._tracing is not None else None
+        reply: Reply | None = None
         try:
             asked = self._recent.begin(event_id, request_id, cancels)
-            reply = await self._desk.ask(order, wanted_s, asked)
+            reply = await self._desk.ask(order if traced is None else traced.order, wanted_s, asked)
         finally:
             self._admission.waiting.end(caller.id)
             self._counting.answered(time.monotonic() - began_s)
+            if traced is not None:
+                traced.ended(reply)
         return answer(reply, wanted, location(caller, event_id, key, request_id))
 
 

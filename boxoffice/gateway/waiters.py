@@ -41,7 +41,7 @@ class Result(NamedTuple):
 class Waiter:
     """One request: it waits for the acknowledgement of its command, and then for the fact that answers it."""
 
-    __slots__ = ("bucket", "claim", "done", "hear", "is_followed", "landed", "overdue", "partition")
+    __slots__ = ("bucket", "claim", "done", "hear", "is_followed", "landed", "landed_ns", "overdue", "partition")
 
     def __init__(
         self,
@@ -60,6 +60,8 @@ class Waiter:
         """Whether its sender was told that the log holds its command, and its fact is still looked out for."""
         self.landed: int | None = None
         """The offset of its command, once the broker has acknowledged it."""
+        self.landed_ns = 0
+        """When that was, by the wall clock; 0 until then."""
         self.overdue = False
         """Whether its answer is not waited for any more: only until the broker has the command."""
         self.bucket = 0

@@ -95,10 +95,11 @@ class Copies:
 
     # Deciding
 
-    async def decide(self, sold: Sold) -> None:
+    async def decide(self, sold: Sold) -> set[str]:
         """Let Redis decide what the table has decided, one round trip for all events of a batch.
 
-        Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand.
+        Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand. Returns the events
+        about which it was asked.
         """
         calls: list[tuple[Copy, list[Decided], DecideCall]] = []
         room = INLINE_BACKLOG
@@ -108,8 +109,9 @@ class Copies:
             else:
                 room -= len(copy.backlog)
                 calls.append((copy, decided, _call(copy, decided)))
+        asked = {copy.event.event_id for copy, _, _ in calls}
         if not calls:
-            return
+            return asked
         passing(Failpoint.BEFORE_SCRIPT)
         try:
             with metrics.REDIS_DURATION.time():
@@ -119,10 +121,11 @@ class Copies:
             self.breaker.failed(error)
             for copy, decided, _ in calls:
                 self._missed(copy, decided)
-            return
+            return asked
         passing(Failpoint.AFTER_SCRIPT)
         for (copy, decided, _), reply in zip(calls, replies, strict=True):
             self._compare(copy, decided, reply)
+        return asked
 
     def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Decided]]]:
         by_event: defaultdict[str, list[Decided]] = defaultdict(list)

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,6 +24,7 @@ from boxoffice.selling.deciding import Answer, OwnedPartition, new_partition
 from boxoffice.selling.keeping import Keeper
 from boxoffice.selling.publishing import Publisher, Sold
 from boxoffice.selling.recovery import Recovery, Refusal
+from boxoffice.selling.traced import TracedBatch, TracedBatches
 from boxoffice.settings import KafkaSettings, SellingSettings
 from boxoffice.tasks import end_tasks
 from topics import purchase_requests
@@ -45,6 +46,7 @@ class Taken(NamedTuple):
     sold: Sold
     batch: Batch | None
     since_s: float
+    traced: TracedBatch | None = None
 
     @property
     def commands(self) -> int:
@@ -78,6 +80,7 @@ class Selling:
         self._publisher = publisher
         self._keeper = keeper
         self._ending_on_failure = ending_on_failure
+        self.traces: TracedBatches | None = None
         self._topic = purchase_requests.TOPIC.full_name(kafka.topic_prefix)
         self._owned: dict[int, OwnedPartition] = {}
         self._consumer: BatchConsumer
@@ -277,7 +280,9 @@ class Selling:
         metrics.BATCH_COMMANDS.observe(len(batch))
         since_s = monotonic()
         async with self._deciding:
-            await self._asking.put(Taken(await self._answer(batch), batch, since_s))
+            sold = await self._answer(batch)
+            traced = self.traces.decided(sold, since_s) if self.traces is not None else None
+            await self._asking.put(Taken(sold, batch, since_s, traced))
 
     async def _answer(self, batch: Batch) -> Sold:
         answers: defaultdict[int, list[Answer]] = defaultdict(list)
@@ -347,14 +352,18 @@ class Selling:
         """Together, up to a full batch: a script that decides more would keep everybody else waiting."""
         with self._ending_on_failure():
             for together in portions(waiting, self._settings.batch_size):
-                await self._copies.decide(self._together(together))
+                began_ns = time_ns()
+                asked = await self._copies.decide(self._together(together))
                 for taken in together:
+                    if taken.traced is not None:
+                        taken.traced.asked(asked, began_ns)
                     metrics.BATCH_DURATION.observe(monotonic() - taken.since_s)
                     await self._publishing.put(taken)
 
     async def _publish(self, waiting: Sequence[Taken]) -> None:
         with self._ending_on_failure():
             together = self._together(waiting)
+            began_ns = time_ns()
             self._give_up(await self._publisher.publish(together))
             for owned, answers in together:
                 if self._is_owned(owned):
@@ -363,6 +372,8 @@ class Selling:
             for taken in waiting:
                 if taken.batch is not None:
                     taken.batch.ack()
+                if taken.traced is not None:
+                    taken.traced.published({owned.number for owned, _ in together if self._is_owned(owned)}, began_ns)
 
     async def _check_run(self, owned: OwnedPartition, run: Run) -> None:
         if run.first != owned.position and not self._recovery.accepts_loss(owned.number, owned.position, run.first - 1):

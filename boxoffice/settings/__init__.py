@@ -19,6 +19,7 @@ from boxoffice.settings.groups import (
     SellingSettings,
     Settings,
     StatisticsSettings,
+    TracingSettings,
 )
 from boxoffice.settings.reading import SETTINGS, is_given, load_settings, misspelt, settings_from
 
@@ -37,6 +38,7 @@ __all__ = [
     "SellingSettings",
     "Settings",
     "StatisticsSettings",
+    "TracingSettings",
     "is_given",
     "load_settings",
     "misspelt",

@@ -424,6 +424,22 @@ class ProcessSettings(_Group):
     )
 
 
+class TracingSettings(_Group):
+    """How many traces are written, where OpenTelemetry's own variables (OTEL_...) say that any are."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "TRACING_")
+
+    begun_rate: float = _setting(
+        10, "Traces that one gateway begins a second; those that callers have begun come on top.", ge=0, le=100_000
+    )
+    most_rate: float = _setting(
+        100,
+        "Requests, commands or documents a second of which one process writes spans, whoever began the trace.",
+        ge=0,
+        le=100_000,
+    )
+
+
 class LogSettings(_Group):
     """What is logged, and how it looks."""
 
@@ -448,6 +464,7 @@ class Settings:
     gateway: GatewaySettings
     live: LiveSettings
     process: ProcessSettings
+    tracing: TracingSettings
     logs: LogSettings
 
 
@@ -461,5 +478,6 @@ GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
     "gateway": GatewaySettings,
     "live": LiveSettings,
     "process": ProcessSettings,
+    "tracing": TracingSettings,
     "logs": LogSettings,
 }

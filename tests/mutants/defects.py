@@ -60,6 +60,9 @@ ALERTS: Final = "tests/integration/test_alerts_firing.py"
 REREADING: Final = "tests/unit/test_rereading.py"
 ACCESS: Final = "tests/unit/test_access.py"
 SECURITY: Final = "tests/unit/test_embedded_security.py"
+TRACING: Final = "tests/unit/test_tracing.py"
+TRACED: Final = "tests/unit/test_traced.py"
+TRACED_SALES: Final = "tests/simulation/test_tracing.py"
 
 
 class Defect(NamedTuple):
@@ -1835,5 +1838,49 @@ DEFECTS: Final = (
         "            self._forget(record_key)\n            return\n        self._forget(record_key)\n",
         "            return\n        self._forget(record_key)\n",
         CALLERS,
+    ),
+    Defect(
+        "a caller says without a bound what is traced",
+        "boxoffice/tracing/spans.py",
+        "        if self._rate.take():\n            return parent\n",
+        "        if parent.is_valid:\n            return parent\n",
+        TRACING,
+    ),
+    Defect(
+        "a fault in tracing ends the worker",
+        "boxoffice/tracing/harmless.py",
+        "    except Exception as error:",
+        "    except ValueError as error:",
+        TRACED_SALES,
+    ),
+    Defect(
+        "a fact's header names its own span",
+        "boxoffice/selling/deciding.py",
+        "        return Answer(fact, first, position.offset, trace, decided)\n",
+        '        own = b"%b-%d" % (trace, position.offset) if trace is not None else None\n'
+        "        return Answer(fact, first, position.offset, own, decided)\n",
+        TRACED_SALES,
+    ),
+    Defect(
+        "a document stands beside its fact",
+        "boxoffice/tracing/spans.py",
+        '        digest.update(f"{ce_source(fact)}/{ce_id(fact)}".encode())\n',
+        "        digest.update(_IDS.generate_span_id().to_bytes(8))\n",
+        TRACING,
+    ),
+    Defect(
+        "who has no key uses up the traces of others",
+        "boxoffice/gateway/posting.py",
+        "        caller = self._admission.caller(request)\n        key = idempotency_key",
+        "        if self._tracing is not None:\n            self._tracing.begin(None)\n"
+        "        caller = self._admission.caller(request)\n        key = idempotency_key",
+        TRACED,
+    ),
+    Defect(
+        "spans wait without a bound",
+        "boxoffice/tracing/exporting.py",
+        "        if self._handed - self._exporter.taken >= self._most:\n",
+        "        if self._handed - self._exporter.taken >= 10**9:\n",
+        TRACING,
     ),
 )
