@@ -19,6 +19,7 @@ WRONG: Final = {
     "boxoffice.errors": "boxoffice.settings",
     "boxoffice.settings.groups": "boxoffice.logs",
     "boxoffice.logs": "boxoffice.batching.stages",
+    "boxoffice.tracing.sampling": "boxoffice.kafka.clients",
     "boxoffice.batching.consumer": "boxoffice.kafka.clients",
     "boxoffice.redis.store": "boxoffice.process.health",
     "boxoffice.process.health": "boxoffice.selling.copies",
@@ -31,17 +32,20 @@ WRONG: Final = {
     "agents.stats": "boxoffice.demo.script",
     "boxoffice.demo.script": "boxoffice.cli.tables",
     # Between rooms of one floor
+    "boxoffice.tracing.opening": "boxoffice.logs",
     "boxoffice.kafka.clients": "boxoffice.redis.connection",
     "boxoffice.documents.making": "boxoffice.selling.recovery",
     "boxoffice.statistics.counting": "boxoffice.documents.making",
-    "boxoffice.gateway.desk": "boxoffice.statistics.reading",
     "boxoffice.door.keys": "boxoffice.process.worker",
     "boxoffice.storage.store": "boxoffice.rendering.tickets",
     # Out of the batch path, which is to be lifted out alone
     "boxoffice.batching.stages": "boxoffice.tasks",
     "boxoffice.batching.records": "models.facts",
+    "boxoffice.batching.producer": "boxoffice.tracing",
     # The embedded servers are parts
     "boxoffice.embedded.ports": "boxoffice.settings",
+    # OpenTelemetry, which need not be installed
+    "boxoffice.selling.publishing": "opentelemetry",
     # Infrastructure in the rules
     "models.inventory": "redis",
     "models.codes": "cryptography",
