@@ -18,6 +18,7 @@ from boxoffice.cli import (
     fallback,
     keys,
     operations,
+    profiling,
     purchases,
     reference,
     stack,
@@ -41,7 +42,7 @@ app.add_typer(door.app, name="door")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fallback.app, name="fallback")
 app.add_typer(keys.app, name="keys")
-for _module in (purchases, documents, operations, fallback, stats, stack, access, reference):
+for _module in (purchases, documents, operations, fallback, stats, profiling, stack, access, reference):
     for _command in _module.COMMANDS:
         app.command()(_command)
 

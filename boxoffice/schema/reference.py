@@ -36,6 +36,9 @@ Processes log the sentence and end likewise. This page is made from the classes,
 |---:|---|---|---|
 """
 
+_OF_AN_EXTRA: Final = f"{boxoffice.__name__}.tracing."
+"""Modules that import what need not be installed; they define no errors that anybody meets."""
+
 _ERRORS: Final = """
 ## Errors
 
@@ -75,7 +78,7 @@ def errors_page() -> str:
 def errors() -> list[type[BoxOfficeError]]:
     """Every class of errors, wherever it is defined."""
     for module in walk_packages(boxoffice.__path__, f"{boxoffice.__name__}."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and not module.name.startswith(_OF_AN_EXTRA):
             import_module(module.name)
     return [error for error in _below(BoxOfficeError) if error.__module__.startswith(f"{boxoffice.__name__}.")]
 
