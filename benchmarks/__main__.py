@@ -34,6 +34,7 @@ from benchmarks.results import OUT, Outcome, print_results, write_results
 from benchmarks.spreading import spreading
 from benchmarks.starting import starting
 from benchmarks.streams import streams
+from benchmarks.tracing import tracing
 from benchmarks.workers import workers
 from boxoffice.embedded import EmbeddedStack
 from boxoffice.embedded.jars import KAFKA_VERSION
@@ -61,6 +62,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         counting,
         starting,
         rendering,
+        tracing,
     )
 }
 QUICK: Final = ("decisions",)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -40,6 +40,7 @@ _TOPIC_POLL_S: Final = 0.1
 Record = ConsumerRecord[bytes, bytes]
 Command = tuple[str, bytes]
 """An event's id, and what is asked of it."""
+Headers = list[tuple[str, bytes]]
 
 
 def create_event(event_id: str, capacity: int) -> Command:
@@ -83,6 +84,11 @@ def tickets_each(orders: int, events: int) -> int:
 def event_ids(count: int) -> list[str]:
     """The ids of so many events."""
     return [str(1_000 + number) for number in range(count)]
+
+
+def no_headers(_number: int) -> Headers:
+    """Of commands that have none."""
+    return []
 
 
 class Sale:
@@ -171,10 +177,10 @@ class Sale:
         await asyncio.gather(*map(load, snapshots))
         await store.aclose()
 
-    async def publish(self, commands: Iterable[Command]) -> None:
+    async def publish(self, commands: Iterable[Command], headers_of: Callable[[int], Headers] = no_headers) -> None:
         """Put commands on their home partitions, and wait until they are acknowledged."""
         async with self.producer() as producer:
-            for batch in self.batches(producer, commands):
+            for batch in self.batches(producer, commands, headers_of=headers_of):
                 await batch.send(producer)
 
     def producer(self) -> AbstractAsyncContextManager[AIOKafkaProducer]:
@@ -182,17 +188,25 @@ class Sale:
         return clients.producer(self.settings.kafka, max_batch_size=BatchOptions().max_batch_bytes)
 
     def batches(
-        self, producer: AIOKafkaProducer, commands: Iterable[Command], most_commands: int | None = None
+        self,
+        producer: AIOKafkaProducer,
+        commands: Iterable[Command],
+        most_commands: int | None = None,
+        *,
+        headers_of: Callable[[int], Headers] = no_headers,
     ) -> list[Prepared]:
-        """Commands as record batches, made beforehand so that sending them costs next to nothing."""
+        """Commands as record batches, made beforehand so that sending them costs next to nothing.
+
+        ``headers_of`` says by a command's number which headers it has.
+        """
         by_home: defaultdict[int, list[Outgoing]] = defaultdict(list)
         home = cache(self.home)
-        for event_id, value in commands:
-            by_home[home(event_id)].append((event_id.encode(), value, []))
+        for number, (event_id, value) in enumerate(commands):
+            by_home[home(event_id)].append((event_id.encode(), value, headers_of(number)))
         return [
             batch
-            for number, records in by_home.items()
-            for batch in prepare(producer, self.requests, number, records, most_commands)
+            for partition, records in by_home.items()
+            for batch in prepare(producer, self.requests, partition, records, most_commands)
         ]
 
     async def ledger_digests(self) -> dict[int, list[bytes]]:
