@@ -11,9 +11,10 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
+from urllib.parse import unquote
 
 import structlog
 
@@ -29,6 +30,7 @@ _CLIENT_LOGGERS = ("aiokafka", "kafka")
 _ENGINE_LOGGERS = ("faust", "mode")
 _SERVICE_MARK = "[^"
 """How mode begins what it says of a service's life, whichever module the service is from."""
+_EXPORTERS_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS")
 _SELDOM_S = 60.0
 _MOST_HEARD = 1_000
 _NUMBER = re.compile(r"\d+")
@@ -144,7 +146,16 @@ def secrets_of(settings: Settings) -> dict[str, str]:
         found |= {secret: MASK for secret in secrets_in(value) if len(secret) >= SHORTEST}
         if isinstance(value, SecretUrl):
             found[value.get_secret_value()] = masked(value)
+    found |= {secret: MASK for secret in _in_headers_of_exporters() if len(secret) >= SHORTEST}
     return {secret: shown for secret, shown in found.items() if secret != shown}
+
+
+def _in_headers_of_exporters() -> Iterator[str]:
+    """What may be secret in headers for OpenTelemetry's exporters: its library logs what it cannot read of them."""
+    for variable in _EXPORTERS_HEADERS:
+        for header in os.environ.get(variable, "").split(","):
+            value = header.partition("=")[2].strip() or header.strip()
+            yield from (value, unquote(value))
 
 
 def masker(secrets: Mapping[str, str]) -> Callable[[str], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from structlog.testing import capture_logs
 
-from boxoffice import metrics, tracing
+from boxoffice import logs, metrics, tracing
 from boxoffice.settings import TracingSettings, load_settings
 from boxoffice.tracing.harmless import harmlessly
 from boxoffice.tracing.opening import wanted_by
@@ -124,6 +126,26 @@ def test_an_exporter_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch
         traces._outlets.clear()
     found = entry_points(group="opentelemetry_traces_exporter")
     assert kinds == {found["otlp_proto_http"].load(), found["console"].load()}
+
+
+@pytest.mark.parametrize("given", ["authorization Bearer-{}", "api-key={},authorization=Bearer%20{}", "a={}=,b"])
+def test_no_secret_of_an_exporter_s_headers_is_logged(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """OpenTelemetry's library says which header it cannot read, and that is the one with a mistake in a token."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", given.replace("{}", "k3e8r9t7"))
+    stream = io.StringIO()
+    logs.configure(load_settings(), "purchases", stream)
+    try:
+        with tracing.opened(load_settings().tracing, "purchases") as traces:
+            assert traces is not None
+        for told in (given, given.partition("=")[2], "Bearer {}"):
+            logging.getLogger("opentelemetry.x").warning("%s", told.replace("{}", "k3e8r9t7"))
+    finally:
+        logging.basicConfig(force=True)
+        structlog.reset_defaults()
+    assert "traces are written" in stream.getvalue()
+    assert "***" in stream.getvalue()
+    assert "k3e8r9t7" not in stream.getvalue()
 
 
 def test_a_process_is_called_by_its_name_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
