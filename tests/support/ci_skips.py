@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-MAY_SKIP = ("docker", "kcat", "toolchain", "verapdf", "redis_tls")
+MAY_SKIP = ("docker", "kcat", "toolchain", "verapdf", "redis_tls", "zipkin")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
