@@ -74,6 +74,6 @@ def step(job: Job, name: str, kind: Kind = "INTERNAL") -> Iterator[None]:
 def _traced(tracing: Tracing, job: Job) -> TracedJob | None:
     with harmlessly():
         trace = header(job.order.record.headers, TRACE_HEADER)
-        if trace is not None and tracing.seems_sampled(trace) and (sent := tracing.follow(trace)) is not None:
+        if trace is not None and (sent := tracing.follow(trace)) is not None:
             return TracedJob(tracing, tracing.child(tracing.of_fact(sent, job.order.fact)))
     return None

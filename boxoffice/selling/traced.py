@@ -62,9 +62,7 @@ class TracedBatches:
             _Command(owned.number, answer, sent, tracing.child(sent))
             for owned, answers in sold
             for answer in answers
-            if answer.trace is not None
-            and tracing.seems_sampled(answer.trace)
-            and (sent := tracing.follow(answer.trace)) is not None
+            if answer.trace is not None and (sent := tracing.follow(answer.trace)) is not None
         ]
 
 

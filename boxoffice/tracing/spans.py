@@ -58,7 +58,7 @@ class Tracing:
         self._sampler = AtMost(own, Rate(settings.begun_rate))
         self._rate = Rate(settings.most_rate)
         self._resource = _resource(process)
-        self.most_links: Final = SpanLimits().max_links or 0
+        self.most_links: Final = SpanLimits().max_links
         self._outlets = [Outlet(exporter) for exporter in exporters]
 
     # Which are written
@@ -71,15 +71,16 @@ class Tracing:
     def follow(self, header: bytes) -> Ids | None:
         """The parent that a ``traceparent`` names, if it is sampled, and there are not too many.
 
-        Whoever sends something says himself that it is sampled: the rate bounds what he can cost.
+        Whoever sends something says himself that it is sampled. So the rate, which bounds what he can cost, is asked
+        before anything is read.
         """
-        parent = _parent(header)
-        if parent is None or not parent.trace_flags.sampled:
+        if not self.seems_sampled(header):
             return None
-        if self._rate.take():
-            return parent
-        metrics.TRACES_CUT.inc()
-        return None
+        if not self._rate.take():
+            metrics.TRACES_CUT.inc()
+            return None
+        parent = _parent(header)
+        return parent if parent is not None and parent.trace_flags.sampled else None
 
     def begin(self, header: bytes | None) -> Begun | None:
         """A span under the parent that a ``traceparent`` names, or of a trace of its own where it names none."""

@@ -1842,8 +1842,8 @@ DEFECTS: Final = (
     Defect(
         "a caller says without a bound what is traced",
         "boxoffice/tracing/spans.py",
-        "        if self._rate.take():\n            return parent\n",
-        "        if parent.is_valid:\n            return parent\n",
+        "        if not self._rate.take():\n            metrics",
+        "        if not header:\n            metrics",
         TRACING,
     ),
     Defect(
