@@ -145,7 +145,7 @@ GOALS: Final = (
     Goal(
         "a worker's CPU time that tracing takes with 1% of the commands traced",
         "tracing",
-        "tracing_cost",
+        "tracing_cpu_share",
         2,
         "%",
         "1% traced",

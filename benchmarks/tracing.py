@@ -18,6 +18,7 @@ from benchmarks.measuring import Span, steady, undisturbed, watch
 from benchmarks.processes import PURCHASES, BenchmarkError, Program
 from benchmarks.results import Outcome
 from benchmarks.sale import Headers, Sale, event_ids, purchases, tickets_each
+from benchmarks.tracing_parts import parts
 from topics.purchase_requests import TRACE_HEADER
 
 EVENTS: Final = 50
@@ -52,6 +53,8 @@ async def tracing(bench: Bench) -> Outcome:
     for name, of_contestant in spans.items():
         cpu_us = [span.cpu_us_per_fact(name) for span in of_contestant]
         outcome.add_rounds("tracing_cpu_per_decision", cpu_us, "µs", name)
+    measured = [parts(traced) for _ in range(bench.rounds)]
+    outcome.add_rounds("tracing_cpu_share", [one.share for one in measured], "%", TRACED.name)
     for program in (DEFAULT, TRACED):
         share = _cpu_us(outcome, program) / _cpu_us(outcome, OFF) - 1
         outcome.add("tracing_cost", 100 * share, "% of a worker's CPU time", program.name)

@@ -20,7 +20,7 @@ from boxoffice.embedded.ports import free_port
 VERSION: Final = "3.5.1"
 _ARTIFACT: Final = f"io.zipkin:zipkin-server:{VERSION}:jar:exec"
 _FETCH_S: Final = 240
-_START_S: Final = 90
+_START_S: Final = 240
 _POLL_S: Final = 0.2
 
 needs_zipkin: Final = (
