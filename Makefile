@@ -62,7 +62,7 @@ types: $(DEV) ## Check the types.
 lock: $(DEV) ## Choose the newest versions that fit and write the lock files.
 	$(LOCK) --only-build-deps --build-deps-for editable --output-file requirements/build.txt pyproject.toml
 	$(LOCK) --extra embedded --output-file requirements/run.txt pyproject.toml
-	$(LOCK) --constraint requirements/run.txt --output-file requirements/image.txt pyproject.toml
+	$(LOCK) --extra tracing --constraint requirements/run.txt --output-file requirements/image.txt pyproject.toml
 	$(LOCK) --extra embedded --extra dev --constraint requirements/build.txt --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
 	$(BIN)/python -c 'from boxoffice.embedded.jars import write_lock; write_lock()'

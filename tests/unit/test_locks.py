@@ -27,7 +27,7 @@ def _locked(name: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("file", "requirement"),
     [
-        *(("image.txt", one) for one in PACKAGE["dependencies"]),
+        *(("image.txt", one) for one in (*PACKAGE["dependencies"], *EXTRAS["tracing"])),
         *(("run.txt", one) for one in RUN),
         *(("dev.txt", one) for one in (*RUN, *EXTRAS["dev"])),
     ],
