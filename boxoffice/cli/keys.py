@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="API keys of the gateway: who may ask for what.", no_args_is_help=True)
 
+_MOST_DAYS: Final = 36_500
+"""A hundred years: what is longer is for ever, which a key without an expiry is."""
+
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The caller's id, as 'list' shows it.")]
-_Expiry = Annotated[float | None, typer.Option("--expires-in-days", min=0, metavar="DAYS", help="Never, unless given.")]
+_Expiry = Annotated[
+    float | None, typer.Option("--expires-in-days", min=0, max=_MOST_DAYS, metavar="DAYS", help="Never, unless given.")
+]
 
 
 @app.command()
@@ -77,7 +82,8 @@ def revoke(key_id: _Id) -> None:
 def rotate(
     key_id: _Id,
     keep_days: Annotated[
-        float, typer.Option("--keep-days", min=0, metavar="DAYS", help="So long the key before goes on.")
+        float,
+        typer.Option("--keep-days", min=0, max=_MOST_DAYS, metavar="DAYS", help="So long the key before goes on."),
     ] = 7,
     as_json: AsJson = False,
 ) -> None:

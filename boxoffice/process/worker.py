@@ -14,12 +14,14 @@ from typing import Any, Final, NamedTuple, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types.auth import SASLMechanism
 from yarl import URL
 
 from boxoffice.batching import BatchConsumer, BatchOptions, BatchStream, BatchTransport
 from boxoffice.errors import BoxOfficeError, ExitStatus, UnreachableError
 from boxoffice.kafka.clients import group_id, ssl_context
+from boxoffice.kafka.connecting import unreachable
 from boxoffice.kafka.groups import check_group
 from boxoffice.kafka.topics import SALE, check_partitions, check_topics, most_batch_bytes
 from boxoffice.process.health import Details, Health
@@ -110,6 +112,7 @@ async def wait_for_topics(
 
     Raises:
         TopicsError: the topics cannot be used.
+        KafkaError: Kafka refuses to say, and will go on to.
     """
     said = ""
     while True:
@@ -118,11 +121,22 @@ async def wait_for_topics(
             if aligned:
                 await check_partitions(settings, partitions, aligned)
             return Topics(partitions, await most_batch_bytes(settings, (*SALE, *also, *aligned)))
-        except UnreachableError as error:
-            if said != str(error):
-                said = str(error)
+        except (UnreachableError, KafkaError) as error:
+            # A broker that has just begun answers, and knows no broker yet, not even itself.
+            why = _unreachable(settings, error)
+            if said != str(why):
+                said = str(why)
                 log.warning("waiting for Kafka", servers=settings.bootstrap_servers, error=said)
             await asyncio.sleep(WAIT_FOR_BROKER_S)
+
+
+def _unreachable(settings: KafkaSettings, error: UnreachableError | KafkaError) -> UnreachableError:
+    """Why Kafka cannot be used yet; what does not pass by waiting is raised again."""
+    if isinstance(error, UnreachableError):
+        return error
+    if not error.retriable:
+        raise error
+    return unreachable(settings, error)
 
 
 def end_process(error: BaseException) -> None:

@@ -58,6 +58,7 @@ RIGHT = {
     "process": "purchases",
     "code": "BX1:0",
     "key_id": "1",
+    "scope": "buy",
     # No system has so high a process id.
     "whom": "999999999",
 }
