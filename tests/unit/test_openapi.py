@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as DoesNotFit
+from jsonschema.validators import extend
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ValidationError
 
@@ -59,9 +61,18 @@ OPERATIONS: dict[str, Json] = {
 }
 
 
-def validator(schema: Json) -> Draft202012Validator:
+def matches(_: Any, pattern: str, value: Any, __: Json) -> Iterator[ValidationError]:
+    """As ECMA-262 reads a pattern, which JSON Schema means: unlike in Python, "$" fits before no line's end."""
+    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
+        yield DoesNotFit(f"{value!r} does not match {pattern!r}")
+
+
+Validator = extend(Draft202012Validator, {"pattern": matches})
+
+
+def validator(schema: Json) -> Any:
     """Of a schema in the document, whose references lead into it."""
-    return Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+    return Validator({**schema, "components": DOCUMENT["components"]})
 
 
 def fits(value: Any, name: str) -> bool:
@@ -298,3 +309,9 @@ def test_the_gateways_copy_is_written_with_the_documents(tmp_path: Path) -> None
     copy = tmp_path / "boxoffice" / "gateway" / "openapi.json"
     assert copy in written
     assert json.loads(copy.read_text(encoding="utf-8")) == DOCUMENT
+
+
+@pytest.mark.parametrize("buyer", ["42\n", "\n42", "42\r"])
+def test_a_pattern_is_of_a_whole_text_and_of_no_line_of_it(buyer: str) -> None:
+    assert fits({"buyer": "42", "quantity": 1}, "NewPurchase")
+    assert not fits({"buyer": buyer, "quantity": 1}, "NewPurchase")
