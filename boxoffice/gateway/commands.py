@@ -74,8 +74,8 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
         Problem: it breaks a bound; the errors point at the members.
     """
     errors = [_error(name, why="no such member is known here") for name in SAID_ELSEWHERE.intersection(members)]
-    # What was said elsewhere holds, whatever the body has.
-    whole = {**members, "type": kind, "event_id": event_id, "request_id": request, **said}
+    said_here = {name: value for name, value in members.items() if name not in SAID_ELSEWHERE}
+    whole = {**said_here, "type": kind, "event_id": event_id, "request_id": request, **said}
     try:
         BY_TYPE[kind].model_validate(whole)
     except ValidationError as error:

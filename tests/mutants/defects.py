@@ -1635,8 +1635,8 @@ DEFECTS: Final = (
     Defect(
         "nobody's pace is kept",
         "boxoffice/gateway/limits.py",
-        "passes = beyond_s <= _ROUNDING_S",
-        "passes = beyond_s <= now_s + 1_000_000",
+        "passes = owed_s - tolerance_s <= _ROUNDING_S",
+        "passes = owed_s - tolerance_s <= now_s + 1_000_000",
         LIMITS,
     ),
     Defect(
@@ -1656,15 +1656,15 @@ DEFECTS: Final = (
     Defect(
         "headers have no bound",
         "boxoffice/gateway/reader.py",
-        "        if self._head_bytes > MOST_HEADER_BYTES:\n",
-        "        if self._head_bytes < 0:\n",
+        "    if size_bytes > MOST_HEADER_BYTES:\n",
+        "    if size_bytes < 0:\n",
         READER,
     ),
     Defect(
         "a header that never ends has no bound",
         "boxoffice/gateway/reader.py",
-        "        if self.stage is not Stage.BODY and self._since_head_bytes > MOST_HEADER_BYTES:\n",
-        "        if self.stage is not Stage.BODY and self._since_head_bytes < 0:\n",
+        "        if self.stage is not _BODY:\n",
+        "        if self.stage is _BETWEEN:\n",
         READER,
     ),
     Defect(
@@ -1677,8 +1677,8 @@ DEFECTS: Final = (
     Defect(
         "what stands behind a chunked body is a header",
         "boxoffice/gateway/reader.py",
-        "        if self.stage is not Stage.HEAD:\n",
-        "        if self.stage is Stage.BETWEEN:\n",
+        "        parser, headers = self._parser, self._headers\n",
+        "        parser, headers = self._parser, _headers(self._url, self._fields)\n",
         READER,
     ),
     Defect(

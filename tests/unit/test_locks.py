@@ -46,6 +46,6 @@ def test_what_runs_is_tested_in_the_same_versions(file: str) -> None:
     assert {name: tested.get(name) for name in _locked(file)} == _locked(file)
 
 
-@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "httptools"])
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn"])
 def test_what_only_the_benchmarks_need_is_not_installed_with_the_product(package: str) -> None:
     assert package not in _locked("run.txt")
