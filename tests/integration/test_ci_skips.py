@@ -17,9 +17,9 @@ import pytest
 def test_that_skips():
     pytest.skip("not today")
 
-@pytest.mark.kcat
+@pytest.mark.docker
 def test_that_may_skip():
-    pytest.skip("no kcat")
+    pytest.skip("no Docker")
 
 @pytest.mark.xfail(strict=True)
 def test_that_is_expected_to_fail():
@@ -29,7 +29,7 @@ def test_that_is_expected_to_fail():
 
 def outcome(folder: Path, source: str, **env: str) -> str:
     (folder / "test_example.py").write_text(source)
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = kcat\n")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = docker\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.support.ci_skips", "-p", "no:cacheprovider", "-ra", str(folder)],
         env={**os.environ, "PYTHONPATH": str(PROJECT), **env},

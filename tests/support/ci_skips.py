@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-MAY_SKIP = ("docker", "kcat", "toolchain", "verapdf", "redis_tls", "zipkin")
+MAY_SKIP = ("docker", "toolchain", "verapdf", "zipkin")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
