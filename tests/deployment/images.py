@@ -44,9 +44,12 @@ RUN rm -f /usr/lib/python3*/EXTERNALLY-MANAGED \\
     && ln -s /usr/bin/python3 /usr/local/bin/python3
 CMD ["python3"]
 """
+# Valkey's own image serves other containers without being told to: the address is the network's that it is in.
 _VALKEY_RECIPE: Final = """\
 FROM {root}
-RUN install --directory --owner 999 --group 999 /data
+RUN install --directory --owner 999 --group 999 /data \\
+    && printf '#!/bin/sh\\nexec /usr/bin/valkey-server "$@" --protected-mode no\\n' > /usr/local/bin/valkey-server \\
+    && chmod +x /usr/local/bin/valkey-server
 WORKDIR /data
 VOLUME /data
 EXPOSE 6379

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from boxoffice.embedded import EmbeddedKafka, EmbeddedRedis
 from boxoffice.embedded.jars import KAFKA_VERSION
+from boxoffice.embedded.kafka import new_cluster_id
 from boxoffice.embedded.ports import free_port
 
 if TYPE_CHECKING:
@@ -113,18 +114,20 @@ def _kafka_container() -> Iterator[KafkaAddress]:
 
     port = free_port()
     container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, port)
-    servers = f"{container.get_container_host_ip()}:{port}"
+    # Where its engine is: the container, which could say more, is not there yet.
+    servers = f"{container.get_docker_client().host()}:{port}"
     for name, value in _kafka_variables(servers, port).items():
         container.with_env(name, value)
     with container:
-        # It waits until a broker answers.
-        AdminClient({"bootstrap.servers": servers}).list_topics(timeout=_BROKER_WITHIN_S)
+        # It waits until a broker answers; each attempt before would be a line.
+        AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=_BROKER_WITHIN_S)
         yield KafkaAddress(servers)
 
 
 def _kafka_variables(servers: str, port: int) -> dict[str, str]:
     """One broker that is its own controller; whoever asks for it comes back to the same port."""
     return {
+        "CLUSTER_ID": new_cluster_id(),
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
