@@ -219,7 +219,9 @@ def _run(steps: Steps) -> None:
         steps.done("the cluster is ready")
         owned.enter_context(serving_names(NODE_IP, running.names))
         running.load(archive)
+        # The API server asks for a pod's namespace and account before it judges the pod.
         running.kubectl("apply", "--filename", str(KUBERNETES / "base" / "namespace.yaml"))
+        running.kubectl("--namespace", NAMESPACE, "apply", "--filename", str(KUBERNETES / "base" / "account.yaml"))
         check_manifests(running)
         steps.done("the API server takes all manifests")
         try:
