@@ -141,7 +141,7 @@ class Admission:
             Problem: there is none; nothing was taken.
         """
         if self.draining:
-            raise Problem("draining", "This instance is ending.", headers=[again_in(0), ("connection", "close")])
+            raise Problem("draining", "This instance is ending.", headers=[again_in(0)])
         if self.waiting.is_full_of(caller.id):
             raise Problem("too-many-waiting", "Too many requests of this key wait.", headers=[again_in(0)])
         if is_stuck or self.waiting.is_full():

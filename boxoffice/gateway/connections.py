@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 
 from boxoffice.gateway.addresses import Addresses
-from boxoffice.gateway.messages import Problem, Request, Response, again_in
+from boxoffice.gateway.messages import Pending, Problem, Request, Response, again_in
 from boxoffice.gateway.reader import Reader, Stage
 from boxoffice.gateway.service import Gateway
 
@@ -44,7 +44,6 @@ SWEEP_S: Final = 1.0
 _WITHIN_S: Final = {Stage.BETWEEN: HEADERS_WITHIN_S, Stage.HEAD: HEADERS_WITHIN_S, Stage.BODY: BODY_WITHIN_S}
 _LINES: Final[Mapping[int, str]] = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n" for one in HTTPStatus}
 _GO_ON: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CLOSE: Final = ("connection", "close")
 _CACHE: Final = "cache-control"
 _NO_LENGTH: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
@@ -120,7 +119,10 @@ class Connection(asyncio.Protocol):
         self._gateway = connections.gateway
         self._loop = asyncio.get_running_loop()
         self._reader = Reader(self._address, self._take, self._go_on)
-        self._answering: asyncio.Task[None] | None = None
+        self._turn: _Turn | None = None
+        """The request that is being answered."""
+        self._pending: Pending | None = None
+        """Its answer, where that has to be waited for."""
         self._turns: deque[_Turn] = deque()
         self._hears = True
         """Whether more requests are read."""
@@ -148,8 +150,8 @@ class Connection(asyncio.Protocol):
         self._connections.lost(self)
         self._hears = False
         self._turns.clear()
-        if self._answering is not None:
-            self._answering.cancel()
+        if self._pending is not None:
+            self._pending.done.cancel()
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, or several."""
@@ -163,7 +165,7 @@ class Connection(asyncio.Protocol):
             if self._hears:
                 self.refuse(problem)
         else:
-            if self._reader.stage is not before and self._answering is None:
+            if self._reader.stage is not before and self._turn is None:
                 self._rest()
 
     def pause_writing(self) -> None:
@@ -174,7 +176,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """He does."""
         self._is_full = False
-        if self._answering is None:
+        if self._turn is None:
             self._next()
 
     def refuse(self, problem: Problem) -> None:
@@ -203,7 +205,7 @@ class Connection(asyncio.Protocol):
         return self._connections.addresses.of(self._peer, forwarded)
 
     def _go_on(self) -> None:
-        if self._answering is None:
+        if self._turn is None:
             self._transport.write(_GO_ON)
 
     def _take(self, request: Request, is_last: bool) -> None:
@@ -213,15 +215,21 @@ class Connection(asyncio.Protocol):
 
     def _put(self, turn: _Turn) -> None:
         self._turns.append(turn)
-        if self._answering is None and not self._is_full:
+        if self._turn is None and not self._is_full:
             self._next()
 
     def _next(self) -> None:
-        """Answer the next request, or wait for it; behind the last one there is none."""
-        if self._turns:
-            self.due_s = math.inf
-            self._answering = self._loop.create_task(self._answer(self._turns.popleft()))
-        elif self._hears:
+        """Answer those whose turn it is, until one has to be waited for; behind the last one there is none."""
+        while self._turns and not self._is_full:
+            self._turn = request, problem, _ = self._turns.popleft()
+            answer = self._gateway.respond(request) if problem is None else self._gateway.refuse(request, problem)
+            if isinstance(answer, Pending):
+                self._wait(answer)
+                return
+            self._answer(answer)
+        if self._is_full:
+            return
+        if self._hears:
             self._rest()
         else:
             self._linger()
@@ -230,30 +238,41 @@ class Connection(asyncio.Protocol):
         """What is due next is up to the caller."""
         self.due_s = self._loop.time() + _WITHIN_S[self._reader.stage]
 
-    async def _answer(self, turn: _Turn) -> None:
-        request, problem, is_last = turn
-        if problem is not None:
-            response = self._gateway.refuse(request, problem)
+    def _wait(self, pending: Pending) -> None:
+        self.due_s = math.inf
+        self._pending = pending
+        pending.done.add_done_callback(self._answered)
+
+    def _answered(self, _: asyncio.Future[Any]) -> None:
+        assert self._turn is not None
+        assert self._pending is not None
+        pending, self._pending = self._pending, None
+        try:
+            self._answer(self._gateway.late(self._turn[0], pending))
+        except asyncio.CancelledError:
+            self.abort()
         else:
-            response = await self._gateway.respond(request)
-        if is_last or self._gateway.draining or _CLOSE in response.headers:
+            self._next()
+
+    def _answer(self, response: Response) -> None:
+        """Give the request whose turn it is its answer."""
+        assert self._turn is not None
+        (request, _, is_last), self._turn = self._turn, None
+        if is_last or self._gateway.draining:
             self._hears = False
             self._turns.clear()
-        self._answering = None
         self._write(request.method, response)
-        if not self._is_full:
-            self._next()
 
     def _write(self, method: str, response: Response) -> None:
         status, headers, body = response
-        lines = [_LINES[status], self._connections.date, *[f"{name}: {value}\r\n" for name, value in headers]]
+        lines = [f"{name}: {value}\r\n" for name, value in headers]
         # What a command is answered is kept nowhere; of the rest some says itself for how long.
         if method == "POST" or all(name != _CACHE for name, _ in headers):
             lines.append("cache-control: no-store\r\n")
-        if not self._hears and not self._turns and _CLOSE not in headers:
+        if not self._hears and not self._turns:
             lines.append("connection: close\r\n")
         lines.append(f"content-length: {len(body)}\r\n\r\n" if status not in _NO_LENGTH else "\r\n")
-        head = "".join(lines).encode("latin-1")
+        head = f"{_LINES[status]}{self._connections.date}{''.join(lines)}".encode("latin-1")
         self._transport.write(head if method == "HEAD" else head + body)
 
     def _linger(self) -> None:

@@ -25,6 +25,7 @@ class CrossOrigin:
 
     def __init__(self, allowed: Set[str]) -> None:
         self._allowed = allowed
+        self.allows_any = bool(allowed)
 
     def headers(self, request: Request) -> Headers:
         """What a browser has to be told, so that a page may read the response."""

@@ -56,6 +56,39 @@ class Reply(NamedTuple):
     landed_ns: int = 0
 
 
+class Asking(Waiter):
+    """Waits for what becomes of a command, wherever its home is by now."""
+
+    __slots__ = ("_desk", "listener", "order", "until_s")
+
+    def __init__(self, desk: Desk, order: Order, listener: Listener, until_s: float) -> None:
+        super().__init__(desk.home(order.event_id), desk.loop.create_future(), order.request_id, listener.hear)
+        listener.waiter = self
+        self._desk = desk
+        self.order = order
+        self.listener = listener
+        self.until_s = until_s
+
+    def end(self, result: Result) -> None:
+        """Tell whoever waits, or ask once more where it was forwarded to."""
+        if result.kind == FORWARDED and not self.done.done():
+            self.listener.hear(result)
+            self._desk.follow(self, result.fact)
+        else:
+            super().end(result)
+
+    def end_as(self, second: asyncio.Future[Result]) -> None:
+        """It was asked once more; what is not answered there lies there all the same."""
+        if not self.done.done():
+            result = second.result()
+            is_answer = result.outcome is Outcome.ANSWERED and result.kind != FORWARDED
+            self.done.set_result(result if is_answer else Result(Outcome.ACCEPTED))
+
+    def reply(self) -> Reply:
+        """What has become of it, once that is known."""
+        return Reply(self.done.result(), self.partition, self.landed, self.landed_ns)
+
+
 class Desk:
     """Publishes commands at their homes, and follows the ledger for their answers."""
 
@@ -65,7 +98,7 @@ class Desk:
         self._waiters = waiters
         self._answers = answers
         self._lanes = lanes
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
 
     def positions(self) -> dict[TP, tuple[int, int]]:
         """Of each ledger partition: how far it was read, and its end."""
@@ -86,9 +119,13 @@ class Desk:
         """How many requests wait."""
         return len(self._waiters)
 
+    def home(self, event_id: str) -> int:
+        """The partition of an event."""
+        return home_partition(event_id, self._partitions)
+
     def waiting_s(self, event_id: str) -> float:
         """How long the oldest command of an event's partition has waited for the broker."""
-        return self._lanes.waiting_s(home_partition(event_id, self._partitions))
+        return self._lanes.waiting_s(self.home(event_id))
 
     def put(
         self, order: Order, wait_s: float, listener: Listener | None = None, partition: int | None = None
@@ -98,47 +135,38 @@ class Desk:
         It goes home, or to the ``partition`` that is named. A listener is told each result, also a fact that comes
         when the sender does not wait any more.
         """
-        home = home_partition(order.event_id, self._partitions) if partition is None else partition
+        home = self.home(order.event_id) if partition is None else partition
         hear = listener.hear if listener is not None else None
-        waiter = Waiter(home, self._loop.create_future(), order.request_id, hear)
+        waiter = Waiter(home, self.loop.create_future(), order.request_id, hear)
         if listener is not None:
             listener.waiter = waiter
-        waiter.overdue = wait_s <= 0
-        self._waiters.add(waiter, self._loop.time() + (ACKNOWLEDGED_WITHIN_S if waiter.overdue else wait_s))
-        self._lanes.put(waiter, order.event_id.encode(), order.value, order.headers)
+        self._publish(waiter, order, wait_s)
         return waiter
 
-    async def ask(self, order: Order, wait_s: float, listener: Listener | None = None) -> Reply:
-        """Publish a command, and wait for what becomes of it."""
-        until_s = self._loop.time() + wait_s
-        waiter = self.put(order, wait_s, listener)
-        result = await self._result(waiter)
-        if result.kind == FORWARDED:
-            result = await self._follow(order, result.fact, until_s, listener)
-        return Reply(result, waiter.partition, waiter.landed, waiter.landed_ns)
+    def _publish(self, waiter: Waiter, order: Order, wait_s: float) -> None:
+        waiter.overdue = wait_s <= 0
+        self._waiters.add(waiter, self.loop.time() + (ACKNOWLEDGED_WITHIN_S if waiter.overdue else wait_s))
+        self._lanes.put(waiter, order.event_id.encode(), order.value, order.headers)
 
-    async def _follow(self, order: Order, forwarded: bytes, until_s: float, listener: Listener | None) -> Result:
-        """The answer to a command that was forwarded, since its home is another one now.
+    def ask(self, order: Order, wait_s: float, listener: Listener) -> Asking:
+        """Publish a command, whose sender is told what becomes of it, also where its home has moved."""
+        waiter = Asking(self, order, listener, self.loop.time() + wait_s)
+        self._publish(waiter, order, wait_s)
+        return waiter
+
+    def follow(self, asking: Asking, forwarded: bytes) -> None:
+        """Ask for the answer to a command that was forwarded, since its home is another one now.
 
         It lies there by now, at an offset that only its owner knows. So it is published there once more, behind that:
         what was decided on the first of the two is the answer to both. A refusal is not remembered, and may turn out
         otherwise the second time; then that is what holds.
         """
-        home = from_json(forwarded).get("home")
-        wait_s = until_s - self._loop.time()
+        home = _home_in(forwarded)
+        wait_s = asking.until_s - self.loop.time()
         if home in range(self._partitions) and wait_s > 0:
-            result = await self._result(self.put(order, wait_s, listener, home))
-            if result.outcome is Outcome.ANSWERED and result.kind != FORWARDED:
-                return result
-        return Result(Outcome.ACCEPTED)
-
-    async def _result(self, waiter: Waiter) -> Result:
-        try:
-            return await waiter.done
-        except asyncio.CancelledError:
-            if waiter.hear is None:
-                self.gave_up(waiter)
-            raise
+            self.put(asking.order, wait_s, asking.listener, home).done.add_done_callback(asking.end_as)
+        else:
+            asking.done.set_result(Result(Outcome.ACCEPTED))
 
     def gave_up(self, waiter: Waiter) -> None:
         """Nobody wants to know any more what becomes of a command."""
@@ -148,7 +176,7 @@ class Desk:
         """Look for those whose time is over, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._answers.sweep(self._loop.time())
+            self._answers.sweep(self.loop.time())
 
     def end(self) -> None:
         """Send nothing any more, and tell everybody how far his command has come."""
@@ -182,6 +210,15 @@ async def open_desk(settings: KafkaSettings, on_failure: Callable[[BaseException
             desk.end()
             await end_tasks(tasks)
             await follower.stop()
+
+
+def _home_in(forwarded: bytes) -> Any:
+    """The partition that a fact names as the home of its command; None where somebody else wrote that fact."""
+    try:
+        members = from_json(forwarded)
+    except ValueError:
+        return None
+    return members.get("home") if isinstance(members, dict) else None
 
 
 def _watched(coroutine: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]) -> asyncio.Task[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,6 +53,26 @@ class Response(NamedTuple):
     status: int
     headers: Headers
     body: bytes = b""
+
+
+class Pending:
+    """A response that has to be waited for.
+
+    No task waits for a purchase: with its coroutines it would cost as much as the parsing of the request.
+    """
+
+    __slots__ = ("done",)
+
+    done: asyncio.Future[Any]
+    """Ends when the response is there. Who does not want it any more cancels this."""
+
+    def response(self) -> Response:
+        """The response; it is asked for once, behind that end, also where that was a cancellation.
+
+        Raises:
+            Problem: it is one.
+        """
+        raise NotImplementedError
 
 
 class Problem(Exception):  # noqa: N818 -- the name that RFC 9457 gives it

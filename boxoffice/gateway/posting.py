@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +10,8 @@ from boxoffice.gateway import commands
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.answering import answer
 from boxoffice.gateway.counting import Counting
-from boxoffice.gateway.desk import Desk, Order, Reply
-from boxoffice.gateway.messages import Problem, Request, Response
+from boxoffice.gateway.desk import Asking, Desk, Order
+from boxoffice.gateway.messages import Pending, Problem, Request, Response
 from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id
@@ -19,6 +20,7 @@ from models.api_keys import ApiKey, Scope
 from topics.purchase_requests import HTTP_REQUEST_HEADER, TRACE_HEADER
 
 if TYPE_CHECKING:
+    from boxoffice.gateway.traced import TracedOrder
     from boxoffice.tracing import Tracing
 
 MOST_TRACE: Final = 256
@@ -45,30 +47,30 @@ class Posting:
         self._patience_s = patience_s
         """A partition whose oldest command has waited so long for the broker takes no more."""
 
-    async def purchase(self, request: Request, event: str) -> Response:
+    def purchase(self, request: Request, event: str) -> Pending:
         """Buy tickets."""
-        return await self._command(request, "buy", "purchase", "purchase_confirmed", event)
+        return self._command(request, "buy", "purchase", "purchase_confirmed", event)
 
-    async def cancel(self, request: Request, event: str, key: str) -> Response:
+    def cancel(self, request: Request, event: str, key: str) -> Pending:
         """Give back what the same caller bought with a key."""
-        return await self._command(request, "buy", "cancel_purchase", "purchase_cancelled", event, key)
+        return self._command(request, "buy", "cancel_purchase", "purchase_cancelled", event, key)
 
-    async def add_tickets(self, request: Request, event: str) -> Response:
+    def add_tickets(self, request: Request, event: str) -> Pending:
         """Put further tickets on sale."""
-        return await self._command(request, "events", "add_tickets", "tickets_added", event)
+        return self._command(request, "events", "add_tickets", "tickets_added", event)
 
-    async def close_event(self, request: Request, event: str) -> Response:
+    def close_event(self, request: Request, event: str) -> Pending:
         """End a sale."""
-        return await self._command(request, "events", "close_event", "event_closed", event)
+        return self._command(request, "events", "close_event", "event_closed", event)
 
-    async def create_event(self, request: Request) -> Response:
+    def create_event(self, request: Request) -> Pending:
         """Put an event on sale."""
-        return await self._command(request, "events", "create_event", "event_created", None)
+        return self._command(request, "events", "create_event", "event_created", None)
 
-    async def _command(
+    def _command(
         self, request: Request, scope: Scope, kind: str, wanted: str, event: str | None, purchase: str | None = None
-    ) -> Response:
-        """Publish what a request asks for, and wait for its answer."""
+    ) -> Pending:
+        """Publish what a request asks for; its answer is waited for."""
         caller = self._admission.caller(request)
         key = idempotency_key(request.header("idempotency-key"))
         members = commands.read_body(request)
@@ -81,20 +83,46 @@ class Posting:
         command = commands.command(kind, event_id, request_id, members, **said)
         order = Order(event_id, request_id, command, _passed_on(request))
         self._admission.takes_command_of(caller, self._desk.waiting_s(event_id) > self._patience_s)
-        wanted_s = wait_s(request.header("prefer"))
-        self._admission.waiting.begin(caller.id)
-        began_s = time.monotonic()
         traced = traced_order(self._tracing, kind, order) if self._tracing is not None else None
-        reply: Reply | None = None
-        try:
-            asked = self._recent.begin(event_id, request_id, cancels)
-            reply = await self._desk.ask(order if traced is None else traced.order, wanted_s, asked)
-        finally:
-            self._admission.waiting.end(caller.id)
-            self._counting.answered(time.monotonic() - began_s)
-            if traced is not None:
-                traced.ended(reply)
-        return answer(reply, wanted, location(caller, event_id, key, request_id))
+        asked = self._recent.begin(event_id, request_id, cancels)
+        asking = self._desk.ask(order if traced is None else traced.order, wait_s(request.header("prefer")), asked)
+        self._admission.waiting.begin(caller.id)
+        return _Posted(self, asking, caller, key, wanted, traced)
+
+    def told(self, posted: _Posted) -> Response:
+        """The answer to a command that is not waited for any more."""
+        caller, asking = posted.caller, posted.asking
+        self._admission.waiting.end(caller.id)
+        self._counting.answered(time.monotonic() - posted.since_s)
+        reply = asking.reply() if not asking.done.cancelled() else None
+        if posted.traced is not None:
+            posted.traced.ended(reply)
+        if reply is None:
+            raise asyncio.CancelledError
+        order = asking.order
+        return answer(reply, posted.wanted, location(caller, order.event_id, posted.key, order.request_id))
+
+
+class _Posted(Pending):
+    """A command whose answer is waited for."""
+
+    __slots__ = ("_posting", "asking", "caller", "key", "since_s", "traced", "wanted")
+
+    def __init__(
+        self, posting: Posting, asking: Asking, caller: ApiKey, key: str, wanted: str, traced: TracedOrder | None
+    ) -> None:
+        self.done = asking.done
+        self._posting = posting
+        self.asking = asking
+        self.caller = caller
+        self.key = key
+        self.wanted = wanted
+        """The type of the fact that does what was asked for."""
+        self.traced = traced
+        self.since_s = time.monotonic()
+
+    def response(self) -> Response:
+        return self._posting.told(self)
 
 
 def location(caller: ApiKey, event_id: str, key: str, request_id: str) -> str:

@@ -59,6 +59,8 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._unfinished_bytes = 0
         """What came since a request or a head was whole, about."""
+        self._part_bytes = 0
+        """What came last, in which several heads may be whole."""
         self.on_message_begin()
         self.stage = _BETWEEN
 
@@ -68,7 +70,8 @@ class Reader:
         Raises:
             Problem: it is no request, or one that is too large.
         """
-        self._unfinished_bytes += len(data)
+        self._part_bytes = len(data)
+        self._unfinished_bytes += self._part_bytes
         while data:
             data = self._read(data)
         if self._unfinished_bytes > MOST_HEADER_BYTES:
@@ -99,6 +102,11 @@ class Reader:
             raise _head_too_large()
         if self._unfinished_bytes > MOST_CHUNKED_BYTES:
             raise _too_large()
+
+    def _see_that_its_head_is_bounded(self) -> None:
+        sizes = [len(name) + len(value) + _PUNCTUATION_BYTES for name, value in self._fields]
+        if len(self._url) + sum(sizes) > MOST_HEADER_BYTES:
+            raise _head_too_large()
 
     def _without_upgrade(self) -> bytes:
         """The head again, without its offer to speak another protocol.
@@ -136,8 +144,10 @@ class Reader:
     def on_headers_complete(self) -> None:
         """All that stands before its body."""
         self.stage = _BODY
+        if self._unfinished_bytes + self._part_bytes > MOST_HEADER_BYTES:
+            self._see_that_its_head_is_bounded()
         self._unfinished_bytes = 0
-        headers = self._headers = _headers(self._url, self._fields)
+        headers = self._headers = _headers(self._fields)
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
             raise Problem("invalid-header", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
@@ -172,20 +182,16 @@ class Reader:
         self._take(request, "transfer-encoding" in headers or not parser.should_keep_alive())
 
 
-def _headers(url: bytes, fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def _headers(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by their names in small letters; several of a name are one, with commas between (RFC 9110, 5.3)."""
     headers: dict[str, str] = {}
-    size_bytes = len(url)
     for raw_name, raw_value in fields:
-        size_bytes += len(raw_name) + len(raw_value) + _PUNCTUATION_BYTES
         name, value = _name(raw_name), raw_value.strip(b" \t").decode("latin-1")
         if name in headers:
             if name in _ONCE:
                 raise Problem("invalid-header", f"{name}: it came more than once.")
             value = f"{headers[name]}, {value}"
         headers[name] = value
-    if size_bytes > MOST_HEADER_BYTES:
-        raise _head_too_large()
     return headers
 
 

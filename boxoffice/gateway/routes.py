@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from boxoffice.gateway.messages import Response
+from boxoffice.gateway.messages import Pending, Response
 
-Handler = Callable[..., Awaitable[Response]]
+Handler = Callable[..., Coroutine[Any, Any, Response] | Pending]
 """Answers a request; the variable parts of its path come behind it."""
 
 MOST_REMEMBERED: Final = 4_096

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import structlog
 
@@ -16,7 +17,7 @@ from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.events import Events
 from boxoffice.gateway.looking import Looking
-from boxoffice.gateway.messages import Problem, Request, Response
+from boxoffice.gateway.messages import Pending, Problem, Request, Response
 from boxoffice.gateway.posting import Posting
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id, made_id
@@ -99,17 +100,22 @@ class Gateway:
         self._admission.draining = True
         self._recent.wake_all()
 
-    async def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response | Pending:
         """The response to a request, whatever it is."""
         self._begin(request)
         try:
             self._admission.by_address(request)
-            response = await self._handled(request)
-        except Problem as problem:
-            response = self._told(request, problem)
-        except Exception:
-            log.exception("a request failed", x_request_id=request.id, path=request.path[:_MOST_SHOWN])
-            response = Problem("internal-error", "Something failed here that should not.").response()
+            answer = self._handled(request)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+            return self._end(request, self._told(request, error))
+        return answer if isinstance(answer, Pending) else self._end(request, answer)
+
+    def late(self, request: Request, pending: Pending) -> Response:
+        """The response that a request has waited for."""
+        try:
+            response = pending.response()
+        except Exception as error:  # noqa: BLE001  # as above
+            response = self._told(request, error)
         return self._end(request, response)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
@@ -120,30 +126,45 @@ class Gateway:
     def _begin(self, request: Request) -> None:
         request.id = given_id(request.header(HEADER)) or made_id()
         request.also.append((HEADER, request.id))
-        request.also += self._cross_origin.headers(request)
+        if self._cross_origin.allows_any:
+            request.also += self._cross_origin.headers(request)
 
     def _end(self, request: Request, response: Response) -> Response:
         response.headers.extend(request.also)
         self._counting.responded(response.status)
         return response
 
-    async def _handled(self, request: Request) -> Response:
+    def _handled(self, request: Request) -> Response | Pending:
         found = self._routes.find(request.path)
         if found is None:
             raise Problem("not-found", f"There is nothing at {request.path[:_MOST_SHOWN]}.")
         if request.method == "POST" and (post := found.handlers.get("POST")) is not None:
-            return await post(request, *found.variables)
+            answer = post(request, *found.variables)
+            return answer if isinstance(answer, Pending) else _Awaited(answer)
         if request.method == "OPTIONS":
             allowed = found.allowed
             return Response(204, [("allow", allowed), *self._cross_origin.preflight(request, allowed)])
         handler = found.handler(request.method)
         if handler is None:
             raise Problem("method-not-allowed", f"Only {found.allowed}.", headers=[("allow", found.allowed)])
+        return _Awaited(self._read(handler, request, found.variables))
+
+    async def _read(self, handler: Handler, request: Request, variables: Sequence[str]) -> Response:
         with self._admission.reads(request):
-            return await handler(request, *found.variables)
+            answer = handler(request, *variables)
+            assert not isinstance(answer, Pending), "what only looks is a coroutine"
+            return await answer
+
+    def _told(self, request: Request, error: Exception) -> Response:
+        """What is told of an error."""
+        if not isinstance(error, Problem):
+            path = request.path[:_MOST_SHOWN]
+            log.error("a request failed", x_request_id=request.id, path=path, exc_info=error)
+            return Problem("internal-error", "Something failed here that should not.").response()
+        return self._problem(request, error)
 
     @staticmethod
-    def _told(request: Request, problem: Problem) -> Response:
+    def _problem(request: Request, problem: Problem) -> Response:
         said = _THAT_MATTER.get(problem.name)
         # Whoever looks at a command that has just left is no news.
         if said is not None and (request.method == "POST" or problem.name == "unavailable"):
@@ -158,3 +179,15 @@ class Gateway:
                 **({TRACE_HEADER: trace[:_MOST_SHOWN]} if trace else {}),
             )
         return problem.response()
+
+
+class _Awaited(Pending):
+    """The response that a task makes."""
+
+    __slots__ = ()
+
+    def __init__(self, response: Coroutine[Any, Any, Response]) -> None:
+        self.done: asyncio.Task[Response] = asyncio.get_running_loop().create_task(response)
+
+    def response(self) -> Response:
+        return self.done.result()
