@@ -248,10 +248,13 @@ class Connection(asyncio.Protocol):
         assert self._pending is not None
         pending, self._pending = self._pending, None
         try:
-            self._answer(self._gateway.late(self._turn[0], pending))
+            response = self._gateway.late(self._turn[0], pending)
         except asyncio.CancelledError:
             self.abort()
-        else:
+            return
+        # It may have been lost since its answer was there.
+        if not self._transport.is_closing():
+            self._answer(response)
             self._next()
 
     def _answer(self, response: Response) -> None:

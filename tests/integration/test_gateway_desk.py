@@ -8,6 +8,7 @@ import json
 from boxoffice.gateway.desk import Desk, Order, open_desk
 from boxoffice.gateway.waiters import Outcome, Result
 from boxoffice.kafka.clients import home_partition
+from tests.support.asking import reply_to
 from tests.support.office import Office
 from tests.support.workload import creations
 
@@ -19,7 +20,7 @@ def order(event_id: str, request_id: str, quantity: int = 1) -> bytes:
 
 
 async def ask(desk: Desk, event_id: str, request_id: str, wait_s: float = 30) -> Result:
-    return (await desk.ask(Order(event_id, request_id, order(event_id, request_id), []), wait_s)).result
+    return (await reply_to(desk, Order(event_id, request_id, order(event_id, request_id), []), wait_s)).result
 
 
 def _raise(error: BaseException) -> None:
@@ -67,7 +68,7 @@ async def test_a_command_whose_home_has_moved_is_followed_there_or_accepted_wher
         await office.raise_partitions(after, office.requests, office.ledger)
         office.start()
         [created, _] = creations([known, unknown], 5)
-        reply = await desk.ask(Order(known, f"create-{known}", created.value, []), 60)
+        reply = await reply_to(desk, Order(known, f"create-{known}", created.value, []), 60)
         assert json.loads(reply.result.fact)["type"] == "event_created"
         assert json.loads(reply.result.fact)["source"] == {"partition": reply.partition, "offset": reply.offset}
         for _ in range(2):

@@ -1527,8 +1527,8 @@ DEFECTS: Final = (
     Defect(
         "a command that was forwarded is answered by that",
         "boxoffice/gateway/desk.py",
-        "        if result.kind == FORWARDED:\n",
-        "        if result.kind == wait_s:\n",
+        "        if result.kind == FORWARDED and not self.done.done():\n",
+        "        if result.kind == FORWARDED and not self.until_s:\n",
         GATEWAY,
     ),
     Defect(
@@ -1627,9 +1627,8 @@ DEFECTS: Final = (
     Defect(
         "a caller who went away keeps his place",
         "boxoffice/gateway/posting.py",
-        "        finally:\n            self._admission.waiting.end(caller.id)\n",
-        "        except ValueError:\n            raise\n"
-        "        else:\n            self._admission.waiting.end(caller.id)\n",
+        "        self._admission.waiting.end(caller.id)\n",
+        "        if not asking.done.cancelled():\n            self._admission.waiting.end(caller.id)\n",
         ORDERS,
     ),
     Defect(
@@ -1656,8 +1655,8 @@ DEFECTS: Final = (
     Defect(
         "headers have no bound",
         "boxoffice/gateway/reader.py",
-        "    if size_bytes > MOST_HEADER_BYTES:\n",
-        "    if size_bytes < 0:\n",
+        "        if len(self._url) + sum(sizes) > MOST_HEADER_BYTES:\n",
+        "        if len(self._url) < 0:\n",
         READER,
     ),
     Defect(
@@ -1678,7 +1677,7 @@ DEFECTS: Final = (
         "what stands behind a chunked body is a header",
         "boxoffice/gateway/reader.py",
         "        parser, headers = self._parser, self._headers\n",
-        "        parser, headers = self._parser, _headers(self._url, self._fields)\n",
+        "        parser, headers = self._parser, _headers(self._fields)\n",
         READER,
     ),
     Defect(
@@ -1698,7 +1697,7 @@ DEFECTS: Final = (
     Defect(
         "two requests of a connection are answered at once",
         "boxoffice/gateway/connections.py",
-        "        if self._answering is None and not self._is_full:\n",
+        "        if self._turn is None and not self._is_full:\n",
         "        if not self._is_full:\n",
         CONNECTIONS,
     ),
@@ -1712,8 +1711,8 @@ DEFECTS: Final = (
     Defect(
         "who does not read is answered on",
         "boxoffice/gateway/connections.py",
-        "        if not self._is_full:\n            self._next()\n\n    def _write",
-        "        self._next()\n\n    def _write",
+        "        while self._turns and not self._is_full:\n",
+        "        while self._turns:\n",
         CONNECTIONS,
     ),
     Defect(

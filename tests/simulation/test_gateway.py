@@ -29,6 +29,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.gateway import LEDGER, REQUESTS, Deciders, SimulatedGateway, Troubles
 from tests.simulation.network import Faults, Network
 from tests.simulation.processes import NOBODY, SimulatedLoop, State, simulate
+from tests.support.asking import reply_to
 from tests.unit.records import creation
 from topics.purchase_requests import ORIGIN_HEADER
 from topics.purchase_results import READ_HEADER
@@ -196,7 +197,7 @@ class Schedule:
         self.asked.append(asked)
         members = {"type": "purchase", "event_id": event_id, "request_id": request_id, "buyer": "b", "quantity": 1}
         order = Order(event_id, request_id, json.dumps(members).encode(), [(ATTEMPT, b"%d" % asked.number)])
-        asking = gateway.spawn(gateway.desk.ask(order, asked.wait_s))
+        asking = gateway.spawn(reply_to(gateway.desk, order, asked.wait_s))
         goes_away_s = self.random.choice((None, None, None, 0.05)) if self.has_troubles else None
         await self._wait_for(gateway, asking, goes_away_s)
         if asking.done() and not asking.cancelled():

@@ -15,6 +15,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.gateway import LEDGER, REQUESTS, SimulatedGateway, Troubles
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedLoop, simulate
+from tests.support.asking import reply_to
 from topics.purchase_results import READ_HEADER
 
 OF_PARTITION_0, OF_PARTITION_1 = "2", "3"
@@ -50,7 +51,7 @@ def written(broker: Broker, number: int, offset: int, *headers: tuple[str, bytes
 
 
 def asked(gateway: SimulatedGateway, event_id: str) -> asyncio.Task[Any]:
-    return gateway.spawn(gateway.desk.ask(Order(event_id, "c:k", b"{}", []), 5.0))
+    return gateway.spawn(reply_to(gateway.desk, Order(event_id, "c:k", b"{}", []), 5.0))
 
 
 def test_a_ledger_that_lost_its_tail_is_followed_from_its_new_end() -> None:

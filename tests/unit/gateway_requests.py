@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.limits import Rate, Waiting
-from boxoffice.gateway.messages import Request
+from boxoffice.gateway.messages import Pending, Request, Response
+from boxoffice.gateway.service import Gateway
 from models.api_keys import ApiKey, KeptSecret, Scope, digest, new_key, new_order_secret
 
 ADDRESS = "192.0.2.1"
@@ -73,3 +75,24 @@ def admission(
         waiting or Waiting(100, 100),
         reading or Waiting(100, 100),
     )
+
+
+async def ended(pending: Pending) -> Pending:
+    """What is waited for; whoever does not wait any more lets it go, as a connection does that is lost."""
+    try:
+        await asyncio.wait([pending.done])
+    except asyncio.CancelledError:
+        pending.done.cancel()
+        await asyncio.wait([pending.done])
+    return pending
+
+
+async def answered(pending: Pending) -> Response:
+    """What a command is answered."""
+    return (await ended(pending)).response()
+
+
+async def responded(gateway: Gateway, asks: Request) -> Response:
+    """What a gateway answers, whether that has to be waited for or not."""
+    answer = gateway.respond(asks)
+    return gateway.late(asks, await ended(answer)) if isinstance(answer, Pending) else answer

@@ -173,7 +173,7 @@ def test_one_address_leaves_room_for_others_to_read() -> None:
 def test_an_instance_that_ends_takes_no_command() -> None:
     bench = Bench()
     bench.admission.draining = True
-    with pytest.raises(Problem, match="draining") as raised:
+    with pytest.raises(Problem, match="draining"):
         bench.admission.takes_command_of(bench.known.find(SHOP), is_stuck=False)
     bench.admission.draining = False
     with pytest.raises(Problem, match="overloaded"):

@@ -13,7 +13,7 @@ import pytest
 from boxoffice.gateway import connections as module
 from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.connections import MOST_AT_ONCE, MOST_LINGERING_BYTES, Connections
-from boxoffice.gateway.messages import Headers, Problem, Request, Response
+from boxoffice.gateway.messages import Headers, Pending, Problem, Request, Response
 from boxoffice.gateway.reader import Stage
 from tests.support.raw_http import HOST, RawClient
 
@@ -32,18 +32,36 @@ class Echo:
         self.body: bytes | None = None
         self.headers: Headers = []
 
-    async def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Response | Pending:
         self.requests.append(request)
-        if self.is_held:
-            try:
-                await self.gates[request.path].wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(request.path)
-                raise
+        return Held(self, request) if self.is_held else self.answer(request)
+
+    def late(self, _: Request, pending: Pending) -> Response:
+        return pending.response()
+
+    def answer(self, request: Request) -> Response:
         return Response(200, list(self.headers), request.path.encode() if self.body is None else self.body)
 
     def refuse(self, _: Request, problem: Problem) -> Response:
         return problem.response()
+
+
+class Held(Pending):
+    """An answer that is held back until its gate opens."""
+
+    def __init__(self, echo: Echo, request: Request) -> None:
+        self._echo = echo
+        self._request = request
+        self.done = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        await self._echo.gates[self._request.path].wait()
+
+    def response(self) -> Response:
+        if self.done.cancelled():
+            self._echo.cancelled.append(self._request.path)
+            raise asyncio.CancelledError
+        return self._echo.answer(self._request)
 
 
 class House:

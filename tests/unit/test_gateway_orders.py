@@ -14,7 +14,7 @@ from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
-from boxoffice.gateway.desk import Listener, Order, Reply
+from boxoffice.gateway.desk import Asking, Listener, Order
 from boxoffice.gateway.limits import Rate, Waiting
 from boxoffice.gateway.messages import Request, Response
 from boxoffice.gateway.posting import Posting
@@ -23,6 +23,7 @@ from boxoffice.gateway.routes import Routes
 from boxoffice.gateway.service import Gateway, table
 from boxoffice.gateway.waiters import Outcome, Result
 from models.api_keys import ApiKey, KeptSecret, digest, new_id, new_key
+from tests.unit.gateway_requests import responded
 
 PURCHASES = "/v1/events/42/purchases"
 ORDER = b'{"buyer":"b","quantity":1}'
@@ -34,16 +35,28 @@ class Desk:
     def __init__(self) -> None:
         self.orders: list[Order] = []
         self.oldest_s = 0.0
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.is_open = True
+        self._asked: list[Asking] = []
+        self.loop = asyncio.get_running_loop()
+
+    def home(self, _event_id: str) -> int:
+        return 0
 
     def waiting_s(self, _event_id: str) -> float:
         return self.oldest_s
 
-    async def ask(self, order: Order, _wait_s: float, _listener: Listener) -> Reply:
+    def ask(self, order: Order, wait_s: float, listener: Listener) -> Asking:
         self.orders.append(order)
-        await self.answers.wait()
-        return Reply(Result(Outcome.ACCEPTED), 0, 1)
+        self._asked.append(Asking(self, order, listener, wait_s))  # type: ignore[arg-type]
+        if self.is_open:
+            self.loop.call_soon(self.answer)
+        return self._asked[-1]
+
+    def answer(self) -> None:
+        """Let go all who wait."""
+        self.is_open = True
+        while self._asked:
+            self._asked.pop().end(Result(Outcome.ACCEPTED))
 
 
 class House:
@@ -87,7 +100,7 @@ class House:
         if request is not None:
             headers["idempotency-key"] = request
         async with asyncio.timeout(10):
-            return await self.gateway.respond(Request("POST", path, "", headers.get, body, "1.2.3.4"))
+            return await responded(self.gateway, Request("POST", path, "", headers.get, body, "1.2.3.4"))
 
 
 def name_of(response: Response) -> str:
@@ -181,7 +194,7 @@ async def test_an_instance_that_ends_takes_no_more_and_says_so() -> None:
 
 async def test_more_than_may_wait_are_refused_before_anything_is_published() -> None:
     house = House(most=3, most_of_one=2)
-    house.desk.answers.clear()
+    house.desk.is_open = False
     (_, one), (_, two) = house.key("buy"), house.key("buy")
     waiting = [asyncio.create_task(house.post(PURCHASES, key, f"k-{n}")) for n, key in enumerate((one, one, two))]
     await asyncio.sleep(0)
@@ -190,7 +203,7 @@ async def test_more_than_may_wait_are_refused_before_anything_is_published() -> 
     assert (of_all.status, name_of(of_all)) == (503, "overloaded")
     assert {json.loads(response.body)["outcome"] for response in (of_one, of_all)} == {"not-taken"}
     assert len(house.desk.orders) == 3
-    house.desk.answers.set()
+    house.desk.answer()
     assert [response.status for response in await asyncio.gather(*waiting)] == [202] * 3
     assert house.waiting.count == 0
     assert (await house.post(PURCHASES, one, "k-3")).status == 202
@@ -217,7 +230,7 @@ async def test_a_caller_beyond_his_pace_is_told_when_to_come_and_another_is_not_
 
 async def test_a_caller_who_goes_away_takes_nobodys_place() -> None:
     house = House()
-    house.desk.answers.clear()
+    house.desk.is_open = False
     going = asyncio.create_task(house.post(PURCHASES, house.key("buy")[1]))
     await asyncio.sleep(0)
     assert house.waiting.count == 1
@@ -228,11 +241,11 @@ async def test_a_caller_who_goes_away_takes_nobodys_place() -> None:
 
 async def test_a_revoked_key_is_refused_at_once_and_who_waits_is_answered() -> None:
     house = House()
-    house.desk.answers.clear()
+    house.desk.is_open = False
     key_id, key = house.key("buy")
     waiting = asyncio.create_task(house.post(PURCHASES, key))
     await asyncio.sleep(0)
     house.callers.take(key_id.encode(), None)
     assert (await house.post(PURCHASES, key, "k-2")).status == 401
-    house.desk.answers.set()
+    house.desk.answer()
     assert (await waiting).status == 202

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from boxoffice.gateway.counting import Counting
-from boxoffice.gateway.desk import Listener, Order, Reply
+from boxoffice.gateway.desk import Asking, Listener, Order
 from boxoffice.gateway.limits import Rate
 from boxoffice.gateway.messages import Problem, Request
 from boxoffice.gateway.posting import Posting
 from boxoffice.gateway.recent import Recent
-from boxoffice.gateway.waiters import Outcome, Result, Waiter
+from boxoffice.gateway.waiters import Outcome, Result
 from models.facts import ce_type
-from tests.unit.gateway_requests import KnownCallers, admission, request
+from tests.unit.gateway_requests import KnownCallers, admission, answered, request
 
 SHOP = "Shop000000"
 ORDER = {"buyer": "b-77", "quantity": 2}
@@ -30,18 +30,24 @@ class Desk:
 
     def __init__(self) -> None:
         self.published: list[tuple[str, dict[str, Any], dict[str, bytes], float]] = []
-        self.result = CONFIRMED
+        self.result: Result | None = CONFIRMED
+        """None: nothing is heard."""
         self.waited_s = 0.0
+        self.loop = asyncio.get_running_loop()
+
+    def home(self, _event_id: str) -> int:
+        return 3
 
     def waiting_s(self, _event_id: str) -> float:
         return self.waited_s
 
-    async def ask(self, order: Order, wait_s: float, listener: Listener) -> Reply:
+    def ask(self, order: Order, wait_s: float, listener: Listener) -> Asking:
         self.published.append((order.event_id, json.loads(order.value), dict(order.headers), wait_s))
-        waiter = Waiter(3, asyncio.get_running_loop().create_future(), order.request_id, listener.hear)
-        waiter.landed = 7
-        asyncio.get_running_loop().call_soon(waiter.end, self.result)
-        return Reply(await waiter.done, 3, 7)
+        asking = Asking(self, order, listener, wait_s)  # type: ignore[arg-type]
+        asking.landed = 7
+        if self.result is not None:
+            self.loop.call_soon(asking.end, self.result)
+        return asking
 
 
 class Bench:
@@ -61,7 +67,7 @@ class Bench:
 
 async def test_a_purchase_is_published_under_its_caller_s_name_and_answered_with_its_fact() -> None:
     bench = Bench()
-    response = await bench.posting.purchase(bench.request(prefer="wait=3"), "42")
+    response = await answered(bench.posting.purchase(bench.request(prefer="wait=3"), "42"))
     assert (response.status, response.body) == (201, FACT)
     [(event_id, command, headers, wait_s)] = bench.desk.published
     assert (event_id, wait_s, headers) == ("42", 3.0, {})
@@ -70,14 +76,14 @@ async def test_a_purchase_is_published_under_its_caller_s_name_and_answered_with
 
 async def test_its_address_holds_the_secret_that_opens_it() -> None:
     bench = Bench()
-    response = await bench.posting.purchase(bench.request(), "42")
+    response = await answered(bench.posting.purchase(bench.request(), "42"))
     location = urlsplit(dict(response.headers)["location"])
     assert location.path == "/v1/events/42/requests/k-1"
     opened = bench.admission.request_of(request(query=location.query), "42", "k-1")
     assert opened == f"{SHOP}:k-1"
     bench = Bench()
     bench.key = bench.known.add(SHOP, "buy", order_secret=None)
-    response = await bench.posting.purchase(bench.request(), "42")
+    response = await answered(bench.posting.purchase(bench.request(), "42"))
     assert dict(response.headers)["location"] == "/v1/events/42/requests/k-1"
 
 
@@ -90,21 +96,21 @@ async def test_of_a_caller_s_headers_only_those_that_trace_it_reach_kafka() -> N
         "boxoffice_read": "0-1",
         "cookie": "a=b",
     }
-    await bench.posting.purchase(bench.request(**sent), "42")
-    await bench.posting.purchase(bench.request(traceparent="x" * 257, x_request_id="a\nb"), "42")
+    await answered(bench.posting.purchase(bench.request(**sent), "42"))
+    await answered(bench.posting.purchase(bench.request(traceparent="x" * 257, x_request_id="a\nb"), "42"))
     assert bench.desk.published[0][2] == {"traceparent": sent["traceparent"].encode(), "x-request-id": b"mine-1"}
     assert bench.desk.published[1][2] == {}
 
 
 async def test_what_became_of_it_is_remembered() -> None:
     bench = Bench()
-    await bench.posting.purchase(bench.request(), "42")
+    await answered(bench.posting.purchase(bench.request(), "42"))
     asked = bench.recent.find("42", f"{SHOP}:k-1")
     assert asked is not None
     assert asked.answer == CONFIRMED
     cancelled = Result(Outcome.ANSWERED, b'{"type":"purchase_cancelled"}', ce_type("purchase_cancelled"))
     bench.desk.result = cancelled
-    response = await bench.posting.cancel(bench.request(None, idempotency_key="x-1"), "42", "k-1")
+    response = await answered(bench.posting.cancel(bench.request(None, idempotency_key="x-1"), "42", "k-1"))
     assert response.status == 201
     assert bench.desk.published[1][1]["purchase"] == f"{SHOP}:k-1"
     assert asked.answer == cancelled
@@ -122,12 +128,12 @@ async def test_what_is_not_taken_is_not_published() -> None:
     ]
     for name, asks in refused:
         with pytest.raises(Problem, match=name):
-            await bench.posting.purchase(asks, "42")
+            await answered(bench.posting.purchase(asks, "42"))
     with pytest.raises(Problem, match="unknown-event"):
-        await bench.posting.purchase(bench.request(), "042")
+        await answered(bench.posting.purchase(bench.request(), "042"))
     bench.desk.waited_s = 6.0
     with pytest.raises(Problem, match="overloaded"):
-        await bench.posting.purchase(bench.request(), "42")
+        await answered(bench.posting.purchase(bench.request(), "42"))
     assert bench.desk.published == []
     assert len(bench.recent) == bench.admission.waiting.count == 0
 
@@ -135,7 +141,7 @@ async def test_what_is_not_taken_is_not_published() -> None:
 async def test_a_key_has_its_pace() -> None:
     bench = Bench(rate=Rate(0.001, 1))
     asks = bench.request()
-    await bench.posting.purchase(asks, "42")
+    await answered(bench.posting.purchase(asks, "42"))
     assert dict(asks.also)["ratelimit"].startswith('"key";r=0')
     with pytest.raises(Problem, match="rate-limited"):
-        await bench.posting.purchase(bench.request(), "42")
+        await answered(bench.posting.purchase(bench.request(), "42"))

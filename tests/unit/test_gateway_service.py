@@ -16,7 +16,7 @@ from boxoffice.gateway.messages import Problem, Request, Response
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.routes import Routes
 from boxoffice.gateway.service import Gateway
-from tests.unit.gateway_requests import KnownCallers, admission, request
+from tests.unit.gateway_requests import KnownCallers, admission, request, responded
 
 SHOP = "https://shop.example"
 
@@ -60,7 +60,7 @@ def header(response: Response, name: str) -> str | None:
 
 @pytest.mark.parametrize("given", ["x", "a" * 128, "01HF3:trace/7=+~.-_@"])
 async def test_a_request_keeps_the_name_that_its_caller_gave_it(given: str) -> None:
-    response = await gateway().respond(request(x_request_id=given))
+    response = await responded(gateway(), request(x_request_id=given))
     assert header(response, "x-request-id") == given
 
 
@@ -69,7 +69,9 @@ async def test_a_request_keeps_the_name_that_its_caller_gave_it(given: str) -> N
 )
 async def test_a_request_without_a_harmless_name_gets_one(given: str | None) -> None:
     found = gateway()
-    responses = [await found.respond(request(**({} if given is None else {"x_request_id": given}))) for _ in range(2)]
+    responses = [
+        await responded(found, request(**({} if given is None else {"x_request_id": given}))) for _ in range(2)
+    ]
     names = [header(response, "x-request-id") or "" for response in responses]
     assert all(re.fullmatch(r"[0-9a-f-]{18,40}", name) for name in names)
     assert names[0] != names[1]
@@ -83,7 +85,7 @@ async def test_every_problem_has_its_request_s_name_and_its_type() -> None:
         (request(path="/problems/sold-out"), 409),
     ):
         with capture_logs():
-            response = await gateway().respond(asks)
+            response = await responded(gateway(), asks)
         assert response.status == status
         assert header(response, "content-type") == "application/problem+json"
         assert header(response, "x-request-id") == asks.id
@@ -93,7 +95,7 @@ async def test_what_an_operator_can_mend_is_logged_with_its_request_s_name_and_w
     for name, method in (("unavailable", "GET"), ("outcome-unknown", "POST"), ("not-taken", "POST")):
         asks = request(method, f"/problems/{name}", query="secret=x", x_request_id="r-7", traceparent="00-1-2-01")
         with capture_logs() as logs:
-            await gateway().respond(asks)
+            await responded(gateway(), asks)
         [line] = logs
         assert (line["x_request_id"], line["traceparent"], line["path"]) == ("r-7", "00-1-2-01", f"/problems/{name}")
         assert "secret" not in str(line)
@@ -102,13 +104,13 @@ async def test_what_an_operator_can_mend_is_logged_with_its_request_s_name_and_w
 async def test_what_callers_do_wrong_is_not_logged() -> None:
     with capture_logs() as logs:
         for name in ("sold-out", "rate-limited", "overloaded", "unauthenticated", "outcome-unknown"):
-            await gateway().respond(request(path=f"/problems/{name}"))
+            await responded(gateway(), request(path=f"/problems/{name}"))
     assert logs == []
 
 
 async def test_a_failure_that_nobody_expects_is_logged_and_not_shown() -> None:
     with capture_logs() as logs:
-        response = await gateway().respond(request(path="/fails", x_request_id="r-7"))
+        response = await responded(gateway(), request(path="/fails", x_request_id="r-7"))
     assert b"nobody expects" not in response.body
     assert [(line["log_level"], line["x_request_id"]) for line in logs] == [("error", "r-7")]
 
@@ -121,31 +123,31 @@ async def test_what_cannot_be_done_at_a_path_is_told_with_what_can() -> None:
         ("HEAD", "/v1/events/42/purchases", "OPTIONS, POST"),
         ("POST", "/", "GET, HEAD, OPTIONS"),
     ):
-        response = await found.respond(request(method, path))
+        response = await responded(found, request(method, path))
         assert (response.status, header(response, "allow")) == (405, allowed)
-    response = await found.respond(request("OPTIONS", "/v1/events/42/purchases"))
+    response = await responded(found, request("OPTIONS", "/v1/events/42/purchases"))
     assert (response.status, header(response, "allow"), response.body) == (204, "OPTIONS, POST", b"")
-    assert (await found.respond(request("OPTIONS", "*"))).status == 404
+    assert (await responded(found, request("OPTIONS", "*"))).status == 404
 
 
 async def test_a_get_is_answered_for_head_too() -> None:
     found = gateway()
-    assert (await found.respond(request("HEAD"))).status == (await found.respond(request())).status == 200
+    assert (await responded(found, request("HEAD"))).status == (await responded(found, request())).status == 200
 
 
 async def test_a_page_of_an_origin_that_was_set_may_ask() -> None:
     found = gateway()
     asks = request("OPTIONS", "/v1/events/42/purchases", origin=SHOP, access_control_request_method="POST")
-    response = await found.respond(asks)
+    response = await responded(found, asks)
     assert response.status == 204
     assert header(response, "access-control-allow-origin") == SHOP
     assert header(response, "access-control-allow-methods") == "OPTIONS, POST"
     assert "idempotency-key" in (header(response, "access-control-allow-headers") or "")
     assert header(response, "access-control-allow-credentials") is None
-    response = await found.respond(request("POST", "/v1/events/42/purchases", origin=SHOP))
+    response = await responded(found, request("POST", "/v1/events/42/purchases", origin=SHOP))
     assert header(response, "access-control-allow-origin") == SHOP
     assert "location" in (header(response, "access-control-expose-headers") or "")
-    problem = await found.respond(request(path="/nowhere", origin=SHOP))
+    problem = await responded(found, request(path="/nowhere", origin=SHOP))
     assert header(problem, "access-control-allow-origin") == SHOP
 
 
@@ -154,8 +156,8 @@ async def test_a_page_of_an_origin_that_was_set_may_ask() -> None:
 )
 async def test_a_page_of_another_origin_may_not(origin: str | None) -> None:
     headers = {} if origin is None else {"origin": origin}
-    response = await gateway().respond(
-        request("OPTIONS", "/v1/events/42/purchases", **headers, access_control_request_method="POST")
+    response = await responded(
+        gateway(), request("OPTIONS", "/v1/events/42/purchases", **headers, access_control_request_method="POST")
     )
     assert not [name for name, _ in response.headers if name.startswith("access-control-")]
     assert header(response, "vary") == "origin"
@@ -168,9 +170,9 @@ async def test_nothing_is_said_of_origins_where_none_was_set() -> None:
 
 async def test_an_address_is_limited_wherever_it_asks() -> None:
     found = gateway(address_rate=Rate(0.001, 1))
-    assert (await found.respond(request())).status == 200
+    assert (await responded(found, request())).status == 200
     for path in ("/", "/nowhere", "/v1/events/42/purchases"):
-        response = await found.respond(request("POST", path))
+        response = await responded(found, request("POST", path))
         assert response.status == 429
         assert header(response, "retry-after") is not None
 

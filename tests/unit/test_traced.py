@@ -26,6 +26,7 @@ from boxoffice.settings import load_settings
 from models.facts import PurchaseCancelled, PurchaseConfirmed, write_fact
 from tests.support.settings import changed
 from tests.support.traces import HOSTILE, ODD, PARENT_ID, SAMPLED, TRACE_ID, UNSAMPLED, Written, ids
+from tests.unit.gateway_requests import answered
 from tests.unit.records import record
 from tests.unit.test_documents import cancellation, sale
 from tests.unit.test_flawed_documents import Announcer, Pages
@@ -43,7 +44,7 @@ def traced_bench(written: Written) -> Bench:
 
 async def published_header(bench: Bench, **headers: str) -> str | None:
     """The ``traceparent`` with which a purchase is published."""
-    await bench.posting.purchase(bench.request(**headers), "42")
+    await answered(bench.posting.purchase(bench.request(**headers), "42"))
     value = bench.desk.published[-1][2].get("traceparent")
     return value.decode() if value is not None else None
 
@@ -89,7 +90,7 @@ async def test_who_is_not_let_in_uses_up_no_trace() -> None:
     bench = traced_bench(written)
     for refused in (bench.request(key="nobody"), bench.request(body={})):
         with pytest.raises(Problem):
-            await bench.posting.purchase(refused, "42")
+            await answered(bench.posting.purchase(refused, "42"))
     assert written.spans() == []
     assert await published_header(bench) is not None
 
@@ -99,19 +100,15 @@ async def test_what_no_broker_acknowledged_is_an_error() -> None:
     bench = traced_bench(written)
     bench.desk.result = Result(Outcome.UNKNOWN)
     with pytest.raises(Problem):
-        await bench.posting.purchase(bench.request(), "42")
+        await answered(bench.posting.purchase(bench.request(), "42"))
     assert [span.status.is_ok or span.status.is_unset for span in written.spans()] == [False, False]
 
 
 async def test_a_caller_who_goes_away_leaves_spans_that_say_so() -> None:
     written = Written("gateway")
     bench = traced_bench(written)
-
-    async def ask(*_: object) -> None:
-        await asyncio.get_running_loop().create_future()
-
-    bench.desk.ask = ask  # type: ignore[method-assign, assignment]
-    asking = asyncio.create_task(bench.posting.purchase(bench.request(), "42"))
+    bench.desk.result = None
+    asking = asyncio.create_task(answered(bench.posting.purchase(bench.request(), "42")))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -130,7 +127,7 @@ async def test_a_fault_in_tracing_sells_on(monkeypatch: pytest.MonkeyPatch) -> N
         with monkeypatch.context() as patched:
             patched.setattr(written.tracing, name, fail)
             bench = traced_bench(written)
-            assert (await bench.posting.purchase(bench.request(), "42")).status == 201
+            assert (await answered(bench.posting.purchase(bench.request(), "42"))).status == 201
 
 
 async def test_a_command_that_landed_says_when() -> None:

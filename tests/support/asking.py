@@ -1,0 +1,26 @@
+"""Who asks the desk, and waits for nothing but the reply."""
+
+from __future__ import annotations
+
+from boxoffice.gateway.desk import Desk, Order, Reply
+from boxoffice.gateway.waiters import Outcome, Result, Waiter
+
+
+class Nobody:
+    """Does not look out for a fact that comes too late."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.waiter: Waiter | None = None
+
+    def hear(self, result: Result) -> None:
+        """Whoever was told that the log holds it waits no longer."""
+        if result.outcome is Outcome.ACCEPTED and self.waiter is not None:
+            self._desk.gave_up(self.waiter)
+
+
+async def reply_to(desk: Desk, order: Order, wait_s: float) -> Reply:
+    """What became of a command; whoever is cancelled has gone away."""
+    asking = desk.ask(order, wait_s, Nobody(desk))
+    await asking.done
+    return asking.reply()
