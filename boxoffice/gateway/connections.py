@@ -59,7 +59,10 @@ class Connections:
         self.gateway = gateway
         self.addresses = addresses
         self._most = most
+        self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
+        self._asking: list[Connection] = []
+        """Those with requests that have come since the loop began its turn."""
         self.date = ""
         """The header that every answer has; it is made anew with each sweep."""
         self._tell_time()
@@ -85,8 +88,28 @@ class Connections:
 
     @property
     def is_reading(self) -> bool:
-        """Whether a body is on its way."""
-        return any(connection.awaits_body for connection in self._open)
+        """Whether a body is on its way, or has just come."""
+        return bool(self._asking) or any(connection.awaits_body for connection in self._open)
+
+    def asks(self, connection: Connection) -> None:
+        """It has a request, which is answered behind all that the loop reads in this turn.
+
+        First all are parsed, and then all are answered: the processor keeps in its caches what does one of the two,
+        and not what does both, which costs a fifth of a purchase.
+        """
+        if not self._asking:
+            self._loop.call_soon(self._answer_asking)
+        self._asking.append(connection)
+
+    def _answer_asking(self) -> None:
+        asking, self._asking = self._asking, []
+        for connection in asking:
+            try:
+                connection.go_on()
+            except Exception:
+                # The others have to be answered all the same.
+                log.exception("a connection failed")
+                connection.abort()
 
     def close(self) -> None:
         """Close all, once what was answered is on its way."""
@@ -176,8 +199,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """He does."""
         self._is_full = False
-        if self._turn is None:
-            self._next()
+        self.go_on()
 
     def refuse(self, problem: Problem) -> None:
         """Read no more, and say why, behind the answers that others wait for."""
@@ -205,16 +227,21 @@ class Connection(asyncio.Protocol):
         return self._connections.addresses.of(self._peer, forwarded)
 
     def _go_on(self) -> None:
-        if self._turn is None:
+        if self._turn is None and not self._turns:
             self._transport.write(_GO_ON)
 
     def _take(self, request: Request, is_last: bool) -> None:
         if self._hears:
-            self._hears = not is_last and len(self._turns) + 1 < MOST_AT_ONCE
+            self._hears = not is_last and len(self._turns) + (self._turn is not None) < MOST_AT_ONCE
             self._put((request, None, not self._hears))
 
     def _put(self, turn: _Turn) -> None:
+        if self._turn is None and not self._turns:
+            self._connections.asks(self)
         self._turns.append(turn)
+
+    def go_on(self) -> None:
+        """Answer what has come, unless that waits for the answer of something else."""
         if self._turn is None and not self._is_full:
             self._next()
 

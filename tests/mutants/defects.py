@@ -1697,14 +1697,14 @@ DEFECTS: Final = (
     Defect(
         "two requests of a connection are answered at once",
         "boxoffice/gateway/connections.py",
-        "        if self._turn is None and not self._is_full:\n",
-        "        if not self._is_full:\n",
+        "        if self._turn is None and not self._is_full:\n            self._next()\n\n    def _next",
+        "        if not self._is_full:\n            self._next()\n\n    def _next",
         CONNECTIONS,
     ),
     Defect(
         "any number of requests may wait on a connection",
         "boxoffice/gateway/connections.py",
-        "            self._hears = not is_last and len(self._turns) + 1 < MOST_AT_ONCE\n",
+        "            self._hears = not is_last and len(self._turns) + (self._turn is not None) < MOST_AT_ONCE\n",
         "            self._hears = not is_last\n",
         CONNECTIONS,
     ),

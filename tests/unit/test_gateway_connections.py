@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from boxoffice.gateway import connections as module
 from boxoffice.gateway.addresses import Addresses
@@ -31,6 +32,7 @@ class Echo:
         self.is_held = False
         self.body: bytes | None = None
         self.headers: Headers = []
+        self.fails_at = ""
 
     def respond(self, request: Request) -> Response | Pending:
         self.requests.append(request)
@@ -40,6 +42,8 @@ class Echo:
         return pending.response()
 
     def answer(self, request: Request) -> Response:
+        if request.path == self.fails_at:
+            raise RuntimeError("nobody expects this")
         return Response(200, list(self.headers), request.path.encode() if self.body is None else self.body)
 
     def refuse(self, _: Request, problem: Problem) -> Response:
@@ -337,3 +341,14 @@ async def test_it_knows_whose_body_is_on_its_way(house: House) -> None:
     await client.send(b"c")
     await hear(client)
     assert not house.connections.is_reading
+
+
+async def test_a_connection_that_fails_holds_up_no_other(house: House) -> None:
+    clients = [await house.client() for _ in range(3)]
+    house.echo.fails_at = "/1"
+    with capture_logs() as logs:
+        for number, client in enumerate(clients):
+            await client.send(get(f"/{number}"))
+        assert [(await hear(clients[number]))[0] for number in (0, 2)] == [200, 200]
+        assert await clients[1].ends(DEADLINE_S) == b""
+    assert [line["event"] for line in logs] == ["a connection failed"]
