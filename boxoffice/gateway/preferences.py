@@ -25,6 +25,8 @@ def idempotency_key(header: str | None) -> str:
     Raises:
         Problem: it is missing, too long, or has other characters.
     """
+    if header is not None and is_key(header):
+        return header
     if header is None:
         raise Problem("idempotency-key-missing", "The header Idempotency-Key is missing.")
     text = header.strip()

@@ -184,6 +184,11 @@ class Reader:
 
 def _headers(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by their names in small letters; several of a name are one, with commas between (RFC 9110, 5.3)."""
+    headers = {_name(name): value.strip(b" \t").decode("latin-1") for name, value in fields}
+    return headers if len(headers) == len(fields) else _joined(fields)
+
+
+def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw_name, raw_value in fields:
         name, value = _name(raw_name), raw_value.strip(b" \t").decode("latin-1")
@@ -200,6 +205,7 @@ def _name(raw: bytes) -> str:
     return raw.lower().decode("latin-1")
 
 
+@lru_cache(maxsize=1_024)
 def _split(url: bytes) -> tuple[str, str]:
     """A request's path, and what stands behind its question mark."""
     text = url.decode("latin-1")

@@ -135,11 +135,15 @@ class Recent:
         if self._kept.get(asked.key) is asked:
             del self._kept[asked.key]
             self.size_bytes -= asked.size_bytes
+        self._let_go(asked)
+
+    def _let_go(self, asked: Asked) -> None:
         # Where its sender still waits, its waiter is given up when he is told.
         if asked.waiter is not None and asked.waiter.is_followed:
             self._give_up(asked.waiter)
             asked.waiter = None
-        self._wake(asked)
+        if self.watched:
+            self._wake(asked)
 
     def wake_all(self) -> None:
         """The process ends: nobody waits for news any longer."""
@@ -154,4 +158,6 @@ class Recent:
 
     def _make_room(self) -> None:
         while len(self._kept) > self._most or (self.size_bytes > self._most_bytes and len(self._kept) > 1):
-            self.forget(next(iter(self._kept.values())))
+            _, oldest = self._kept.popitem(last=False)
+            self.size_bytes -= oldest.size_bytes
+            self._let_go(oldest)
