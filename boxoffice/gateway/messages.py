@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -73,6 +73,11 @@ class Pending:
             Problem: it is one.
         """
         raise NotImplementedError
+
+
+Steps = Generator[Response | Pending | None, None, None]
+"""What is done for a request, and at last its answer. Behind each of the others, which are None, all that came with it
+take the same step: the processor keeps in its caches what does one step, and not what does all of them."""
 
 
 class Problem(Exception):  # noqa: N818 -- the name that RFC 9457 gives it

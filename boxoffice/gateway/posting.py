@@ -11,7 +11,7 @@ from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.answering import answer
 from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.desk import Asking, Desk, Order
-from boxoffice.gateway.messages import Pending, Problem, Request, Response
+from boxoffice.gateway.messages import Pending, Problem, Request, Response, Steps
 from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id
@@ -47,31 +47,32 @@ class Posting:
         self._patience_s = patience_s
         """A partition whose oldest command has waited so long for the broker takes no more."""
 
-    def purchase(self, request: Request, event: str) -> Pending:
+    def purchase(self, request: Request, event: str) -> Steps:
         """Buy tickets."""
         return self._command(request, "buy", "purchase", "purchase_confirmed", event)
 
-    def cancel(self, request: Request, event: str, key: str) -> Pending:
+    def cancel(self, request: Request, event: str, key: str) -> Steps:
         """Give back what the same caller bought with a key."""
         return self._command(request, "buy", "cancel_purchase", "purchase_cancelled", event, key)
 
-    def add_tickets(self, request: Request, event: str) -> Pending:
+    def add_tickets(self, request: Request, event: str) -> Steps:
         """Put further tickets on sale."""
         return self._command(request, "events", "add_tickets", "tickets_added", event)
 
-    def close_event(self, request: Request, event: str) -> Pending:
+    def close_event(self, request: Request, event: str) -> Steps:
         """End a sale."""
         return self._command(request, "events", "close_event", "event_closed", event)
 
-    def create_event(self, request: Request) -> Pending:
+    def create_event(self, request: Request) -> Steps:
         """Put an event on sale."""
         return self._command(request, "events", "create_event", "event_created", None)
 
     def _command(
         self, request: Request, scope: Scope, kind: str, wanted: str, event: str | None, purchase: str | None = None
-    ) -> Pending:
+    ) -> Steps:
         """Publish what a request asks for; its answer is waited for."""
         caller = self._admission.caller(request)
+        yield None
         key = idempotency_key(request.header("idempotency-key"))
         members = commands.read_body(request)
         event_id = commands.event_id_of(members) if event is None else commands.event_id_in(event)
@@ -81,13 +82,14 @@ class Posting:
         cancels = None if purchase is None else commands.request_id(caller.id, purchase_key(purchase))
         said = {} if cancels is None else {"purchase": cancels}
         command = commands.command(kind, event_id, request_id, members, **said)
+        yield None
         order = Order(event_id, request_id, command, _passed_on(request))
         self._admission.takes_command_of(caller, self._desk.waiting_s(event_id) > self._patience_s)
         traced = traced_order(self._tracing, kind, order) if self._tracing is not None else None
         asked = self._recent.begin(event_id, request_id, cancels)
         asking = self._desk.ask(order if traced is None else traced.order, wait_s(request.header("prefer")), asked)
         self._admission.waiting.begin(caller.id)
-        return _Posted(self, asking, caller, key, wanted, traced)
+        yield _Posted(self, asking, caller, key, wanted, traced)
 
     def told(self, posted: _Posted) -> Response:
         """The answer to a command that is not waited for any more."""

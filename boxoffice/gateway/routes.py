@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-from boxoffice.gateway.messages import Pending, Response
+from boxoffice.gateway.messages import Response, Steps
 
-Handler = Callable[..., Coroutine[Any, Any, Response] | Pending]
+Handler = Callable[..., Coroutine[Any, Any, Response] | Steps]
 """Answers a request; the variable parts of its path come behind it."""
 
 MOST_REMEMBERED: Final = 4_096

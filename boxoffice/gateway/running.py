@@ -78,10 +78,10 @@ async def _drain(connections: Connections, gateway: Gateway, desk: Desk, stop_ti
     loop = asyncio.get_running_loop()
     stop_s = stop_timeout_ms / 1000
     until_s = loop.time() + max(stop_s - MOST_LEAVING_S, stop_s / 2)
-    while (gateway.busy or connections.is_reading) and loop.time() < until_s:
+    while (gateway.busy or connections.is_busy) and loop.time() < until_s:
         await asyncio.sleep(_LOOK_S)
     desk.end()
-    while gateway.busy:
+    while gateway.busy or connections.is_busy:
         await asyncio.sleep(_LOOK_S)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from types import GeneratorType
 from typing import Any, Final
 
 import structlog
+from typing_extensions import TypeIs
 
 from boxoffice import metrics
 from boxoffice.gateway import pages
@@ -17,7 +19,7 @@ from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.cross_origin import CrossOrigin
 from boxoffice.gateway.events import Events
 from boxoffice.gateway.looking import Looking
-from boxoffice.gateway.messages import Pending, Problem, Request, Response
+from boxoffice.gateway.messages import Pending, Problem, Request, Response, Steps
 from boxoffice.gateway.posting import Posting
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id, made_id
@@ -100,15 +102,18 @@ class Gateway:
         self._admission.draining = True
         self._recent.wake_all()
 
-    def respond(self, request: Request) -> Response | Pending:
+    def respond(self, request: Request) -> Steps:
         """The response to a request, whatever it is."""
         self._begin(request)
         try:
             self._admission.by_address(request)
             answer = self._handled(request)
+            if _is_in_steps(answer):
+                yield from answer
+                return
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told
-            return self._end(request, self._told(request, error))
-        return answer if isinstance(answer, Pending) else self._end(request, answer)
+            answer = self._told(request, error)
+        yield self._end(request, answer) if isinstance(answer, Response) else _Awaited(answer)
 
     def late(self, request: Request, pending: Pending) -> Response:
         """The response that a request has waited for."""
@@ -134,25 +139,24 @@ class Gateway:
         self._counting.responded(response.status)
         return response
 
-    def _handled(self, request: Request) -> Response | Pending:
+    def _handled(self, request: Request) -> Response | Coroutine[Any, Any, Response] | Steps:
         found = self._routes.find(request.path)
         if found is None:
             raise Problem("not-found", f"There is nothing at {request.path[:_MOST_SHOWN]}.")
         if request.method == "POST" and (post := found.handlers.get("POST")) is not None:
-            answer = post(request, *found.variables)
-            return answer if isinstance(answer, Pending) else _Awaited(answer)
+            return post(request, *found.variables)
         if request.method == "OPTIONS":
             allowed = found.allowed
             return Response(204, [("allow", allowed), *self._cross_origin.preflight(request, allowed)])
         handler = found.handler(request.method)
         if handler is None:
             raise Problem("method-not-allowed", f"Only {found.allowed}.", headers=[("allow", found.allowed)])
-        return _Awaited(self._read(handler, request, found.variables))
+        return self._read(handler, request, found.variables)
 
     async def _read(self, handler: Handler, request: Request, variables: Sequence[str]) -> Response:
         with self._admission.reads(request):
             answer = handler(request, *variables)
-            assert not isinstance(answer, Pending), "what only looks is a coroutine"
+            assert not _is_in_steps(answer), "what only looks is a coroutine"
             return await answer
 
     def _told(self, request: Request, error: Exception) -> Response:
@@ -179,6 +183,10 @@ class Gateway:
                 **({TRACE_HEADER: trace[:_MOST_SHOWN]} if trace else {}),
             )
         return problem.response()
+
+
+def _is_in_steps(answer: Response | Coroutine[Any, Any, Response] | Steps) -> TypeIs[Steps]:
+    return isinstance(answer, GeneratorType)
 
 
 class _Awaited(Pending):

@@ -1697,8 +1697,8 @@ DEFECTS: Final = (
     Defect(
         "two requests of a connection are answered at once",
         "boxoffice/gateway/connections.py",
-        "        if self._turn is None and not self._is_full:\n            self._next()\n\n    def _next",
-        "        if not self._is_full:\n            self._next()\n\n    def _next",
+        "if self._turn is not None or self._is_full or",
+        "if self._is_full or",
         CONNECTIONS,
     ),
     Defect(
@@ -1711,8 +1711,8 @@ DEFECTS: Final = (
     Defect(
         "who does not read is answered on",
         "boxoffice/gateway/connections.py",
-        "        while self._turns and not self._is_full:\n",
-        "        while self._turns:\n",
+        "if self._turn is not None or self._is_full or not self._turns:",
+        "if self._turn is not None or not self._turns:",
         CONNECTIONS,
     ),
     Defect(

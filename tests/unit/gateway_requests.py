@@ -9,7 +9,7 @@ from typing import Any
 from boxoffice.gateway.admission import Admission
 from boxoffice.gateway.callers import Callers
 from boxoffice.gateway.limits import Rate, Waiting
-from boxoffice.gateway.messages import Pending, Request, Response
+from boxoffice.gateway.messages import Pending, Request, Response, Steps
 from boxoffice.gateway.service import Gateway
 from models.api_keys import ApiKey, KeptSecret, Scope, digest, new_key, new_order_secret
 
@@ -87,12 +87,19 @@ async def ended(pending: Pending) -> Pending:
     return pending
 
 
-async def answered(pending: Pending) -> Response:
+def answer_of(steps: Steps) -> Response | Pending:
+    """What all steps come to."""
+    return next(answer for answer in steps if answer is not None)
+
+
+async def answered(steps: Steps) -> Response:
     """What a command is answered."""
+    pending = answer_of(steps)
+    assert isinstance(pending, Pending)
     return (await ended(pending)).response()
 
 
 async def responded(gateway: Gateway, asks: Request) -> Response:
     """What a gateway answers, whether that has to be waited for or not."""
-    answer = gateway.respond(asks)
+    answer = answer_of(gateway.respond(asks))
     return gateway.late(asks, await ended(answer)) if isinstance(answer, Pending) else answer

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from boxoffice.gateway import connections as module
 from boxoffice.gateway.addresses import Addresses
 from boxoffice.gateway.connections import MOST_AT_ONCE, MOST_LINGERING_BYTES, Connections
-from boxoffice.gateway.messages import Headers, Pending, Problem, Request, Response
+from boxoffice.gateway.messages import Headers, Pending, Problem, Request, Response, Steps
 from boxoffice.gateway.reader import Stage
 from tests.support.raw_http import HOST, RawClient
 
@@ -34,9 +34,10 @@ class Echo:
         self.headers: Headers = []
         self.fails_at = ""
 
-    def respond(self, request: Request) -> Response | Pending:
+    def respond(self, request: Request) -> Steps:
         self.requests.append(request)
-        return Held(self, request) if self.is_held else self.answer(request)
+        yield None
+        yield Held(self, request) if self.is_held else self.answer(request)
 
     def late(self, _: Request, pending: Pending) -> Response:
         return pending.response()
@@ -335,12 +336,12 @@ async def test_who_is_answered_while_it_ends_is_told_that_it_was_the_last(house:
 
 
 async def test_it_knows_whose_body_is_on_its_way(house: House) -> None:
-    assert not house.connections.is_reading
+    assert not house.connections.is_busy
     client = await house.sends(post("/", b"abc")[:-1])
-    await house.until(lambda: house.connections.is_reading)
+    await house.until(lambda: house.connections.is_busy)
     await client.send(b"c")
     await hear(client)
-    assert not house.connections.is_reading
+    assert not house.connections.is_busy
 
 
 async def test_a_connection_that_fails_holds_up_no_other(house: House) -> None:
