@@ -1,6 +1,8 @@
 """As little as a gateway can be: a protocol on httptools, on the product's own desk.
 
-It parses a request, checks its key, and answers with the fact; it bounds nothing, and knows one path.
+It parses a request, checks its key and its body, publishes, follows the ledger, and answers with the fact. It leaves
+out what every server has to do that stands before strangers: the Date of an answer, a check of what else may stand in
+a head, bounds of any kind, times by which something has to happen, an end that loses no answer. And it knows one path.
 """
 
 from __future__ import annotations
