@@ -1463,8 +1463,8 @@ DEFECTS: Final = (
     Defect(
         "a member that is null is refused at the front door",
         "boxoffice/gateway/commands.py",
-        "    return without_nulls(members)\n",
-        "    return members\n",
+        "    return without_nulls(members) if",
+        "    return members if",
         BODIES,
     ),
     Defect(
@@ -1870,9 +1870,9 @@ DEFECTS: Final = (
     Defect(
         "who has no key uses up the traces of others",
         "boxoffice/gateway/posting.py",
-        "        caller = self._admission.caller(request)\n        key = idempotency_key",
+        "        caller = self._admission.caller(request)\n        yield None\n        key = idempotency_key",
         "        if self._tracing is not None:\n            self._tracing.begin(None)\n"
-        "        caller = self._admission.caller(request)\n        key = idempotency_key",
+        "        caller = self._admission.caller(request)\n        yield None\n        key = idempotency_key",
         TRACED,
     ),
     Defect(
