@@ -117,7 +117,12 @@ class Connections:
     def _write_answers(self) -> None:
         answered, self._answered = self._answered, []
         for connection, data in answered:
-            connection.write(data)
+            try:
+                connection.write(data)
+            except Exception:
+                # The others have to be answered all the same.
+                log.exception("a connection failed")
+                connection.abort()
 
     def close(self) -> None:
         """Close all, once what was answered is on its way."""

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from boxoffice.gateway import connections as module
 from boxoffice.gateway.addresses import Addresses
-from boxoffice.gateway.connections import MOST_AT_ONCE, MOST_LINGERING_BYTES, Connections
+from boxoffice.gateway.connections import MOST_AT_ONCE, MOST_LINGERING_BYTES, Connection, Connections
 from boxoffice.gateway.messages import Headers, Pending, Problem, Request, Response, Steps
 from boxoffice.gateway.reader import Stage
 from tests.support.raw_http import HOST, RawClient
@@ -347,6 +347,25 @@ async def test_it_knows_whose_body_is_on_its_way(house: House) -> None:
 async def test_a_connection_that_fails_holds_up_no_other(house: House) -> None:
     clients = [await house.client() for _ in range(3)]
     house.echo.fails_at = "/1"
+    with capture_logs() as logs:
+        for number, client in enumerate(clients):
+            await client.send(get(f"/{number}"))
+        assert [(await hear(clients[number]))[0] for number in (0, 2)] == [200, 200]
+        assert await clients[1].ends(DEADLINE_S) == b""
+    assert [line["event"] for line in logs] == ["a connection failed"]
+
+
+async def test_an_answer_that_cannot_be_written_holds_up_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, clients = Connection.write, [await house.client() for _ in range(3)]
+
+    def fail_with_the_second(connection: Connection, data: bytes) -> None:
+        if data.endswith(b"/1"):
+            raise RuntimeError("a transport that fails")
+        write(connection, data)
+
+    monkeypatch.setattr(Connection, "write", fail_with_the_second)
     with capture_logs() as logs:
         for number, client in enumerate(clients):
             await client.send(get(f"/{number}"))
