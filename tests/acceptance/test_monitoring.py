@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -89,9 +89,8 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
         yield Selling(office, prometheus, url, key, started["purchases"], common("audit"))
 
 
-async def sell(sale: Selling, redis: EmbeddedRedis) -> None:
+async def sell(sale: Selling, redis: EmbeddedRedis, ids: Sequence[str]) -> None:
     """A sale with all that belongs to it: cancellations, garbage, repeats, and a Redis that dies and comes back."""
-    ids = event_ids(SEED, 3)
     back = {"type": "cancel_purchase", "request_id": "back", "event_id": ids[1], "purchase": "given-back"}
     given_back = [order(ids[1], "given-back"), Sent(ids[1].encode(), json.dumps(back).encode())]
     await sale.office.send([*creations(ids, 300), *given_back, *commands(SEED, ids, 600)])
@@ -105,10 +104,10 @@ async def sell(sale: Selling, redis: EmbeddedRedis) -> None:
     await sale.office.answered()
 
 
-async def buy(sale: Selling, event_id: str, prefix: str) -> None:
+async def buy(sale: Selling, event_id: str, prefix: str, orders: int = HTTP_ORDERS) -> None:
     """Orders over HTTP, one after the other."""
     async with aiohttp.ClientSession() as session:
-        for number in range(HTTP_ORDERS):
+        for number in range(orders):
             headers = {"authorization": f"Bearer {sale.key}", "idempotency-key": f"{prefix}-{number}"}
             url = f"{sale.url}/v1/events/{event_id}/purchases"
             async with session.post(url, json={"buyer": f"b-{number}", "quantity": 1}, headers=headers) as response:
@@ -142,13 +141,18 @@ async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_no
     needed = [(title, expr) for title, expr in queries if not asked_for(expr).keys() & FAULTS_ONLY]
     assert len(BOARDS) == 6
     async with selling(office, tmp_path) as sale:
-        await sell(sale, redis)
+        ids = event_ids(SEED, 3)
+        await sell(sale, redis, ids)
         # Not before: while Redis is loaded anew it differs, and on a busy machine longer than an audit is patient.
         office.start_command("audit", "--every", "5", **sale.of_audit)
         deadline_s = monotonic() + PATIENCE_S
         # Documents are drawn and removed, and an audit ends, in their own time.
+        bought = 0
         while missing := await empty(sale.prometheus, needed):
             assert monotonic() < deadline_s, missing
+            # A rate shows nothing where nobody bought between two looks.
+            await buy(sale, ids[2], f"later-{bought}", 1)
+            bought += 1
             await asyncio.sleep(POLL_S)
         there = await sale.prometheus.names()
         unknown = {name for _, expr in queries for name in asked_for(expr) if name not in there}

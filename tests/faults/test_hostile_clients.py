@@ -25,6 +25,7 @@ from tests.support.workload import creations
 CAPACITY = 100_000
 ORDER = json.dumps({"buyer": "mallory", "quantity": 1}).encode()
 LENGTH = f"Content-Length: {len(ORDER)}"
+ELSEWHERE = "X-Forwarded-For: 192.0.2.66"
 LARGE_BYTES = 60_000_000
 HONEST = 6
 ENOUGH = 50
@@ -50,7 +51,8 @@ class Opened:
         """Become ready."""
         await self.office.open()
         self.office.start()
-        self.door = Door(self.office)
+        # Who stands in another place says so by the header of a proxy.
+        self.door = Door(self.office, BOXOFFICE_GATEWAY_TRUSTED_PROXIES="127.0.0.1")
         self.seed, self.ids = new_events(4)
         self.honest = await self.new_key()
         await self.office.send(creations(self.ids, CAPACITY))
@@ -388,7 +390,8 @@ async def test_a_header_that_could_be_read_in_two_ways_is_refused(house: House, 
         ("/v1/events/-1/purchases", {404}),
         ("/v1/events/{event}/closing", {403}),
         ("/v1/events/{event}/clos%69ng", {403}),
-        ("/v1/events/{event}%2Fclosing", {403, 404}),
+        # An event of a strange id, at which one may only look.
+        ("/v1/events/{event}%2Fclosing", {405}),
         ("/v1/events", {403, 422}),
         ("/v1/admin/rebuild", {403, 404}),
     ],
@@ -404,9 +407,10 @@ async def test_no_path_leads_where_a_key_may_not_go(house: House, path: str, sta
 async def test_guessed_keys_are_told_nothing_and_hold_up_nobody(house: House) -> None:
     key_id = house.key.split("_")[1]
     guessed = [forged_key(key_id) for _ in range(500)] + [house.key[:-1], house.key.lower(), f"{house.key}x"]
-    told = [await house.hears(request(house.path, key, LENGTH, body=ORDER)) for key in guessed]
-    assert {heard.status for heard in told if heard is not None} == {401}
-    assert len({heard.body for heard in told if heard is not None}) == 1
+    told = [await house.hears(request(house.path, key, LENGTH, ELSEWHERE, body=ORDER)) for key in guessed]
+    # From a place with so many guesses soon nothing is looked at any more.
+    assert {heard.status for heard in told if heard is not None} <= {401, 429}
+    assert len({heard.body for heard in told if heard is not None and heard.status == 401}) == 1
     await house.others_are_answered()
     assert await house.published() == []
 
