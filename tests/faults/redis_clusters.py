@@ -265,6 +265,10 @@ class Sentinels:
         port = int(self._told(self._ports[min(self._processes)])["port"])
         return next(server for server in self.servers if server.port == port)
 
+    async def replaced(self, primary: EmbeddedRedis) -> None:
+        """Wait until a Sentinel names another: the one that is asked may be the last to hear of it."""
+        await until_so(lambda: self.primary is not primary, "another primary")
+
     def _told(self, port: int) -> dict[str, str]:
         client: Any = Redis(host=HOST, port=port, decode_responses=True, socket_timeout=5)
         with client:
