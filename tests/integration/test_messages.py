@@ -19,6 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBase
 
 from boxoffice.kafka.clients import home_partition
 from boxoffice.kafka.record_batches import TolerantRecords
+from tests.support.gateways import new_key
 from tests.support.office import ROOT, Office, Record, until
 from tests.support.paperwork import dealt_with, settings_for
 from tests.support.servers import KafkaAddress, RedisAddress
@@ -73,6 +74,7 @@ async def sale(kafka: KafkaAddress, redis_server: RedisAddress, prefix: str, tmp
     office = Office(kafka.bootstrap_servers, redis_server.url, prefix, tmp_path, partitions=4)
     sold = Sale(office, tmp_path / "documents")
     await office.open()
+    await new_key(office, "buy")
     office.start()
     documents = office.start_documents(
         "raising", BOXOFFICE_DOCUMENTS_URL=sold.store.as_uri(), BOXOFFICE_DOCUMENTS_ATTEMPTS="1"
