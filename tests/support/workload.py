@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 GARBAGE = (b"garbage", b"{}", b'{"request_id":"r","event_id":"007","buyer":"b"}', b'{"type":"steal"}', b"\xff\xfe")
@@ -22,7 +22,7 @@ def event_ids(seed: int, count: int) -> list[str]:
     return [str(seed * 1_000 + number) for number in range(1, count + 1)]
 
 
-def creations(ids: list[str], capacity: int) -> list[Sent]:
+def creations(ids: Sequence[str], capacity: int) -> list[Sent]:
     """A create_event for each."""
     return [
         _sent(
@@ -47,7 +47,7 @@ def order(event_id: str, request_id: str, quantity: int = 1) -> Sent:
     return _purchase(request_id, event_id, quantity)
 
 
-def commands(seed: int, ids: list[str], count: int) -> Iterator[Sent]:
+def commands(seed: int, ids: Sequence[str], count: int) -> Iterator[Sent]:
     """``count`` commands for the events, always the same for a seed."""
     chance = random.Random(seed)
     for number in range(count):
