@@ -39,6 +39,7 @@ COPIED: Final = (
     "Makefile",
 )
 TIMEOUT_S: Final = 300
+"""Of one file of tests."""
 DOCUMENT: Final = ROOT / "docs" / "mutants.md"
 WORDS: Final = """# Deliberate defects
 
@@ -142,7 +143,7 @@ def _run(root: Path, tests: Sequence[str]) -> Outcome:
         command, cwd=root, env=environment, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True
     ) as running:
         try:
-            stdout, stderr = running.communicate(timeout=TIMEOUT_S)
+            stdout, stderr = running.communicate(timeout=TIMEOUT_S * len(tests))
         except subprocess.TimeoutExpired:
             # With the processes that it has started: they would go on for ever.
             os.killpg(running.pid, signal.SIGKILL)
