@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import re
+from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -19,6 +20,7 @@ from pydantic_core import to_json
 
 from boxoffice.gateway.desk import Desk, Order, open_desk
 from boxoffice.gateway.running import following_callers
+from boxoffice.gateway.waiters import Waiter
 from boxoffice.process.worker import collect_garbage_rarely, end_process
 from boxoffice.settings import load_settings
 from models.commands import read_command
@@ -70,10 +72,11 @@ class Front(asyncio.Protocol):
         members |= {"event_id": event_id, "request_id": request_id}
         command = to_json(members)
         read_command(command)
-        self._desk.put(Order(event_id, request_id, command, []), 10).done.add_done_callback(self._answer)
+        waiter = self._desk.put(Order(event_id, request_id, command, []), 10)
+        waiter.when_over(partial(self._answer, waiter))
 
-    def _answer(self, done: asyncio.Future[Any]) -> None:
-        fact = done.result().fact
+    def _answer(self, waiter: Waiter) -> None:
+        fact = waiter.result.fact if waiter.result is not None else b""
         self._transport.write(
             b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
             % (201 if fact else 202, len(fact), fact)

@@ -19,9 +19,8 @@ WATCHED_VARIABLE: Final = "BOXOFFICE_TEST_WATCHED"
 
 def wait_everywhere(desk: Desk) -> None:
     """Let somebody wait on each partition for the answer to a command that never comes."""
-    loop = asyncio.get_running_loop()
     for partition, lane in enumerate(desk._answers._lanes):
-        lane.waiting[MAX_OFFSET] = Waiter(partition, loop.create_future(), "nobody")
+        lane.waiting[MAX_OFFSET] = Waiter(partition, "nobody")
 
 
 async def run() -> None:

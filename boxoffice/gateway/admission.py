@@ -44,8 +44,9 @@ class Admission:
         Raises:
             Problem: it asks too often.
         """
-        allowance = self._address_rate.take(limited_as(request.address), time.monotonic())
-        if not allowance.passes:
+        address, now_s = limited_as(request.address), time.monotonic()
+        if not self._address_rate.admits(address, now_s):
+            allowance = self._address_rate.take(address, now_s)
             raise Problem(
                 "rate-limited",
                 "This address asks more often than it may.",

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import structlog
 
@@ -63,6 +63,8 @@ class Connections:
         self._open: set[Connection] = set()
         self._asking: list[Connection] = []
         """Those with requests that have come since the loop began its turn."""
+        self._told: list[Connection] = []
+        """Those whose answer was waited for, and can be made now."""
         self._answered: list[tuple[Connection, bytes]] = []
         """Answers that are there, and not written yet."""
         self.date = ""
@@ -91,7 +93,9 @@ class Connections:
     @property
     def is_busy(self) -> bool:
         """Whether a body is on its way, or anything that came is not answered."""
-        return bool(self._asking or self._answered) or any(connection.awaits_body for connection in self._open)
+        return bool(self._asking or self._told or self._answered) or any(
+            connection.awaits_body for connection in self._open
+        )
 
     # First all that came in a turn of the loop are parsed, then all take the first step towards their answers, and so
     # on, and in the same way all answers are made before the first is written. It costs a fourth less than to do all
@@ -103,6 +107,12 @@ class Connections:
             self._loop.call_soon(self._answer_asking)
         self._asking.append(connection)
 
+    def is_told(self, connection: Connection) -> None:
+        """What it has waited for is over."""
+        if not self._told:
+            self._loop.call_soon(self._answer_told)
+        self._told.append(connection)
+
     def answers(self, connection: Connection, data: bytes) -> None:
         """This is to be written to it."""
         if not self._answered:
@@ -113,6 +123,11 @@ class Connections:
         asking, self._asking = self._asking, []
         while asking:
             asking = [connection for connection in asking if connection.step()]
+
+    def _answer_told(self) -> None:
+        told, self._told = self._told, []
+        for connection in told:
+            connection.answer_told()
 
     def _write_answers(self) -> None:
         answered, self._answered = self._answered, []
@@ -126,6 +141,7 @@ class Connections:
 
     def close(self) -> None:
         """Close all, once what was answered is on its way."""
+        self._answer_told()
         self._write_answers()
         for connection in list(self._open):
             connection.close()
@@ -190,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._hears = False
         self._turns.clear()
         if self._pending is not None:
-            self._pending.done.cancel()
+            self._pending.go()
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, or several."""
@@ -300,18 +316,26 @@ class Connection(asyncio.Protocol):
     def _wait(self, pending: Pending) -> None:
         self.due_s = math.inf
         self._pending = pending
-        pending.done.add_done_callback(self._answered)
+        pending.when_over(self._is_told)
 
-    def _answered(self, _: asyncio.Future[Any]) -> None:
+    def _is_told(self) -> None:
+        self._connections.is_told(self)
+
+    def answer_told(self) -> None:
+        """Answer the request that has waited for its answer."""
         assert self._turn is not None
         assert self._pending is not None
         pending, self._pending = self._pending, None
         try:
             response = self._gateway.late(self._turn[0], pending)
-        except asyncio.CancelledError:
+            if response is None:
+                self.abort()
+            else:
+                self._answer(response)
+        except Exception:
+            # The others have to be answered all the same.
+            log.exception("a connection failed")
             self.abort()
-            return
-        self._answer(response)
 
     def _answer(self, response: Response) -> None:
         """Give the request whose turn it is its answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from faust.types import TP
@@ -62,7 +63,7 @@ class Asking(Waiter):
     __slots__ = ("_desk", "listener", "order", "until_s")
 
     def __init__(self, desk: Desk, order: Order, listener: Listener, until_s: float) -> None:
-        super().__init__(desk.home(order.event_id), desk.loop.create_future(), order.request_id, listener.hear)
+        super().__init__(desk.home(order.event_id), order.request_id, listener.hear)
         listener.waiter = self
         self._desk = desk
         self.order = order
@@ -71,22 +72,22 @@ class Asking(Waiter):
 
     def end(self, result: Result) -> None:
         """Tell whoever waits, or ask once more where it was forwarded to."""
-        if result.kind == FORWARDED and not self.done.done():
+        if result.kind == FORWARDED and self.waits:
             self.listener.hear(result)
             self._desk.follow(self, result.fact)
         else:
             super().end(result)
 
-    def end_as(self, second: asyncio.Future[Result]) -> None:
+    def end_as(self, second: Waiter) -> None:
         """It was asked once more; what is not answered there lies there all the same."""
-        if not self.done.done():
-            result = second.result()
-            is_answer = result.outcome is Outcome.ANSWERED and result.kind != FORWARDED
-            self.done.set_result(result if is_answer else Result(Outcome.ACCEPTED))
+        result = second.result
+        if result is None or result.outcome is not Outcome.ANSWERED or result.kind == FORWARDED:
+            result = Result(Outcome.ACCEPTED)
+        self.tell(result)
 
-    def reply(self) -> Reply:
-        """What has become of it, once that is known."""
-        return Reply(self.done.result(), self.partition, self.landed, self.landed_ns)
+    def reply(self) -> Reply | None:
+        """What has become of it, once that is known; None to whoever has gone away before."""
+        return None if self.result is None else Reply(self.result, self.partition, self.landed, self.landed_ns)
 
 
 class Desk:
@@ -137,7 +138,7 @@ class Desk:
         """
         home = self.home(order.event_id) if partition is None else partition
         hear = listener.hear if listener is not None else None
-        waiter = Waiter(home, self.loop.create_future(), order.request_id, hear)
+        waiter = Waiter(home, order.request_id, hear)
         if listener is not None:
             listener.waiter = waiter
         self._publish(waiter, order, wait_s)
@@ -164,9 +165,10 @@ class Desk:
         home = _home_in(forwarded)
         wait_s = asking.until_s - self.loop.time()
         if home in range(self._partitions) and wait_s > 0:
-            self.put(asking.order, wait_s, asking.listener, home).done.add_done_callback(asking.end_as)
+            second = self.put(asking.order, wait_s, asking.listener, home)
+            second.when_over(partial(asking.end_as, second))
         else:
-            asking.done.set_result(Result(Outcome.ACCEPTED))
+            asking.tell(Result(Outcome.ACCEPTED))
 
     def gave_up(self, waiter: Waiter) -> None:
         """Nobody wants to know any more what becomes of a command."""

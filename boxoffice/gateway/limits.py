@@ -36,21 +36,34 @@ class Rate:
         self.per_second = per_second
         self.burst = burst
         self._step_s = 1 / per_second
+        self._tolerance_s = self._step_s * burst + _ROUNDING_S
         self._paid_up: OrderedDict[str, float] = OrderedDict()
 
     def take(self, caller: str, now_s: float, per_second: float | None = None) -> Allowance:
         """One request of a caller, whose own pace may be another."""
         step_s = 1 / per_second if per_second else self._step_s
-        tolerance_s = step_s * self.burst
-        paid_up = self._paid_up.pop(caller, now_s)
-        owed_s = (paid_up - now_s if paid_up > now_s else 0.0) + step_s
-        passes = owed_s - tolerance_s <= _ROUNDING_S
-        self._paid_up[caller] = now_s + owed_s if passes else paid_up
-        if len(self._paid_up) > MOST_CALLERS:
-            self._paid_up.popitem(last=False)
-        if not passes:
+        tolerance_s = step_s * self.burst + _ROUNDING_S
+        owed_s = self._owe(caller, now_s, step_s, tolerance_s)
+        if owed_s > tolerance_s:
             return Allowance(False, 0, owed_s - tolerance_s)
-        return Allowance(True, int((tolerance_s - owed_s + _ROUNDING_S) / step_s), owed_s)
+        return Allowance(True, int((tolerance_s - owed_s) / step_s), owed_s)
+
+    def admits(self, caller: str, now_s: float) -> bool:
+        """The same, where nobody is told what is left."""
+        return self._owe(caller, now_s, self._step_s, self._tolerance_s) <= self._tolerance_s
+
+    def _owe(self, caller: str, now_s: float, step_s: float, tolerance_s: float) -> float:
+        """What a caller has to make up for with one more request, which counts if it may pass."""
+        known = self._paid_up
+        paid_up = known.get(caller)
+        owed_s = step_s if paid_up is None or paid_up <= now_s else paid_up - now_s + step_s
+        if owed_s <= tolerance_s:
+            known[caller] = now_s + owed_s
+        if paid_up is not None:
+            known.move_to_end(caller)
+        elif len(known) > MOST_CALLERS:
+            known.popitem(last=False)
+        return owed_s
 
     def charge(self, caller: str, now_s: float, requests: int) -> None:
         """Let one request count as several more; nobody is kept out for longer than the whole burst takes."""

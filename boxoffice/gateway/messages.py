@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -61,13 +60,18 @@ class Pending:
     No task waits for a purchase: with its coroutines it would cost as much as the parsing of the request.
     """
 
-    __slots__ = ("done",)
+    __slots__ = ()
 
-    done: asyncio.Future[Any]
-    """Ends when the response is there. Who does not want it any more cancels this."""
+    def when_over(self, tell: Callable[[], None]) -> None:
+        """Call this once, when the response is there or nobody wants it any more."""
+        raise NotImplementedError
 
-    def response(self) -> Response:
-        """The response; it is asked for once, behind that end, also where that was a cancellation.
+    def go(self) -> None:
+        """Who asked has gone away: he wants it no more."""
+        raise NotImplementedError
+
+    def response(self) -> Response | None:
+        """The response, asked for once it is over; None where nobody wants it any more.
 
         Raises:
             Problem: it is one.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from boxoffice.gateway import commands
@@ -91,16 +91,16 @@ class Posting:
         self._admission.waiting.begin(caller.id)
         yield _Posted(self, asking, caller, key, wanted, traced)
 
-    def told(self, posted: _Posted) -> Response:
-        """The answer to a command that is not waited for any more."""
+    def told(self, posted: _Posted) -> Response | None:
+        """The answer to a command that is not waited for any more; None to whoever has gone away."""
         caller, asking = posted.caller, posted.asking
         self._admission.waiting.end(caller.id)
         self._counting.answered(time.monotonic() - posted.since_s)
-        reply = asking.reply() if not asking.done.cancelled() else None
+        reply = asking.reply()
         if posted.traced is not None:
             posted.traced.ended(reply)
         if reply is None:
-            raise asyncio.CancelledError
+            return None
         order = asking.order
         return answer(reply, posted.wanted, location(caller, order.event_id, posted.key, order.request_id))
 
@@ -113,7 +113,6 @@ class _Posted(Pending):
     def __init__(
         self, posting: Posting, asking: Asking, caller: ApiKey, key: str, wanted: str, traced: TracedOrder | None
     ) -> None:
-        self.done = asking.done
         self._posting = posting
         self.asking = asking
         self.caller = caller
@@ -123,7 +122,13 @@ class _Posted(Pending):
         self.traced = traced
         self.since_s = time.monotonic()
 
-    def response(self) -> Response:
+    def when_over(self, tell: Callable[[], None]) -> None:
+        self.asking.when_over(tell)
+
+    def go(self) -> None:
+        self.asking.go()
+
+    def response(self) -> Response | None:
         return self._posting.told(self)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import GeneratorType
 from typing import Any, Final
 
@@ -115,13 +115,13 @@ class Gateway:
             answer = self._told(request, error)
         yield self._end(request, answer) if isinstance(answer, Response) else _Awaited(answer)
 
-    def late(self, request: Request, pending: Pending) -> Response:
-        """The response that a request has waited for."""
+    def late(self, request: Request, pending: Pending) -> Response | None:
+        """The response that a request has waited for; None where whoever asked has gone away."""
         try:
             response = pending.response()
         except Exception as error:  # noqa: BLE001  # as above
             response = self._told(request, error)
-        return self._end(request, response)
+        return None if response is None else self._end(request, response)
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """The response to a request whose body cannot be read."""
@@ -192,10 +192,16 @@ def _is_in_steps(answer: Response | Coroutine[Any, Any, Response] | Steps) -> Ty
 class _Awaited(Pending):
     """The response that a task makes."""
 
-    __slots__ = ()
+    __slots__ = ("_task",)
 
     def __init__(self, response: Coroutine[Any, Any, Response]) -> None:
-        self.done: asyncio.Task[Response] = asyncio.get_running_loop().create_task(response)
+        self._task = asyncio.get_running_loop().create_task(response)
 
-    def response(self) -> Response:
-        return self.done.result()
+    def when_over(self, tell: Callable[[], None]) -> None:
+        self._task.add_done_callback(lambda _: tell())
+
+    def go(self) -> None:
+        self._task.cancel()
+
+    def response(self) -> Response | None:
+        return None if self._task.cancelled() else self._task.result()

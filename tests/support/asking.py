@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from boxoffice.gateway.desk import Desk, Order, Reply
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
 
@@ -22,5 +24,13 @@ class Nobody:
 async def reply_to(desk: Desk, order: Order, wait_s: float) -> Reply:
     """What became of a command; whoever is cancelled has gone away."""
     asking = desk.ask(order, wait_s, Nobody(desk))
-    await asking.done
-    return asking.reply()
+    over = asyncio.Event()
+    asking.when_over(over.set)
+    try:
+        await over.wait()
+    except asyncio.CancelledError:
+        asking.go()
+        raise
+    reply = asking.reply()
+    assert reply is not None
+    return reply

@@ -79,11 +79,13 @@ def admission(
 
 async def ended(pending: Pending) -> Pending:
     """What is waited for; whoever does not wait any more lets it go, as a connection does that is lost."""
+    over = asyncio.Event()
+    pending.when_over(over.set)
     try:
-        await asyncio.wait([pending.done])
+        await over.wait()
     except asyncio.CancelledError:
-        pending.done.cancel()
-        await asyncio.wait([pending.done])
+        pending.go()
+        await over.wait()
     return pending
 
 
@@ -96,10 +98,17 @@ async def answered(steps: Steps) -> Response:
     """What a command is answered."""
     pending = answer_of(steps)
     assert isinstance(pending, Pending)
-    return (await ended(pending)).response()
+    return _given((await ended(pending)).response())
 
 
 async def responded(gateway: Gateway, asks: Request) -> Response:
     """What a gateway answers, whether that has to be waited for or not."""
     answer = answer_of(gateway.respond(asks))
-    return gateway.late(asks, await ended(answer)) if isinstance(answer, Pending) else answer
+    return _given(gateway.late(asks, await ended(answer))) if isinstance(answer, Pending) else answer
+
+
+def _given(response: Response | None) -> Response:
+    """What whoever asked is given, if he has not gone away."""
+    if response is None:
+        raise asyncio.CancelledError
+    return response

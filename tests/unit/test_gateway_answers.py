@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from boxoffice.gateway import answers as module
@@ -21,7 +19,7 @@ class Bench:
         self.answers = Answers(2, self.waiters, PATIENCE_S)
 
     def waiter(self, partition: int = 0, until_s: float = 110.0) -> Waiter:
-        waiter = Waiter(partition, asyncio.get_running_loop().create_future(), "r")
+        waiter = Waiter(partition, "r")
         self.waiters.add(waiter, until_s)
         return waiter
 
@@ -29,7 +27,7 @@ class Bench:
         """A request whose fact somebody else wants to hear of too."""
         results: list[Result] = []
         self.answers.sends(0)
-        waiter = Waiter(0, asyncio.get_running_loop().create_future(), "r", results.append)
+        waiter = Waiter(0, "r", results.append)
         self.waiters.add(waiter, 110.0)
         return waiter, results
 
@@ -43,7 +41,8 @@ class Bench:
 
 
 def answered(waiter: Waiter) -> bytes:
-    result = waiter.done.result()
+    result = waiter.result
+    assert result is not None
     assert result.outcome is Outcome.ANSWERED
     return result.fact.removeprefix(b'"r" ')
 
@@ -86,7 +85,7 @@ async def test_others_facts_are_not_kept_where_nothing_of_ours_is_on_its_way() -
     assert bench.answers._lanes[0].early == {}
     bench.answers.landed(1, 1, sent)
     bench.read(1)
-    assert not sent[0].done.done()
+    assert sent[0].waits
     bench.read(1, partition=1)
     assert answered(sent[0]) == b"1"
     assert not bench.answers.is_watched(1)
@@ -106,7 +105,7 @@ async def test_no_more_early_facts_are_kept_than_there_is_room_for_in_all_and_th
     bench.answers.landed(1, 1, elsewhere)
     assert answered(new[0]) == b"3"
     bench.answers.sweep(200.0)
-    assert old[0].done.result() == elsewhere[0].done.result() == Result(Outcome.ACCEPTED)
+    assert old[0].result == elsewhere[0].result == Result(Outcome.ACCEPTED)
     bench.sent(1)
     bench.read(4, 5)
     assert bench.answers._lanes[0].early.keys() == {4, 5}
@@ -116,7 +115,7 @@ async def test_a_batch_that_lies_somewhere_is_accepted_and_takes_nobody_elses_fa
     bench = Bench()
     sent = bench.sent(2)
     bench.answers.landed(0, -1, sent)
-    assert {waiter.done.result() for waiter in sent} == {Result(Outcome.ACCEPTED)}
+    assert {waiter.result for waiter in sent} == {Result(Outcome.ACCEPTED)}
     assert not bench.answers.is_watched(0)
 
 
@@ -127,7 +126,7 @@ async def test_a_fact_about_another_request_is_handed_to_nobody() -> None:
     bench.answers.read(0, 1, b'{"request_id":"r2"}', "kind")
     bench.answers.read(0, 2, b'{"request_id":"somebody"}', "kind")
     bench.answers.landed(0, 2, early)
-    assert late[0].done.result() == early[0].done.result() == Result(Outcome.UNKNOWN)
+    assert late[0].result == early[0].result == Result(Outcome.UNKNOWN)
     assert len(bench.waiters) == 0
 
 
@@ -137,7 +136,7 @@ async def test_where_the_log_has_lost_its_tail_nobody_is_told_that_it_holds_his_
     bench.answers.landed(0, 7, kept)
     bench.answers.landed(0, 8, lost)
     bench.answers.landed(0, 8, new)
-    assert [waiter.done.result() for waiter in lost] == [Result(Outcome.UNKNOWN)] * 2
+    assert [waiter.result for waiter in lost] == [Result(Outcome.UNKNOWN)] * 2
     bench.read(7, 8)
     assert (answered(kept[0]), answered(new[0])) == (b"7", b"8")
 
@@ -146,7 +145,7 @@ async def test_who_has_a_command_that_never_left_is_told_that_it_was_not_taken()
     bench = Bench()
     stayed = [bench.waiter()]
     bench.answers.stayed(stayed)
-    assert stayed[0].done.result() == Result(Outcome.REFUSED)
+    assert stayed[0].result == Result(Outcome.REFUSED)
     assert len(bench.waiters) == 0
 
 
@@ -155,9 +154,9 @@ async def test_who_waited_long_enough_is_told_that_the_log_holds_his_command() -
     [waiter] = sent = bench.sent(1)
     bench.answers.landed(0, 1, sent)
     bench.answers.sweep(109.8)
-    assert not waiter.done.done()
+    assert waiter.waits
     bench.answers.sweep(110.2)
-    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert waiter.result == Result(Outcome.ACCEPTED)
     assert not bench.answers.is_watched(0)
 
 
@@ -165,11 +164,11 @@ async def test_an_acknowledgement_is_waited_for_beyond_the_answer() -> None:
     bench = Bench()
     late, never = bench.sent(1), bench.sent(1)
     bench.answers.sweep(110.2)
-    assert not late[0].done.done()
+    assert late[0].waits
     bench.answers.landed(0, 1, late)
-    assert late[0].done.result() == Result(Outcome.ACCEPTED)
+    assert late[0].result == Result(Outcome.ACCEPTED)
     bench.answers.sweep(115.5)
-    assert never[0].done.result() == Result(Outcome.UNKNOWN)
+    assert never[0].result == Result(Outcome.UNKNOWN)
     bench.answers.landed(0, 2, never)
     assert bench.answers._lanes[0].waiting == {}
 
@@ -179,7 +178,7 @@ async def test_a_batch_that_was_lost_ends_its_requests_and_no_others(outcome: Ou
     bench = Bench()
     lost, other = bench.sent(2), bench.sent(1)
     bench.answers.lost(0, lost, outcome)
-    assert {waiter.done.result() for waiter in lost} == {Result(outcome)}
+    assert {waiter.result for waiter in lost} == {Result(outcome)}
     bench.answers.landed(0, 1, other)
     bench.read(1)
     assert answered(other[0]) == b"1"
@@ -189,7 +188,7 @@ async def test_a_sender_who_goes_away_leaves_nothing_behind() -> None:
     bench = Bench()
     [waiter] = sent = bench.sent(1)
     bench.answers.landed(0, 1, sent)
-    waiter.done.cancel()
+    waiter.go()
     bench.answers.gave_up(waiter)
     assert len(bench.waiters) == 0
     assert not bench.answers.is_watched(0)
@@ -200,8 +199,8 @@ async def test_everybody_is_told_when_the_process_ends() -> None:
     landed, flying = bench.sent(1), bench.sent(1)
     bench.answers.landed(0, 1, landed)
     bench.answers.end_all()
-    assert landed[0].done.result() == Result(Outcome.ACCEPTED)
-    assert flying[0].done.result() == Result(Outcome.UNKNOWN)
+    assert landed[0].result == Result(Outcome.ACCEPTED)
+    assert flying[0].result == Result(Outcome.UNKNOWN)
 
 
 async def test_a_fact_that_comes_when_its_sender_waits_no_longer_is_heard_of() -> None:
@@ -209,11 +208,11 @@ async def test_a_fact_that_comes_when_its_sender_waits_no_longer_is_heard_of() -
     waiter, results = bench.heard()
     bench.answers.landed(0, 1, [waiter])
     bench.answers.sweep(110.2)
-    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert waiter.result == Result(Outcome.ACCEPTED)
     assert bench.answers.is_watched(0)
     bench.read(1)
     assert results == [Result(Outcome.ACCEPTED), Result(Outcome.ANSWERED, b'"r" 1', "kind")]
-    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert waiter.result == Result(Outcome.ACCEPTED)
     assert not bench.answers.is_watched(0)
     assert len(bench.waiters) == 0
 
@@ -223,7 +222,7 @@ async def test_so_is_the_fact_of_a_command_whose_sender_did_not_wait_at_all() ->
     waiter, results = bench.heard()
     waiter.overdue = True
     bench.answers.landed(0, 1, [waiter])
-    assert waiter.done.result() == Result(Outcome.ACCEPTED)
+    assert waiter.result == Result(Outcome.ACCEPTED)
     bench.answers.sweep(110.2)
     bench.read(1)
     assert results == [Result(Outcome.ACCEPTED), Result(Outcome.ANSWERED, b'"r" 1', "kind")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -39,7 +39,7 @@ class Echo:
         yield None
         yield Held(self, request) if self.is_held else self.answer(request)
 
-    def late(self, _: Request, pending: Pending) -> Response:
+    def late(self, _: Request, pending: Pending) -> Response | None:
         return pending.response()
 
     def answer(self, request: Request) -> Response:
@@ -57,15 +57,21 @@ class Held(Pending):
     def __init__(self, echo: Echo, request: Request) -> None:
         self._echo = echo
         self._request = request
-        self.done = asyncio.get_running_loop().create_task(self._wait())
+        self._waiting = asyncio.get_running_loop().create_task(self._wait())
 
     async def _wait(self) -> None:
         await self._echo.gates[self._request.path].wait()
 
-    def response(self) -> Response:
-        if self.done.cancelled():
+    def when_over(self, tell: Callable[[], None]) -> None:
+        self._waiting.add_done_callback(lambda _: tell())
+
+    def go(self) -> None:
+        self._waiting.cancel()
+
+    def response(self) -> Response | None:
+        if self._waiting.cancelled():
             self._echo.cancelled.append(self._request.path)
-            raise asyncio.CancelledError
+            return None
         return self._echo.answer(self._request)
 
 
@@ -350,6 +356,21 @@ async def test_a_connection_that_fails_holds_up_no_other(house: House) -> None:
     with capture_logs() as logs:
         for number, client in enumerate(clients):
             await client.send(get(f"/{number}"))
+        assert [(await hear(clients[number]))[0] for number in (0, 2)] == [200, 200]
+        assert await clients[1].ends(DEADLINE_S) == b""
+    assert [line["event"] for line in logs] == ["a connection failed"]
+
+
+async def test_an_answer_that_fails_when_it_was_waited_for_holds_up_no_other(house: House) -> None:
+    clients = [await house.client() for _ in range(3)]
+    house.echo.is_held = True
+    house.echo.fails_at = "/1"
+    with capture_logs() as logs:
+        for number, client in enumerate(clients):
+            await client.send(get(f"/{number}"))
+        await house.until(lambda: len(house.echo.requests) == 3)
+        for number in range(3):
+            house.echo.gates[f"/{number}"].set()
         assert [(await hear(clients[number]))[0] for number in (0, 2)] == [200, 200]
         assert await clients[1].ends(DEADLINE_S) == b""
     assert [line["event"] for line in logs] == ["a connection failed"]

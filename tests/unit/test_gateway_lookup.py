@@ -71,7 +71,7 @@ class Bench:
     def take(self, fact: bytes | None = None, kind: str = "purchase_confirmed", landed: int | None = 7) -> None:
         """The request came here."""
         asked = self.recent.begin("42", "r-1")
-        asked.waiter = Waiter(0, asyncio.get_running_loop().create_future(), "r", asked.hear)
+        asked.waiter = Waiter(0, "r", asked.hear)
         asked.waiter.landed = landed
         if fact is not None:
             asked.hear(Result(Outcome.ANSWERED, fact, ce_type(kind)))

@@ -25,7 +25,7 @@ class Bench:
 
     def ask(self, request_id: str, purchase: str | None = None) -> Asked:
         asked = self.recent.begin("42", request_id, purchase)
-        asked.waiter = Waiter(0, asyncio.get_running_loop().create_future(), "r", asked.hear)
+        asked.waiter = Waiter(0, "r", asked.hear)
         return asked
 
     def answer(self, request_id: str) -> Result | None:

@@ -150,7 +150,7 @@ async def test_a_command_that_landed_says_when() -> None:
     answers = Answers(1, waiters, 1.0)
     sender: Any = Sender()
     lanes = Lanes(sender, 1, answers, lambda error: pytest.fail(repr(error)))
-    waiter = Waiter(0, asyncio.get_running_loop().create_future(), "r-1")
+    waiter = Waiter(0, "r-1")
     lanes.put(waiter, b"42", b"{}", [])
     await asyncio.sleep(0.01)
     assert waiter.landed_ns == 0
