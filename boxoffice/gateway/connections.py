@@ -63,7 +63,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._asking: list[Connection] = []
         """Those with requests that have come since the loop began its turn."""
-        self._told: list[Connection] = []
+        self._waited_for: list[Connection] = []
         """Those whose answer was waited for, and can be made now."""
         self._answered: list[tuple[Connection, bytes]] = []
         """Answers that are there, and not written yet."""
@@ -93,7 +93,7 @@ class Connections:
     @property
     def is_busy(self) -> bool:
         """Whether a body is on its way, or anything that came is not answered."""
-        return bool(self._asking or self._told or self._answered) or any(
+        return bool(self._asking or self._waited_for or self._answered) or any(
             connection.awaits_body for connection in self._open
         )
 
@@ -107,11 +107,11 @@ class Connections:
             self._loop.call_soon(self._answer_asking)
         self._asking.append(connection)
 
-    def is_told(self, connection: Connection) -> None:
+    def waited(self, connection: Connection) -> None:
         """What it has waited for is over."""
-        if not self._told:
-            self._loop.call_soon(self._answer_told)
-        self._told.append(connection)
+        if not self._waited_for:
+            self._loop.call_soon(self._answer_waited_for)
+        self._waited_for.append(connection)
 
     def answers(self, connection: Connection, data: bytes) -> None:
         """This is to be written to it."""
@@ -124,24 +124,22 @@ class Connections:
         while asking:
             asking = [connection for connection in asking if connection.step()]
 
-    def _answer_told(self) -> None:
-        told, self._told = self._told, []
-        for connection in told:
-            connection.answer_told()
+    def _answer_waited_for(self) -> None:
+        waited_for, self._waited_for = self._waited_for, []
+        for connection in waited_for:
+            connection.answer_waited_for()
 
     def _write_answers(self) -> None:
         answered, self._answered = self._answered, []
         for connection, data in answered:
             try:
                 connection.write(data)
-            except Exception:
-                # The others have to be answered all the same.
-                log.exception("a connection failed")
-                connection.abort()
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others have to be answered all the same
+                connection.fail(error)
 
     def close(self) -> None:
         """Close all, once what was answered is on its way."""
-        self._answer_told()
+        self._answer_waited_for()
         self._write_answers()
         for connection in list(self._open):
             connection.close()
@@ -256,6 +254,11 @@ class Connection(asyncio.Protocol):
         """End it, whatever was written."""
         self._transport.abort()
 
+    def fail(self, error: Exception) -> None:
+        """Say what has failed here, and end it; its caller asks again."""
+        log.error("a connection failed", exc_info=error)
+        self.abort()
+
     def _address(self, forwarded: str | None) -> str:
         return self._connections.addresses.of(self._peer, forwarded)
 
@@ -288,10 +291,8 @@ class Connection(asyncio.Protocol):
                 self._wait(answer)
             else:
                 self._answer(answer)
-        except Exception:
-            # The others have to be answered all the same.
-            log.exception("a connection failed")
-            self.abort()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others have to be answered all the same
+            self.fail(error)
         return False
 
     def _begin(self) -> Iterator[Response | Pending | None]:
@@ -316,12 +317,12 @@ class Connection(asyncio.Protocol):
     def _wait(self, pending: Pending) -> None:
         self.due_s = math.inf
         self._pending = pending
-        pending.when_over(self._is_told)
+        pending.when_over(self._waited)
 
-    def _is_told(self) -> None:
-        self._connections.is_told(self)
+    def _waited(self) -> None:
+        self._connections.waited(self)
 
-    def answer_told(self) -> None:
+    def answer_waited_for(self) -> None:
         """Answer the request that has waited for its answer."""
         assert self._turn is not None
         assert self._pending is not None
@@ -332,10 +333,8 @@ class Connection(asyncio.Protocol):
                 self.abort()
             else:
                 self._answer(response)
-        except Exception:
-            # The others have to be answered all the same.
-            log.exception("a connection failed")
-            self.abort()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others have to be answered all the same
+            self.fail(error)
 
     def _answer(self, response: Response) -> None:
         """Give the request whose turn it is its answer."""

@@ -96,7 +96,7 @@ class Waiter:
 
     def tell(self, result: Result) -> None:
         """Tell its sender, if he waits."""
-        if self.result is None and not self.is_gone:
+        if self.waits:
             self.result = result
             if self._tell is not None:
                 self._tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from boxoffice.gateway.desk import Desk, Order, Reply
+from boxoffice.gateway.messages import Pending
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
 
 
@@ -24,13 +25,19 @@ class Nobody:
 async def reply_to(desk: Desk, order: Order, wait_s: float) -> Reply:
     """What became of a command; whoever is cancelled has gone away."""
     asking = desk.ask(order, wait_s, Nobody(desk))
-    over = asyncio.Event()
-    asking.when_over(over.set)
-    try:
-        await over.wait()
-    except asyncio.CancelledError:
-        asking.go()
-        raise
+    await until_over(asking)
     reply = asking.reply()
     assert reply is not None
     return reply
+
+
+async def until_over(waited_for: Pending | Waiter) -> None:
+    """Wait for what comes; whoever is cancelled has gone away, and that is known when this ends."""
+    over = asyncio.Event()
+    waited_for.when_over(over.set)
+    try:
+        await over.wait()
+    except asyncio.CancelledError:
+        waited_for.go()
+        await over.wait()
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from boxoffice.gateway.admission import Admission
@@ -12,6 +13,7 @@ from boxoffice.gateway.limits import Rate, Waiting
 from boxoffice.gateway.messages import Pending, Request, Response, Steps
 from boxoffice.gateway.service import Gateway
 from models.api_keys import ApiKey, KeptSecret, Scope, digest, new_key, new_order_secret
+from tests.support.asking import until_over
 
 ADDRESS = "192.0.2.1"
 
@@ -79,13 +81,8 @@ def admission(
 
 async def ended(pending: Pending) -> Pending:
     """What is waited for; whoever does not wait any more lets it go, as a connection does that is lost."""
-    over = asyncio.Event()
-    pending.when_over(over.set)
-    try:
-        await over.wait()
-    except asyncio.CancelledError:
-        pending.go()
-        await over.wait()
+    with suppress(asyncio.CancelledError):
+        await until_over(pending)
     return pending
 
 
