@@ -20,7 +20,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from boxoffice.errors import LedgerError, SettingsError
 from boxoffice.kafka import fetching
-from boxoffice.kafka.connecting import Admin, noting_failure, unreachable
+from boxoffice.kafka.connecting import Admin, Connections, noting_connections, unreachable
 from boxoffice.securing import RereadContext
 from boxoffice.settings import KafkaSettings
 
@@ -131,25 +131,28 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """The client at work; closed whatever ends the block, or its start: a cancellation too."""
     try:
-        with noting_failure() as failure:
+        with noting_connections() as connections:
             try:
                 await client.start()
             except (KafkaError, OSError) as error:
-                raise unreachable(settings, failure.error or error) from None
+                raise unreachable(settings, connections.failure or error) from None
         yield
     finally:
-        closing = asyncio.create_task(_close(close))
+        closing = asyncio.create_task(_close(close, connections))
         try:
             await asyncio.shield(closing)
         finally:
             await asyncio.wait([closing])
 
 
-async def _close(close: Callable[[], Awaitable[None]]) -> None:
+async def _close(close: Callable[[], Awaitable[None]], connections: Connections) -> None:
     """In a task of its own: aiokafka takes a cancellation of who closes it for one of its own, and passes over it."""
     # Those tasks must have begun before, or the closing is cancelled with them.
     await asyncio.sleep(0)
-    await close()
+    try:
+        await close()
+    finally:
+        await connections.close()
 
 
 @asynccontextmanager

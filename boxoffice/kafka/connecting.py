@@ -6,15 +6,18 @@ whether Kafka is running.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiokafka.client
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
@@ -38,45 +41,59 @@ class BrokerLostError(UnreachableError):
     remedy = "Ask again: another broker takes over in seconds. If none does, bring back the brokers that are gone."
 
 
-class Failure:
-    """Why a connection failed: of several brokers' reasons the one that says most."""
+class Connections:
+    """Those of a client: all that it made, and why others failed."""
 
     def __init__(self) -> None:
-        self.error: BaseException | None = None
+        self.failure: BaseException | None = None
+        """Of several brokers' reasons the one that says most."""
+        self._made: WeakSet[AIOKafkaConnection] = WeakSet()
 
-    def note(self, error: BaseException) -> None:
+    def note(self, failure: BaseException) -> None:
         """Take the newest, unless an earlier one says more than that nobody is there."""
-        if not isinstance(self.error, _TELLING):
-            self.error = error
+        if not isinstance(self.failure, _TELLING):
+            self.failure = failure
+
+    def keep(self, made: AIOKafkaConnection) -> None:
+        """One more."""
+        self._made.add(made)
+
+    async def close(self) -> None:
+        """Close those that the client has forgotten: it was cancelled, or ended, while it made them."""
+        await asyncio.gather(*(made.close() for made in self._made if made.connected()))
 
 
-_failure: ContextVar[Failure | None] = ContextVar("failure", default=None)
+_connections: ContextVar[Connections | None] = ContextVar("connections", default=None)
 
 
 @contextmanager
-def noting_failure() -> Iterator[Failure]:
-    """What keeps a client from connecting that is started inside."""
-    failure = Failure()
-    token = _failure.set(failure)
+def noting_connections() -> Iterator[Connections]:
+    """Those of the client that is started inside, and of its tasks as long as they last."""
+    connections = Connections()
+    token = _connections.set(connections)
     try:
-        yield failure
+        yield connections
     finally:
-        _failure.reset(token)
+        _connections.reset(token)
 
 
 _create_connection: Final = aiokafka.client.create_conn  # type: ignore[attr-defined]
 
 
 async def _noting(*arguments: Any, **options: Any) -> Any:
-    """Connect with the certificates that there are now; what goes wrong is noted."""
+    """Connect with the certificates that there are now; what comes of it is noted."""
+    connections = _connections.get()
     try:
         if isinstance(context := options.get("ssl_context"), RereadContext):
             options["ssl_context"] = context.newest()
-        return await _create_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+        made = await _create_connection(*arguments, **options)  # type: ignore[no-untyped-call]
     except (OSError, KafkaError, TimeoutError) as error:
-        if (failure := _failure.get()) is not None:
-            failure.note(error)
+        if connections is not None:
+            connections.note(error)
         raise
+    if connections is not None:
+        connections.keep(made)
+    return made
 
 
 # Every client of this process connects here.

@@ -19,6 +19,7 @@ ORIGINS: Final = "tests/simulation/test_origins.py"
 PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 KEPT_READER: Final = "tests/integration/test_kept_reader.py"
+CANCELLING: Final = "tests/integration/test_cancelling.py"
 LOSSES: Final = "tests/simulation/test_losses.py"
 LEADERS: Final = "tests/simulation/test_leaders.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
@@ -308,6 +309,13 @@ DEFECTS: Final = (
         "            consumer.seek(partition, 0)\n",
         "            assert consumer\n",
         KEPT_READER,
+    ),
+    Defect(
+        "a client that is cancelled while it connects leaves the connection open",
+        "boxoffice/kafka/clients.py",
+        "        await connections.close()\n",
+        "        assert connections\n",
+        CANCELLING,
     ),
     Defect(
         "nobody looks at what was skipped where a loss was accepted",

@@ -165,6 +165,7 @@ class Proxy:
 
     async def _end(self) -> None:
         self._close()
+        await asyncio.sleep(0)  # Who has just come is served: only what has begun closes its connection when cancelled.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -173,7 +174,7 @@ class Proxy:
     async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             from_server, to_server = await asyncio.open_connection(HOST, self._server_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             to_client.transport.abort()
             return
         connection = _Connection(to_client, to_server, self._reply_bytes, self._request_bytes)
