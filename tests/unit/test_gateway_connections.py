@@ -172,6 +172,24 @@ async def test_requests_that_come_at_once_are_answered_in_their_order_and_one_at
     assert await client.ends(DEADLINE_S) == b""
 
 
+async def test_requests_of_one_turn_are_answered_one_at_a_time_though_writing_stopped_and_went_on_meanwhile(
+    house: House,
+) -> None:
+    house.echo.is_held = True
+    client = await house.client()
+    await house.until_open(1)
+    [connection] = house.connections._open
+    connection.data_received(get("/a") + get("/b"))
+    connection.pause_writing()
+    connection.resume_writing()
+    await house.until(lambda: house.echo.requests)
+    await asyncio.sleep(0.05)
+    assert [request.path for request in house.echo.requests] == ["/a"]
+    for path in ("/a", "/b"):
+        house.echo.gates[path].set()
+        assert (await hear(client))[2] == path.encode()
+
+
 async def test_what_stands_behind_the_last_request_is_not_read(house: House) -> None:
     for last in (get("/a", "Connection: close"), post("/a", b"x").replace(b"HTTP/1.1", b"HTTP/1.0")):
         client = await house.sends(last + get("/b"))
@@ -299,6 +317,20 @@ async def test_who_does_not_read_is_answered_no_more_and_cut_off(house: House) -
     await house.until(lambda: house.echo.requests)
     await house.until_open(0)
     assert len(house.echo.requests) < 30
+
+
+async def test_what_is_asked_by_whoever_does_not_read_is_answered_when_he_does(house: House) -> None:
+    house.echo.body = b"x" * 20_000_000
+    client = await house.sends(get("/a"))
+    await house.until_open(1)
+    [connection] = house.connections._open
+    await house.until(lambda: connection._is_full)
+    await client.send(get("/b"))
+    await house.until(lambda: connection._turns)
+    await asyncio.sleep(0.05)
+    assert [request.path for request in house.echo.requests] == ["/a"]
+    for _ in range(2):
+        assert len((await hear(client))[2]) == 20_000_000
 
 
 async def test_who_reads_again_is_answered_on(house: House) -> None:
