@@ -17,7 +17,7 @@ from benchmarks.results import Outcome
 from benchmarks.sale import Sale, create_event, event_ids, purchases, tickets_each
 from boxoffice.kafka import clients
 from lua.keys import event_keys
-from models.commands import MAX_CAPACITY
+from models.members import MAX_CAPACITY
 
 OTHERS: Final = 50
 NEW_EVENT: Final = "777"

@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from boxoffice import __version__
-from models.facts import Fact
+from models.shapes import Fact
 
 PURCHASES: Final = CollectorRegistry()
 DOCUMENTS: Final = CollectorRegistry()

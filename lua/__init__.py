@@ -14,7 +14,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from models.facts import Reason
+from models.shapes import Reason
 
 
 class Code(IntEnum):

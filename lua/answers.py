@@ -13,15 +13,8 @@ from pydantic_core import from_json
 
 from lua.records import TYPES
 from models.accepted import Kind
-from models.facts import (
-    Decider,
-    DecisionFact,
-    EventCreated,
-    UnreadableFactError,
-    read_fact,
-    with_form_of_time,
-    write_fact,
-)
+from models.facts import UnreadableFactError, read_fact, with_form_of_time, write_fact
+from models.shapes import Decider, DecisionFact, EventCreated
 
 _DECIDER: Final = Decider.REDIS.value
 

@@ -15,8 +15,9 @@ from lua import Code
 from lua.records import TYPES, buyer_member, count_member, members, purchase_member
 from models.accepted import Kind
 from models.commands import AddTickets, CancelPurchase, CloseEvent, Command, CreateEvent, Purchase
-from models.facts import DecisionFact, at_text
-from models.inventory import Position
+from models.event import Position
+from models.facts import at_text
+from models.shapes import DecisionFact
 
 MAX_ADDED: Final = 10_000
 """More tickets than this are not added by a script, which would hold Redis up; the event is rebuilt."""

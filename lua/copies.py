@@ -14,8 +14,8 @@ from typing import Any
 
 from lua.records import record
 from models.accepted import Run, unpack
-from models.facts import EventCreated
-from models.inventory import Event
+from models.event import Event
+from models.shapes import EventCreated
 from models.words import number_of
 
 

@@ -17,7 +17,8 @@ from typing import Final
 from pydantic_core import to_json
 
 from models.accepted import Accepted, Kind
-from models.facts import Source, at_text
+from models.facts import at_text
+from models.shapes import Source
 
 TYPES: Final = {kind: kind.name.lower() for kind in Kind}
 """The type of a record, also the word for a command or a fact of that kind in a script's argument."""

@@ -24,7 +24,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from models.commands import EventIdText
+from models.members import EventIdText
 
 PREFIX: Final = "bo"
 SECRET_BYTES: Final = 32

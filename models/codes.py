@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from models.commands import EVENT_ID_PATTERN, MAX_EVENT_ID
+from models.members import EVENT_ID_PATTERN, MAX_EVENT_ID
 from models.tickets import ticket_name
 
 PREFIX: Final = "BX1:"

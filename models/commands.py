@@ -1,100 +1,51 @@
 """Commands: what clients ask for on ``purchase-requests``.
 
 A command is strictly typed and bounded; whatever breaks a bound is unreadable, on every worker alike.
-What a character may be is given by fixed code points, never by a library's Unicode tables, since two
-workers may run different versions of it.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.complaints import in_words
-from models.times import TIME_PATTERN, is_in_first_form, moment, why_no_time
+from models.members import (
+    MAX_CAPACITY,
+    MAX_CATEGORIES,
+    MAX_QUANTITY,
+    Actor,
+    Amount,
+    Buyer,
+    CategoryId,
+    CategoryName,
+    Count,
+    Currency,
+    EventId,
+    HoldS,
+    HoldSOrNone,
+    LimitOrNone,
+    Name,
+    OffSaleAt,
+    OnSaleAt,
+    PaymentId,
+    Quantity,
+    RequestId,
+    StartsAt,
+    Sum,
+)
+from models.tickets import SomeTickets
+from models.times import is_in_first_form, why_no_time
 from models.values import Members, look_at, unseen_in
 
 MAX_COMMAND_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 16 * 1024
 LEAST_HEADER_BYTES: Final = 16
 """What each header counts at least, so that they are not too many: an empty one takes place as well."""
-MAX_QUANTITY: Final = 100
-MAX_CAPACITY: Final = 1_000_000
-MAX_EVENT_ID: Final = 10**18 - 1
-MAX_PRICE_AMOUNT: Final = 10**12
 MAX_COMPLAINT: Final = 1_000
 """Characters of what is said of an unreadable command; a member's name may be anything."""
 MAX_NAME_SHOWN: Final = 64
-
-PRINTABLE: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-"""No control characters: U+0000 to 1F and 7F to 9F."""
-
-_SHOWS_NOTHING: Final = re.compile(
-    "[\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f"
-    "\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
-)
-"""Spaces, controls, what joins or turns other text, and fillers: white space, and what Unicode has ignored."""
-
-
-def shows_something(text: str) -> bool:
-    """Whether anything is to be seen of a text, in whatever font.
-
-    A command whose name shows nothing is readable all the same: a worker of an older release decides it, and two must
-    not decide the same command in two ways. Who types one is refused; a page says something in its place.
-    """
-    return _SHOWS_NOTHING.fullmatch(text) is None
-
-
-def _a_date_that_exists(value: str) -> str:
-    moment(value)
-    return value
-
-
-EVENT_ID_PATTERN: Final = "(0|[1-9][0-9]{0,17})"
-EventIdText = Annotated[str, Field(pattern=f"^{EVENT_ID_PATTERN}$")]
-if TYPE_CHECKING:
-    EventId = str  # which it is once it was read
-else:
-    EventId = Annotated[
-        EventIdText | Annotated[int, Field(ge=0, le=MAX_EVENT_ID), AfterValidator(str)],
-        Field(
-            union_mode="left_to_right",
-            description="A decimal number of 1 to 18 digits without leading zeros, as a string or an integer.",
-        ),
-    ]
-RequestId = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-        description="Chosen by who sends the command; the same id again is answered with the same fact.",
-    ),
-]
-Buyer = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=128,
-        pattern=PRINTABLE,
-        description="Opaque, not personal data: it is kept for ever.",
-    ),
-]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
-StartsAt = Annotated[
-    str,
-    Field(
-        pattern=TIME_PATTERN,
-        description="RFC 3339, with the offset of the event's own place; seconds may be left out. Kept as it came.",
-    ),
-    AfterValidator(_a_date_that_exists),
-]
-Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
-Count = Annotated[int, Field(ge=1, le=MAX_CAPACITY)]
-Amount = Annotated[int, Field(ge=0, le=MAX_PRICE_AMOUNT, description="In the currency's smallest unit.")]
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.")]
 
 
 def _null_is_left_out(schema: dict[str, Any]) -> None:
@@ -125,18 +76,62 @@ class Price(Message):
     currency: Currency
 
 
+class Line(Message):
+    """So many tickets of one category."""
+
+    category: CategoryId
+    quantity: Quantity
+
+
 class Purchase(Message):
-    """Buy ``quantity`` tickets, all or none. ``type`` may be left out."""
+    """Buy tickets, all or none: ``quantity`` of one category, or ``lines`` of several. ``type`` may be left out."""
 
     type: Annotated[Literal["purchase"], Field(title="PurchaseType")] = "purchase"
     request_id: RequestId
     event_id: EventId
     buyer: Buyer
     quantity: Quantity = 1
+    category: Annotated[CategoryId | None, Field(description="`general` where it is left out.")] = None
+    lines: Annotated[
+        list[Line] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_CATEGORIES,
+            description="Instead of `quantity` and `category`: each category once, up to 100 tickets in all.",
+        ),
+    ] = None
+    actor: Actor | None = None
+
+
+class ConfirmPurchase(Message):
+    """Somebody has paid for the purchase whose request id is ``purchase``.
+
+    While its tickets are held they are the buyer's; later others are, if as many are left. Otherwise the payment is
+    refused, for ever: the money has to be given back.
+    """
+
+    type: Literal["confirm_purchase"]
+    request_id: RequestId
+    event_id: EventId
+    purchase: RequestId
+    payment: PaymentId
+    amount: Sum
+    currency: Currency
+    actor: Actor | None = None
+
+
+class ExpireHold(Message):
+    """Look whether the purchase whose request id is ``purchase`` is due; then its tickets are on sale again."""
+
+    type: Literal["expire_hold"]
+    request_id: RequestId
+    event_id: EventId
+    purchase: RequestId
+    actor: Actor | None = None
 
 
 class CancelPurchase(Message):
-    """Give back the tickets of the purchase whose request id is ``purchase``.
+    """Give back the tickets of the purchase whose request id is ``purchase``, or some of them.
 
     With ``buyer`` only if that is who bought them; without, whoever did.
     """
@@ -146,10 +141,21 @@ class CancelPurchase(Message):
     event_id: EventId
     purchase: RequestId
     buyer: Annotated[Buyer | None, Field(description="Whoever bought them where it is left out.")] = None
+    tickets: SomeTickets | None = None
+    actor: Actor | None = None
+
+
+class Category(Message):
+    """Tickets of one kind and price."""
+
+    id: CategoryId
+    name: CategoryName
+    capacity: Count
+    price: Price
 
 
 class CreateEvent(Message):
-    """Put ``capacity`` tickets on sale."""
+    """Put tickets on sale: ``capacity`` at one ``price``, or those of ``categories``."""
 
     type: Literal["create_event"]
     request_id: RequestId
@@ -157,35 +163,130 @@ class CreateEvent(Message):
     name: Name
     venue: Name
     starts_at: StartsAt
-    capacity: Count
+    capacity: Annotated[Count | None, Field(description="Of an event without categories.")] = None
     max_per_order: Annotated[Count | None, Field(description="No limit where it is left out.")] = None
-    price: Price
+    price: Annotated[Price | None, Field(description="Of an event without categories.")] = None
+    categories: Annotated[
+        list[Category] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_CATEGORIES,
+            description="Instead of `capacity` and `price`: ids that differ, one currency, up to 1,000,000 tickets "
+            "in all. Tickets are numbered through, one category after the other.",
+        ),
+    ] = None
+    on_sale_at: OnSaleAt | None = None
+    off_sale_at: OffSaleAt | None = None
+    hold_s: HoldS | None = None
+    max_per_buyer: Annotated[
+        Count | None,
+        Field(description="Tickets that one buyer may have, held ones too; no limit where it is left out."),
+    ] = None
+    actor: Actor | None = None
+
+
+class CategoryPrice(Message):
+    """What a ticket of a category costs from now on, in the event's currency."""
+
+    category: CategoryId
+    amount: Amount
+
+
+class ChangeEvent(Message):
+    """Change what is given of an event. Purchases and holds keep their amounts."""
+
+    type: Literal["change_event"]
+    request_id: RequestId
+    event_id: EventId
+    name: Name | None = None
+    venue: Name | None = None
+    starts_at: StartsAt | None = None
+    on_sale_at: OnSaleAt | None = None
+    off_sale_at: OffSaleAt | None = None
+    hold_s: HoldSOrNone | None = None
+    max_per_order: LimitOrNone | None = None
+    max_per_buyer: LimitOrNone | None = None
+    prices: Annotated[
+        list[CategoryPrice] | None,
+        Field(min_length=1, max_length=MAX_CATEGORIES, description="Each category once."),
+    ] = None
+    actor: Actor | None = None
 
 
 class AddTickets(Message):
-    """Put ``count`` further tickets on sale, behind all others."""
+    """Put ``count`` further tickets on sale, behind all others of their category."""
 
     type: Literal["add_tickets"]
     request_id: RequestId
     event_id: EventId
     count: Count
+    category: Annotated[CategoryId | None, Field(description="`general` where it is left out.")] = None
+    actor: Actor | None = None
+
+
+class RemoveTickets(Message):
+    """Take ``count`` tickets from sale, from the tail of what is left of their category; all or none."""
+
+    type: Literal["remove_tickets"]
+    request_id: RequestId
+    event_id: EventId
+    count: Count
+    category: Annotated[CategoryId | None, Field(description="`general` where it is left out.")] = None
+    actor: Actor | None = None
 
 
 class CloseEvent(Message):
-    """End the sale; purchases can still be cancelled."""
+    """End the sale; purchases can still be paid and cancelled."""
 
     type: Literal["close_event"]
     request_id: RequestId
     event_id: EventId
+    actor: Actor | None = None
 
 
-Command = Purchase | CancelPurchase | CreateEvent | AddTickets | CloseEvent
+class CancelEvent(Message):
+    """Call the event off: its sale ends. Its purchases are cancelled one by one, by whoever sends the commands."""
+
+    type: Literal["cancel_event"]
+    request_id: RequestId
+    event_id: EventId
+    actor: Actor | None = None
+
+
+class ArchiveEvent(Message):
+    """Forget an event whose sale has ended, in workers and in Redis; its ledger stays."""
+
+    type: Literal["archive_event"]
+    request_id: RequestId
+    event_id: EventId
+    actor: Actor | None = None
+
+
+Command = (
+    Purchase
+    | ConfirmPurchase
+    | ExpireHold
+    | CancelPurchase
+    | CreateEvent
+    | ChangeEvent
+    | AddTickets
+    | RemoveTickets
+    | CloseEvent
+    | CancelEvent
+    | ArchiveEvent
+)
 BY_TYPE: Final[dict[str, type[Command]]] = {
     "purchase": Purchase,
+    "confirm_purchase": ConfirmPurchase,
+    "expire_hold": ExpireHold,
     "cancel_purchase": CancelPurchase,
     "create_event": CreateEvent,
+    "change_event": ChangeEvent,
     "add_tickets": AddTickets,
+    "remove_tickets": RemoveTickets,
     "close_event": CloseEvent,
+    "cancel_event": CancelEvent,
+    "archive_event": ArchiveEvent,
 }
 
 # Purchases come first: they are nearly all of what is read.
@@ -215,6 +316,51 @@ def read_command(value: bytes | None) -> Command:
         command: Command = _validate(value)
     except ValidationError:
         return _read_without_nulls(value)
+    if type(command) is Purchase and command.lines is None:  # as nearly all are
+        return command
+    return _whole(command)
+
+
+# A validator of pydantic's would be called for each purchase, and cost as much as all the rest of reading it.
+def fault_of(command: Command) -> str | None:
+    """What is wrong with members that are right one by one, and where; None if nothing is."""
+    match command:
+        case Purchase(lines=list(lines)):
+            if {"quantity", "category"} & command.model_fields_set:
+                return "lines: quantity and category stand in the lines, and not beside them"
+            if sum(line.quantity for line in lines) > MAX_QUANTITY:
+                return f"lines: more than {MAX_QUANTITY} tickets in all"
+            return _fault_of_repeated("lines", [line.category for line in lines])
+        case CreateEvent():
+            return _fault_of_creation(command)
+        case ChangeEvent(prices=list(prices)):
+            return _fault_of_repeated("prices", [price.category for price in prices])
+    return None
+
+
+def _fault_of_creation(command: CreateEvent) -> str | None:
+    categories = command.categories
+    if categories is None:
+        missing = [name for name in ("capacity", "price") if getattr(command, name) is None]
+        return f"{missing[0]}: it is missing, and there are no categories either" if missing else None
+    if command.capacity is not None or command.price is not None:
+        return "categories: capacity and price stand in the categories, and not beside them"
+    if len({category.price.currency for category in categories}) > 1:
+        return "categories: all prices must have one currency"
+    if sum(category.capacity for category in categories) > MAX_CAPACITY:
+        return f"categories: more than {MAX_CAPACITY} tickets in all"
+    return _fault_of_repeated("categories", [category.id for category in categories])
+
+
+def _fault_of_repeated(where: str, ids: list[str]) -> str | None:
+    repeated = next((one for one in ids if ids.count(one) > 1), None)
+    return None if repeated is None else f"{where}: the category {repeated} comes more than once"
+
+
+def _whole(command: Command) -> Command:
+    fault = fault_of(command)
+    if fault is not None:
+        raise UnreadableCommandError(fault[:MAX_COMPLAINT])
     return command
 
 
@@ -229,7 +375,7 @@ def _read_without_nulls(value: bytes) -> Command:
     if model is None:
         raise UnreadableCommandError(f"type: must be one of {', '.join(BY_TYPE)}")
     try:
-        return model.model_validate(given)
+        return _whole(model.model_validate(given))
     except ValidationError as error:
         details = error.errors(include_url=False)[:5]
         sentence = "; ".join(dict.fromkeys(_complaint(detail, members) for detail in details))
@@ -263,9 +409,12 @@ def _complaint(detail: ErrorDetails, members: Members) -> str:
         return f"{where}: {detail['msg']}{'; null counts as left out' if where in members else ''}"
     if detail["loc"][:1] == ("event_id",):
         return f"event_id: must be a decimal number of 1 to 18 digits without leading zeros{_unseen(detail['input'])}"
-    if where == "starts_at":
+    if where in _TIMES:
         return f"{where}: {why_no_time(detail['input'])}{_unseen(detail['input'])}"
     return f"{where}: {in_words(detail)}{_unseen(detail['input'])}" if where else in_words(detail)
+
+
+_TIMES: Final = frozenset({"starts_at", "on_sale_at", "off_sale_at"})
 
 
 def _unseen(value: Any) -> str:

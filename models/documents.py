@@ -14,8 +14,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from models.commands import Buyer, EventIdText, RequestId
-from models.facts import At, PurchaseCancelled, PurchaseConfirmed
+from models.members import Buyer, EventIdText, RequestId
+from models.shapes import At, PurchaseCancelled, PurchaseConfirmed
 from models.tickets import Ticket, are_tickets_of
 
 SUFFIX: Final = ".pdf"

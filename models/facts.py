@@ -1,281 +1,49 @@
-"""Facts: the decisions on ``purchase-results``, one record each.
+"""Facts as records of ``purchase-results``: written and read, one line of JSON each, and compared.
 
-Facts are plain dictionaries with a checked shape: they are written, read and folded by the hundred
-thousand, and JSON objects are what they are. Consumers must accept members that they do not know.
+What stands in them is said in :mod:`models.shapes`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, NotRequired, get_args, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from models.commands import (
-    MAX_QUANTITY,
-    Amount,
-    Buyer,
-    Count,
-    Currency,
-    EventIdText,
-    Name,
-    Quantity,
-    RequestId,
-    StartsAt,
-)
 from models.complaints import in_words
+from models.members import EventIdText, RequestId
+from models.shapes import (
+    MAX_OFFSET,
+    MODELS,
+    At,
+    CategoryOfEvent,
+    ChangedCategory,
+    CommandUnreadable,
+    Decider,
+    EventChanged,
+    EventCreated,
+    Fact,
+    PaymentReason,
+    PriceOfEvent,
+    Reason,
+    Seq,
+    Source,
+)
 from models.times import is_in_first_form
 from models.values import claimed_ids
 
-RULES_VERSION: Final = 1
-"""The version of the rules that events are created under."""
+RULES_VERSION: Final = 2
+"""The version of the rules that events are created under. All versions up to it are decided."""
+
+SHAPES_VERSION: Final = 1
+"""Of the facts' CloudEvents types: what a consumer reads in them has only grown."""
 
 MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, where the calendar of RFC 3339 ends."""
-
-
-class Reason(StrEnum):
-    """Why a command was refused."""
-
-    UNKNOWN_EVENT = "unknown_event"
-    EVENT_CLOSED = "event_closed"
-    SOLD_OUT = "sold_out"
-    NOT_ENOUGH_LEFT = "not_enough_left"
-    OVER_ORDER_LIMIT = "over_order_limit"
-    REQUEST_ID_REUSED = "request_id_reused"
-    EVENT_EXISTS = "event_exists"
-    NO_SUCH_PURCHASE = "no_such_purchase"
-    ALREADY_CANCELLED = "already_cancelled"
-
-
-class Decider(StrEnum):
-    """Who decided: the only member that may differ when a fact is published again."""
-
-    REDIS = "redis"
-    LOCAL = "local"
-
-
-MAX_OFFSET: Final = 2**63 - 1
-Offset = Annotated[int, Field(ge=0, le=MAX_OFFSET)]
-PartitionNumber = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Seq = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=2**63 - 1,
-        description="The fact's number within its event, from 1, without gaps; 0 counts nothing.",
-    ),
-]
-# Not Literal[0], which takes false too.
-Zero = Annotated[int, Field(ge=0, le=0, description="The fact counts nothing.")]
-At = Annotated[
-    str,
-    Field(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
-        description="The broker's timestamp of the command's record, at home.",
-    ),
-]
-Tickets = Annotated[
-    list[str],
-    Field(
-        min_length=1,
-        max_length=MAX_QUANTITY,
-        description="Their names, EVENT-NNNNNN with six digits or more.",
-    ),
-]
-_strict = with_config(ConfigDict(strict=True))
-
-
-@_strict
-class Source(TypedDict):
-    """Where the command was produced."""
-
-    partition: PartitionNumber
-    offset: Offset
-
-
-# What is not known of an event is kept, so that it is seen: a newer release may sell by it.
-_strict_and_whole = with_config(ConfigDict(strict=True, extra="allow"))
-
-
-@_strict_and_whole
-class PriceOfEvent(TypedDict):
-    """What one ticket costs, in the currency's smallest unit."""
-
-    amount: Amount
-    currency: Currency
-
-
-StartsAtForm = Annotated[
-    Literal["rfc_3339"],
-    Field(
-        title="StartsAtForm",
-        # A constant would be there in whatever generated code writes.
-        json_schema_extra=lambda schema: schema.update(enum=[schema.pop("const")]),
-        description="There only if `starts_at` has another form than YYYY-MM-DDTHH:MM:SS, up to 6 decimals, and Z or "
-        "an offset: releases that read no other one stop here.",
-    ),
-]
-
-
-DecidedBy = Annotated[Literal["redis", "local"], Field(title="DecidedBy")]
-
-
-class Decision(TypedDict):
-    """What every fact about a readable command has."""
-
-    event_id: EventIdText
-    seq: Seq
-    request_id: RequestId
-    source: Source
-    at: At
-    decided_by: DecidedBy
-
-
-@_strict_and_whole
-class EventCreated(Decision):
-    """An event went on sale."""
-
-    type: Literal["event_created"]
-    name: Name
-    venue: Name
-    starts_at: StartsAt
-    capacity: Count
-    max_per_order: NotRequired[Count]
-    price: PriceOfEvent
-    rules: int
-    starts_at_form: NotRequired[StartsAtForm]
-
-
-@_strict
-class PurchaseConfirmed(Decision):
-    """The tickets are the buyer's."""
-
-    type: Literal["purchase_confirmed"]
-    buyer: Buyer
-    quantity: Quantity
-    tickets: Tickets
-
-
-@_strict
-class PurchaseRejected(Decision):
-    """The buyer got nothing, for the reason given."""
-
-    type: Literal["purchase_rejected"]
-    reason: Reason
-    buyer: Buyer
-    quantity: Quantity
-
-
-@_strict
-class PurchaseCancelled(Decision):
-    """The tickets of ``purchase`` are on sale again."""
-
-    type: Literal["purchase_cancelled"]
-    purchase: RequestId
-    buyer: Buyer
-    tickets: Tickets
-
-
-@_strict
-class TicketsAdded(Decision):
-    """There are ``count`` tickets more."""
-
-    type: Literal["tickets_added"]
-    count: Count
-
-
-@_strict
-class EventClosed(Decision):
-    """The sale has ended."""
-
-    type: Literal["event_closed"]
-
-
-@_strict
-class CommandRejected(Decision):
-    """A command other than a purchase was refused; ``command`` is its type."""
-
-    type: Literal["command_rejected"]
-    command: str
-    reason: Reason
-
-
-@_strict
-class CommandForwarded(TypedDict):
-    """The command was found away from home and sent there; its decision follows there."""
-
-    type: Literal["command_forwarded"]
-    event_id: EventIdText
-    seq: Zero
-    request_id: RequestId
-    source: Source
-    at: At
-    home: PartitionNumber
-
-
-# Without a pattern: it decides nothing, so a fact is not damaged because another release repeats more.
-ClaimedId = Annotated[
-    str,
-    Field(description="As it stands in the record, for whoever sent it and waits: at most 128 characters, ASCII."),
-]
-
-
-@_strict
-class CommandUnreadable(TypedDict):
-    """The record could not be read; it is kept on ``dead-letters``. Ids that cannot be read either are left out."""
-
-    type: Literal["command_unreadable"]
-    event_id: None
-    seq: Zero
-    request_id: None
-    claimed_event_id: NotRequired[ClaimedId]
-    claimed_request_id: NotRequired[ClaimedId]
-    source: Source
-    at: At
-    reason: str
-
-
-@_strict
-class OffsetsPassed(TypedDict):
-    """Offsets up to that of ``source`` hold no command that needs an answer: markers of transactions, second copies."""
-
-    type: Literal["offsets_passed"]
-    event_id: None
-    seq: Zero
-    request_id: None
-    source: Source
-    at: At
-
-
-DecisionFact = (
-    EventCreated
-    | PurchaseConfirmed
-    | PurchaseRejected
-    | PurchaseCancelled
-    | TicketsAdded
-    | EventClosed
-    | CommandRejected
-)
-Fact = DecisionFact | CommandForwarded | CommandUnreadable | OffsetsPassed
-
-MODELS: Final = (
-    EventCreated,
-    PurchaseConfirmed,
-    PurchaseRejected,
-    PurchaseCancelled,
-    TicketsAdded,
-    EventClosed,
-    CommandRejected,
-    CommandForwarded,
-    CommandUnreadable,
-    OffsetsPassed,
-)
 
 # Of the strings in a fact only the members' names come again and again.
 _FACTS: Final[TypeAdapter[Fact]] = TypeAdapter(
@@ -298,8 +66,16 @@ class _Envelope(TypedDict):
 
 _ENVELOPE: Final[TypeAdapter[Any]] = TypeAdapter(_Envelope)
 _TYPES: Final = frozenset(get_args(get_type_hints(model)["type"])[0] for model in MODELS)
-_REFUSALS: Final = frozenset({"purchase_rejected", "command_rejected"})
-_EVENT_MEMBERS: Final = frozenset(EventCreated.__annotations__)
+_REASONS: Final = {
+    "purchase_rejected": frozenset(Reason),
+    "command_rejected": frozenset(Reason),
+    "payment_refused": frozenset(PaymentReason),
+}
+_EVENTS: Final = {
+    "event_created": (frozenset(EventCreated.__annotations__), frozenset(CategoryOfEvent.__annotations__)),
+    "event_changed": (frozenset(EventChanged.__annotations__), frozenset(ChangedCategory.__annotations__)),
+}
+"""The facts that tell what an event is: their members, and those of a category in them."""
 _PRICE_MEMBERS: Final = frozenset(PriceOfEvent.__annotations__)
 _STARTS_AT_FORM: Final[Literal["rfc_3339"]] = "rfc_3339"
 _MAX_SHOWN: Final = 64
@@ -336,7 +112,7 @@ def read_fact(value: bytes | None) -> Fact:
         detail = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in detail["loc"])
         raise UnreadableFactError(f"{where}: {in_words(detail)}".lstrip(": ")) from None
-    if fact["type"] == "event_created" and (what := _unknown_of_event(fact)) is not None:
+    if fact["type"] in _EVENTS and (what := _unknown_of_event(fact)) is not None:
         raise NewerFactError(what, fact["event_id"], fact["seq"])
     return fact
 
@@ -356,33 +132,45 @@ def _unknown(fact: Any) -> str | None:
     kind = fact["type"]
     if kind not in _TYPES:
         return f"it knows facts of the type {kind}"
-    if isinstance(reason := fact.get("reason"), str) and kind in _REFUSALS and reason not in set(Reason):
+    if isinstance(reason := fact.get("reason"), str) and reason not in _REASONS.get(kind, {reason}):
         return f"it knows the reason {reason[:_MAX_SHOWN]}"
     if isinstance(decider := fact.get("decided_by"), str) and decider not in set(Decider):
         return f"it knows the decider {decider[:_MAX_SHOWN]}"
-    return _unknown_of_event(fact) if kind == "event_created" else None
+    return _unknown_of_event(fact) if kind in _EVENTS else None
 
 
-def _unknown_of_event(created: Any) -> str | None:
-    rules, price = created.get("rules"), created.get("price")
+def _unknown_of_event(fact: Any) -> str | None:
+    rules = fact.get("rules")
     if isinstance(rules, int) and rules > RULES_VERSION:
         return f"it sells by the rules {rules}"
-    if isinstance(form := created.get("starts_at_form"), str) and form != _STARTS_AT_FORM:
+    if isinstance(form := fact.get("starts_at_form"), str) and form != _STARTS_AT_FORM:
         return f"it knows times of the form {form[:_MAX_SHOWN]}"
-    unknown = sorted(created.keys() - _EVENT_MEMBERS)
-    if isinstance(price, dict):
-        unknown += [f"price.{name}" for name in sorted(price.keys() - _PRICE_MEMBERS)]
+    of_event, of_category = _EVENTS[fact["type"]]
+    unknown = sorted(fact.keys() - of_event) + _unknown_of_price(fact, "")
+    categories = fact.get("categories")
+    for category in categories if isinstance(categories, list) else ():
+        if isinstance(category, dict):
+            unknown += [f"categories.{name}" for name in sorted(category.keys() - of_category)]
+            unknown += _unknown_of_price(category, "categories.")
     return f"it knows the event's member {unknown[0][:_MAX_SHOWN]}" if unknown else None
 
 
-def with_form_of_time(created: EventCreated) -> EventCreated:
+def _unknown_of_price(priced: Any, where: str) -> list[str]:
+    price = priced.get("price")
+    return [f"{where}price.{name}" for name in sorted(price.keys() - _PRICE_MEMBERS)] if isinstance(price, dict) else []
+
+
+_Terms = TypeVar("_Terms", EventCreated, EventChanged)
+
+
+def with_form_of_time(fact: _Terms) -> _Terms:
     """An event that says so if earlier releases do not read its time: so they refuse the partition.
 
     Without that they would take the fact for damage, and decide the command again: as unreadable.
     """
-    if not is_in_first_form(created["starts_at"]):
-        created["starts_at_form"] = _STARTS_AT_FORM
-    return created
+    if not is_in_first_form(fact["starts_at"]):
+        fact["starts_at_form"] = _STARTS_AT_FORM
+    return fact
 
 
 def write_fact(fact: Fact) -> bytes:
@@ -422,11 +210,15 @@ def same_decision(one: Fact, other: Fact) -> bool:
     return {**one, **ignored} == {**other, **ignored}
 
 
+def clamped_ms(timestamp_ms: int) -> int:
+    """A record's timestamp within the calendar."""
+    return min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS)
+
+
 @lru_cache(maxsize=4096)
 def at_text(timestamp_ms: int) -> str:
     """A record's timestamp as facts show it: RFC 3339, UTC, milliseconds, clamped to the calendar."""
-    clamped_ms = min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS)
-    seconds, milliseconds = divmod(clamped_ms, 1000)
+    seconds, milliseconds = divmod(clamped_ms(timestamp_ms), 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
@@ -438,7 +230,7 @@ def at_ms(text: str) -> int:
 
 def ce_type(fact_type: str) -> str:
     """The CloudEvents type of a fact."""
-    return f"boxoffice.{fact_type}.v{RULES_VERSION}"
+    return f"boxoffice.{fact_type}.v{SHAPES_VERSION}"
 
 
 def ce_id(fact: Fact) -> str:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from models.commands import Currency, EventIdText, Name
 from models.complaints import in_words
-from models.facts import At, Decider, Offset, PartitionNumber, Reason, at_ms
+from models.facts import at_ms
+from models.members import Currency, EventIdText, Name
+from models.shapes import At, Decider, Offset, PartitionNumber, Reason
 
 BUCKETS: Final = 60
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, read_range
-from models.inventory import FoldError, Inventory, fold
+from models.event import FoldError
+from models.facts import NewerFactError, UnreadableFactError, read_fact, read_range
+from models.inventory import Inventory, fold
+from models.shapes import Fact
 
 
 class Taken(Enum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models.commands import MAX_PRICE_AMOUNT
+from models.members import MAX_PRICE_AMOUNT
 
 # As of 2026-01-01: what money is counted in. Metals, units of account and codes for tests have no smallest unit.
 _CODES_BY_DECIMALS: Final = {

@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from models.commands import EVENT_ID_PATTERN
-from models.facts import PartitionNumber
+from models.members import EVENT_ID_PATTERN
+from models.shapes import PartitionNumber
 
 Counted = Annotated[int, Field(ge=0, le=2**53)]
 

@@ -17,24 +17,20 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from models.commands import Amount, Currency, EventIdText, Name
-from models.facts import (
+from models.facts import NewerFactError, UnreadableFactError, at_ms, read_fact, read_range
+from models.figures import BUCKETS
+from models.ledger import Ledger, Taken
+from models.members import Amount, Currency, EventIdText, Name
+from models.shapes import (
     At,
     CommandRejected,
     EventCreated,
     Fact,
-    NewerFactError,
     PartitionNumber,
     PurchaseCancelled,
     PurchaseConfirmed,
     PurchaseRejected,
-    UnreadableFactError,
-    at_ms,
-    read_fact,
-    read_range,
 )
-from models.figures import BUCKETS
-from models.ledger import Ledger, Taken
 
 # Of a row that is read: what is counted on from there stays within what is published.
 Counted = Annotated[int, Field(ge=0, le=2**53)]

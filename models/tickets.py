@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from models.commands import EVENT_ID_PATTERN
+from models.members import EVENT_ID_PATTERN, MAX_QUANTITY
 
 LEAST_DIGITS: Final = 6
 
@@ -21,6 +22,24 @@ TICKET_PATTERN: Final = f"{EVENT_ID_PATTERN}-{_NUMBER}"
 _TICKET: Final = re.compile(TICKET_PATTERN)
 
 Ticket = Annotated[str, Field(pattern=f"^{TICKET_PATTERN}$", description="EVENT-NNNNNN.")]
+
+
+def _all_different(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise PydanticCustomError("repeated", "none may come twice")
+    return values
+
+
+SomeTickets = Annotated[
+    list[Ticket],
+    Field(
+        min_length=1,
+        max_length=MAX_QUANTITY,
+        description="Some of the purchase's tickets; all of them where it is left out.",
+        json_schema_extra={"uniqueItems": True},
+    ),
+    AfterValidator(_all_different),
+]
 
 
 def ticket_name(event_id: str, number: int) -> str:

@@ -17,7 +17,7 @@ from boxoffice.selling.publishing import ledger_record
 from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
 from lua.calls import agrees
-from models.facts import Decider
+from models.shapes import Decider
 
 
 class Deciding:

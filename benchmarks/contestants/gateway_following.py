@@ -12,7 +12,7 @@ from boxoffice.gateway.desk import Desk, open_desk
 from boxoffice.gateway.waiters import Waiter
 from boxoffice.process.worker import collect_garbage_rarely, end_process
 from boxoffice.settings import load_settings
-from models.facts import MAX_OFFSET
+from models.shapes import MAX_OFFSET
 
 WATCHED_VARIABLE: Final = "BOXOFFICE_TEST_WATCHED"
 

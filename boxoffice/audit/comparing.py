@@ -40,9 +40,9 @@ from boxoffice.redis.store import (
 from boxoffice.settings import Settings
 from boxoffice.showing.printing import printable
 from lua.keys import event_keys, event_statistics_key
-from models.commands import EVENT_ID_PATTERN
+from models.event import Event
 from models.facts import read_range
-from models.inventory import Event
+from models.members import EVENT_ID_PATTERN
 from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER

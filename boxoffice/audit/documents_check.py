@@ -34,8 +34,8 @@ from models.documents import (
     purchase_in,
     read_announcement,
 )
+from models.event import Event
 from models.facts import UnreadableFactError, read_fact
-from models.inventory import Event
 from models.tickets import are_tickets_of, ticket_name, ticket_number
 from models.words import number_of
 from topics import dead_letters, ticket_documents

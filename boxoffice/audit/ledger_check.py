@@ -15,19 +15,11 @@ from boxoffice.kafka.clients import header, home_partition
 from boxoffice.kafka.side_records import read_origin
 from boxoffice.selling.deciding import command_in
 from models.commands import Command, UnreadableCommandError, earlier_releases_read
-from models.facts import (
-    Fact,
-    Source,
-    UnreadableFactError,
-    at_text,
-    read_fact,
-    read_range,
-    same_decision,
-    unreadable,
-    write_fact,
-)
-from models.inventory import Position, decide, is_second_copy
+from models.event import Position
+from models.facts import UnreadableFactError, at_text, read_fact, read_range, same_decision, unreadable, write_fact
+from models.inventory import decide, is_second_copy
 from models.ledger import Ledger, Taken
+from models.shapes import Fact, Source
 from models.statistics import Statistics
 from models.words import number_of
 from topics.purchase_results import READ_HEADER

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from boxoffice.audit.ledger_check import LedgerCheck
 from boxoffice.kafka.clients import header, read_between
+from models.event import Event
 from models.facts import read_range
-from models.inventory import Event
 from models.ledger import Ledger
 from topics.purchase_results import READ_HEADER
 

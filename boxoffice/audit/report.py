@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from models.accepted import Kind, Run, unpack
-from models.inventory import Event
+from models.event import Event
 from models.words import number_of
 
 

@@ -15,7 +15,7 @@ from models.words import number_of
 if TYPE_CHECKING:
     from boxoffice.redis.terms import Terms
     from boxoffice.settings import Settings
-    from models.facts import Fact
+    from models.shapes import Fact
 
 WAIT_S = 10.0
 """How long a command waits for its answer unless told otherwise."""

@@ -39,7 +39,7 @@ EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="The event's
 
 def check_event(event: str | None) -> str | None:
     """An event's id, which nobody can have if it is not like one."""
-    from models.commands import EVENT_ID_PATTERN
+    from models.members import EVENT_ID_PATTERN
 
     if event is not None and not re.fullmatch(EVENT_ID_PATTERN, event):
         raise typer.BadParameter("is no event's id: it has 1 to 18 digits, and no 0 before them.")

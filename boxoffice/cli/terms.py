@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from boxoffice.redis.terms import Terms
-    from models.facts import EventCreated
+    from models.shapes import EventCreated
 
 
 def typed_price(text: str, currency: str) -> int:

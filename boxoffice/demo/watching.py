@@ -13,7 +13,8 @@ from boxoffice.kafka.clients import header, reader, topic_partitions
 from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.published import Published
 from models.documents import DocumentAnnouncement, UnreadableAnnouncementError, read_announcement
-from models.facts import Fact, UnreadableFactError, read_fact, read_range
+from models.facts import UnreadableFactError, read_fact, read_range
+from models.shapes import Fact
 from topics import dead_letters, event_stats, purchase_results, ticket_documents
 from topics.purchase_results import READ_HEADER
 

@@ -37,8 +37,8 @@ from boxoffice.storage.store import DocumentStore
 from boxoffice.tasks import end_tasks
 from models.codes import CodeError
 from models.documents import DocumentAnnouncement, document_name, former_name, made, removed
-from models.facts import Fact, PurchaseCancelled, PurchaseConfirmed
 from models.places import Place
+from models.shapes import Fact, PurchaseCancelled, PurchaseConfirmed
 from topics import purchase_results
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from boxoffice.redis.connection import RedisClient
 from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings
 from lua.keys import event_keys
-from models.facts import EventCreated, Fact, UnreadableFactError, ce_type, read_fact
+from models.facts import UnreadableFactError, ce_type, read_fact
+from models.shapes import EventCreated, Fact
 from topics import purchase_results
 
 log = structlog.get_logger(__name__)

@@ -16,8 +16,9 @@ from faust.types import TP
 
 from boxoffice.batching import BatchConsumer
 from boxoffice.documents.queue import Order
-from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact
+from models.facts import NewerFactError, UnreadableFactError, read_fact
 from models.places import Place
+from models.shapes import Fact
 from models.tickets import are_tickets_of
 
 FACTS_PER_SALE: Final = 10

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from faust.types import TP
 
 from boxoffice.batching import Record
-from models.facts import PurchaseCancelled, PurchaseConfirmed
+from models.shapes import PurchaseCancelled, PurchaseConfirmed
 
 if TYPE_CHECKING:
     from boxoffice.documents.traced import TracedJob

@@ -15,8 +15,8 @@ from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
 from models.accepted import Accepted, Kind, unpack
 from models.codes import Claim
+from models.event import Event
 from models.facts import at_text
-from models.inventory import Event
 from models.ledger import Ledger
 from topics import purchase_results
 from topics.purchase_results import READ_HEADER

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from models.codes import MAX_KEY_ID
-from models.facts import At
+from models.shapes import At
 
 MAX_RING_BYTES: Final = 1024 * 1024
 

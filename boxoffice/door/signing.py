@@ -9,7 +9,7 @@ from boxoffice.door.keys import Key
 from boxoffice.door.ring_file import KeptRing
 from boxoffice.settings import DoorSettings
 from models.codes import Code, claim_of, signed_bytes, write_code
-from models.facts import PurchaseConfirmed
+from models.shapes import PurchaseConfirmed
 
 
 class TicketCodes:

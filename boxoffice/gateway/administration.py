@@ -17,7 +17,7 @@ from boxoffice.gateway.rebuilding import Rebuilding
 from boxoffice.redis.clients import redis_client, unhurried
 from boxoffice.redis.store import RedisStore
 from boxoffice.settings import RedisSettings
-from models.commands import EventIdText
+from models.members import EventIdText
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from boxoffice.gateway.messages import JSON, Problem, Request
-from models.commands import BY_TYPE, EVENT_ID_PATTERN, MAX_COMMAND_BYTES, MAX_EVENT_ID, MAX_NAME_SHOWN, without_nulls
+from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_NAME_SHOWN, without_nulls
+from models.members import EVENT_ID_PATTERN, MAX_EVENT_ID
 
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
 SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})

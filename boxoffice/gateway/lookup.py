@@ -9,7 +9,8 @@ from typing import Final, NamedTuple, Protocol
 
 from boxoffice.gateway.recent import CONFIRMED, Asked, Recent
 from boxoffice.gateway.records import NotServedError
-from models.facts import DecisionFact, write_fact
+from models.facts import write_fact
+from models.shapes import DecisionFact
 
 LOOK_AGAIN_S: Final = 0.25
 """What another instance took is seen in Redis: so often it is looked whether it is there yet."""

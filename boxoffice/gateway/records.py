@@ -15,7 +15,7 @@ from boxoffice.redis.connection import connect
 from boxoffice.redis.store import RedisStore
 from boxoffice.settings import RedisSettings
 from lua.answers import UnreadableRecordError, fact_of
-from models.facts import DecisionFact
+from models.shapes import DecisionFact
 
 log = structlog.get_logger(__name__)
 

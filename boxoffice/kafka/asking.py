@@ -17,8 +17,10 @@ from boxoffice.kafka.clients import header, home_partition, producer, reader, to
 from boxoffice.kafka.connecting import BrokerLostError
 from boxoffice.kafka.topics import check_topics
 from boxoffice.settings import KafkaSettings
-from models.commands import Command, UnreadableCommandError, read_command, shows_something
-from models.facts import Fact, NewerFactError, UnreadableFactError, read_fact, read_range
+from models.commands import Command, UnreadableCommandError, read_command
+from models.facts import NewerFactError, UnreadableFactError, read_fact, read_range
+from models.members import shows_something
+from models.shapes import Fact
 from topics import purchase_requests, purchase_results
 
 _POLL_MS = 200

@@ -9,7 +9,8 @@ from aiokafka import ConsumerRecord
 
 from boxoffice.kafka.clients import Headers, header
 from models.commands import LEAST_HEADER_BYTES, MAX_HEADER_BYTES
-from models.facts import Source, at_text, ce_type
+from models.facts import at_text, ce_type
+from models.shapes import Source
 from models.tickets import is_ticket_name
 from topics.dead_letters import CUT_HEADER, POSITION_HEADER, REASON_HEADER, TICKET_HEADER
 from topics.purchase_requests import ORIGIN_HEADER

@@ -43,10 +43,12 @@ from boxoffice.selling.publishing import ledger_record
 from boxoffice.settings import KafkaSettings
 from models.accepted import unpack
 from models.commands import Command, UnreadableCommandError, read_command
-from models.facts import DecisionFact, Source, UnreadableFactError, at_ms, read_fact, read_range
-from models.inventory import Event, Inventory
+from models.event import Event
+from models.facts import UnreadableFactError, at_ms, read_fact, read_range
+from models.inventory import Inventory
 from models.ledger import Ledger, Taken
 from models.origins import Answered, Origins
+from models.shapes import DecisionFact, Source
 from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import PRIVATE_HEADER_PREFIX, TRACE_HEADER

@@ -9,8 +9,10 @@ from pydantic_core import to_json
 
 from models.accepted import Kind, unpack
 from models.commands import Command, UnreadableCommandError, read_command
-from models.facts import DecisionFact, Fact, at_ms, same_decision
-from models.inventory import Event, Inventory, Position, decide
+from models.event import Event, Position
+from models.facts import at_ms, same_decision
+from models.inventory import Inventory, decide
+from models.shapes import DecisionFact, Fact
 
 _NO_PURCHASE = "none"
 

@@ -41,8 +41,8 @@ from lua.calls import (
 from lua.copies import EventCopy, Snapshot, differences, expected_copy
 from lua.keys import EventKeys, drill_key, event_keys, loading_keys, probe_key, rebuild_key
 from models.commands import Command
-from models.facts import DecisionFact
-from models.inventory import Position
+from models.event import Position
+from models.shapes import DecisionFact
 
 __all__ = [
     "Answer",

@@ -15,7 +15,7 @@ from boxoffice.redis.clients import unhurried
 from boxoffice.redis.connection import connect
 from boxoffice.settings import RedisSettings
 from lua.keys import event_keys
-from models.commands import Amount, Count, Currency, StartsAt
+from models.members import Amount, Count, Currency, StartsAt
 
 _FIELDS: Final = ("starts_at", "price_amount", "price_currency", "max_per_order")
 

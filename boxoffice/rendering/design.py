@@ -23,7 +23,7 @@ from boxoffice.rendering.pages import EventPage, offset_text
 from boxoffice.rendering.structure import END, Area, Element, Structure
 from boxoffice.rendering.typesetting import LEADING, Block, Line, Space, Type, fit, single_line
 from boxoffice.rendering.writing import number
-from models.commands import shows_something
+from models.members import shows_something
 
 WIDTH, HEIGHT = A6
 MARGIN: Final = 22.0

@@ -22,7 +22,7 @@ import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from boxoffice.rendering.errors import FontError
 from boxoffice.rendering.writing import number
-from models.commands import shows_something
+from models.members import shows_something
 
 EM: Final = 1000
 REGULAR_WEIGHT: Final = 400

@@ -26,7 +26,7 @@ from boxoffice.rendering.structure import END
 from boxoffice.rendering.template import Filling, Template, leave_room, template
 from boxoffice.rendering.typesetting import clean
 from boxoffice.rendering.writing import number, text_string
-from models.commands import shows_something
+from models.members import shows_something
 
 AUTHOR: Final = "Box office"
 

@@ -17,8 +17,10 @@ from boxoffice.selling.publishing import ledger_record
 from boxoffice.statistics.figures import event_figures, stats_record
 from models.commands import UnreadableCommandError, read_command
 from models.documents import document_name, made, removed
-from models.facts import Fact, Source, at_text, unreadable
-from models.inventory import Inventory, Position, decide, fold
+from models.event import Position
+from models.facts import at_text, unreadable
+from models.inventory import Inventory, decide, fold
+from models.shapes import Fact, Source
 from models.statistics import EventStatistics, PartitionStatistics, Statistics
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER

@@ -17,8 +17,9 @@ from boxoffice.kafka.clients import home_partition
 from boxoffice.schema.examples import COMMANDS
 from models.api_keys import ApiKey, KeptSecret, digest
 from models.commands import read_command
+from models.event import Position
 from models.facts import ce_type, write_fact
-from models.inventory import Inventory, Position, decide, fold
+from models.inventory import Inventory, decide, fold
 
 Json = dict[str, Any]
 

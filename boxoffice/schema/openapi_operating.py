@@ -7,7 +7,7 @@ from typing import Any, Final
 from boxoffice.gateway.administration import LONGEST_DRILL_S, MOST_EVENTS, Drill
 from boxoffice.schema.openapi_operations import ASKING, BODY, Operation, allowed, content, reference
 from boxoffice.schema.openapi_parts import LIMITS, header_references
-from models.commands import EVENT_ID_PATTERN
+from models.members import EVENT_ID_PATTERN
 
 Json = dict[str, Any]
 

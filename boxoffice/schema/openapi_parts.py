@@ -10,7 +10,7 @@ from boxoffice.gateway.preferences import DEFAULT_WAIT_S, KEY_PATTERN, LONGEST_W
 from boxoffice.schema.openapi_examples import CALLER, EVENT, KEYS, location
 from boxoffice.schema.payloads import components
 from models.api_keys import PREFIX, SCOPES
-from models.commands import EVENT_ID_PATTERN
+from models.members import EVENT_ID_PATTERN
 from models.tickets import TICKET_PATTERN
 from topics.purchase_requests import TRACE_HEADER
 

@@ -12,8 +12,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from models import documents, facts
 from models.commands import BY_TYPE, Command
 from models.documents import DocumentAnnouncement
-from models.facts import Fact
 from models.figures import EventFigures
+from models.shapes import Fact
 
 Json = dict[str, Any]
 

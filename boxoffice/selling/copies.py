@@ -26,7 +26,7 @@ from boxoffice.tasks import end_tasks
 from lua import Code
 from lua.calls import MAX_ADDED, DecideReply, agrees
 from models.commands import AddTickets
-from models.facts import Decider
+from models.shapes import Decider
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,11 @@ from boxoffice.kafka.clients import Headers, header, home_partition
 from boxoffice.kafka.record_batches import why_unreadable
 from boxoffice.kafka.side_records import SideRecord, counted_bytes, dead_letter, forward, read_origin
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
-from models.facts import CommandForwarded, DecisionFact, Fact, OffsetsPassed, Source, at_text, unreadable
-from models.inventory import Position, decide, fold, is_second_copy
+from models.event import Position
+from models.facts import at_text, unreadable
+from models.inventory import decide, fold, is_second_copy
 from models.ledger import Ledger
+from models.shapes import CommandForwarded, DecisionFact, Fact, OffsetsPassed, Source
 from topics.purchase_requests import TRACE_HEADER
 
 Record = ConsumerRecord[bytes, bytes]

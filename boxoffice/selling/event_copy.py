@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from models.facts import DecisionFact
-from models.inventory import Event
+from models.event import Event
+from models.shapes import DecisionFact
 
 Applied = tuple[DecisionFact, int]
 """A fact, and its command's offset at home."""

@@ -21,7 +21,6 @@ from boxoffice.selling.recovery import check_settled
 from boxoffice.settings import KafkaSettings
 from boxoffice.tasks import end_tasks
 from models.facts import (
-    Fact,
     NewerFactError,
     UnreadableFactError,
     ce_id,
@@ -32,6 +31,7 @@ from models.facts import (
     same_decision,
     write_fact,
 )
+from models.shapes import Fact
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import TRACE_HEADER
 from topics.purchase_results import PARTITIONS_HEADER, READ_HEADER

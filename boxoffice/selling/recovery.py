@@ -28,8 +28,9 @@ from boxoffice.kafka.clients import (
 from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.selling.request_ends import RequestEnds
 from boxoffice.settings import KafkaSettings
-from models.facts import Fact, at_text, read_range
+from models.facts import at_text, read_range
 from models.ledger import Taken
+from models.shapes import Fact
 from models.values import claimed_ids
 from models.words import number_of
 from topics import purchase_requests, purchase_results

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from boxoffice.selling.deciding import Answer
 from boxoffice.tracing.harmless import harmlessly
 from lua import PURCHASE
-from models.facts import Decider, Fact
+from models.shapes import Decider, Fact
 from topics import purchase_requests, purchase_results
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from boxoffice.batching import Outgoing, Removal
-from models.commands import EVENT_ID_PATTERN
 from models.facts import at_ms, at_text
 from models.figures import (
     EVENT_MEMBERS,
@@ -21,6 +20,7 @@ from models.figures import (
     read_figures,
     read_totals,
 )
+from models.members import EVENT_ID_PATTERN
 from models.statistics import MINUTE_MS, SECOND_MS, EventStatistics, PartitionStatistics, Window, added
 
 Figures = dict[str, Any]

@@ -20,7 +20,7 @@ from faust.types import TP
 
 from boxoffice import metrics
 from boxoffice.batching import BatchProducer, Outgoing, Removal
-from models.commands import EVENT_ID_PATTERN
+from models.members import EVENT_ID_PATTERN
 from models.statistics import (
     EventStatistics,
     PartitionStatistics,

@@ -21,7 +21,8 @@ from boxoffice import __version__, metrics
 from boxoffice.settings import TracingSettings
 from boxoffice.tracing.exporting import Outlet
 from boxoffice.tracing.sampling import AtMost, Rate
-from models.facts import Fact, ce_id, ce_source
+from models.facts import ce_id, ce_source
+from models.shapes import Fact
 from topics.purchase_requests import TRACE_HEADER
 
 CLOSE_S: Final = 2.0

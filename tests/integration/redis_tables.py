@@ -21,8 +21,9 @@ from models.commands import (
     Price,
     Purchase,
 )
-from models.facts import DecisionFact
-from models.inventory import Inventory, Position, decide, fold
+from models.event import Position
+from models.inventory import Inventory, decide, fold
+from models.shapes import DecisionFact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -27,8 +27,9 @@ from boxoffice.storage.errors import NoStoreError
 from boxoffice.storage.store import DocumentStore
 from lua.keys import event_statistics_key, global_statistics_key
 from models.documents import DocumentAnnouncement, document_name, made, removed
-from models.facts import Fact, read_fact
+from models.facts import read_fact
 from models.ledger import Ledger
+from models.shapes import Fact
 from models.statistics import Statistics
 from tests.integration.test_audit import EVENT, OTHER, PARTITIONS, Sale
 from tests.support import paperwork

@@ -15,7 +15,7 @@ from boxoffice.kafka import clients
 from boxoffice.kafka.topics import check_topics
 from boxoffice.operating import growing
 from boxoffice.operating.growing import Growing, Growth, NotGrownError
-from models.inventory import Event
+from models.event import Event
 from tests.support.office import Office
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.settings import changed

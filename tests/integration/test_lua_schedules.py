@@ -32,8 +32,8 @@ from boxoffice.redis.store import (
 )
 from lua.keys import event_keys
 from models.commands import Command, Purchase
-from models.facts import DecisionFact
-from models.inventory import Position
+from models.event import Position
+from models.shapes import DecisionFact
 from tests.integration.redis_tables import (
     HOME,
     Decided,

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from boxoffice.redis.store import Code, DecideReply, RedisStore, differences
-from models.commands import MAX_CAPACITY
+from models.members import MAX_CAPACITY
 from tests.integration.redis_tables import Table, at_home, creation, decide_in, open_store, purchase
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from lua import REPLACE
 from lua.answers import UnreadableRecordError, fact_of
 from lua.keys import event_keys
 from models.commands import Command
-from models.inventory import Position, decide
+from models.event import Position
+from models.inventory import decide
 from tests.integration.redis_tables import (
     HOME,
     Table,

@@ -18,8 +18,8 @@ from boxoffice.kafka import clients
 from boxoffice.statistics.counting import Counting
 from boxoffice.statistics.table import Recovered, Rows, StatisticsTable
 from models.commands import Command
-from models.facts import Source
 from models.ledger import Ledger
+from models.shapes import Source
 from models.statistics import PartitionStatistics, Statistics, read_event_row, read_partition_row
 from tests.support.office import Office
 from tests.support.servers import KafkaAddress

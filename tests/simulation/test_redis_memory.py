@@ -19,8 +19,8 @@ from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE
 from lua.calls import encode_commands, encode_facts
 from lua.copies import Snapshot
 from lua.keys import EventKeys, event_keys, loading_keys
-from models.facts import DecisionFact
-from models.inventory import Position
+from models.event import Position
+from models.shapes import DecisionFact
 from tests.integration.redis_tables import HOME, Table, addition, cancellation, closing, creation, purchase
 from tests.simulation.redis_memory import RedisMemory
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.commands import Command
-    from models.facts import Source
+    from models.shapes import Source
     from tests.support.servers import NewRedis, RedisAddress
 
 STEPS: Final = 150

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from boxoffice.kafka.clients import home_partition
 from models.commands import MAX_HEADER_BYTES, UnreadableCommandError, read_command
+from models.event import Position
 from models.facts import at_text, ce_id, ce_type, unreadable, write_fact
-from models.inventory import Position, decide, fold, is_second_copy
+from models.inventory import decide, fold, is_second_copy
 from models.ledger import Ledger
 from tests.support.checker import Record
 from tests.unit.strangers import WRAPPINGS
 from tests.unit.strategies import KINDS, command_members, opening
 
 if TYPE_CHECKING:
-    from models.facts import Fact, Source
+    from models.shapes import Fact, Source
 
 Headers = tuple[tuple[str, bytes | None], ...]
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypothesis import strategies as st
 
 from models.commands import CancelPurchase, Command, CreateEvent, Purchase, read_command
-from models.inventory import Inventory, Position, decide, fold, is_second_copy
+from models.event import Position
+from models.inventory import Inventory, decide, fold, is_second_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.facts import Fact, Source
+    from models.shapes import Fact, Source
 
 HOME = 3
 """The partition of the inventories under test."""

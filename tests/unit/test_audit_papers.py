@@ -12,8 +12,9 @@ from boxoffice.settings import load_settings
 from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import Command, CreateEvent, Price, Purchase
 from models.documents import made
-from models.facts import Fact, PurchaseConfirmed, Source
-from models.inventory import Event, Inventory, Position, decide, fold
+from models.event import Event, Position
+from models.inventory import Inventory, decide, fold
+from models.shapes import Fact, PurchaseConfirmed, Source
 
 NAME = "42/42-000001.r-1.pdf"
 

@@ -29,7 +29,7 @@ from models.codes import (
     to_base45,
     write_code,
 )
-from models.commands import MAX_EVENT_ID
+from models.members import MAX_EVENT_ID
 from tests.support.codes import BAD, GOOD, PUBLIC, VECTORS, VERDICTS, ring_of, with_seed
 
 RFC_9285 = [(b"AB", "BB8"), (b"Hello!!", "%69 VD92EX0"), (b"base-45", "UJCLQE7W581"), (b"ietf!", "QED8WEX0")]

@@ -7,8 +7,9 @@ from typing import cast
 
 from boxoffice.selling.event_copy import Copy, CopyState, Tally
 from models.commands import read_command
-from models.facts import EventCreated
-from models.inventory import Event, Inventory, Position, decide
+from models.event import Event, Position
+from models.inventory import Inventory, decide
+from models.shapes import EventCreated
 from tests.unit.records import creation
 
 CREATED = cast(

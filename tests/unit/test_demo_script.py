@@ -13,7 +13,8 @@ from boxoffice.demo.checking import STATUSES, WANTED
 from boxoffice.demo.script import CAPACITY, COMMANDS, EVENT_ID, MAX_PER_ORDER, OVER_HTTP, Kind, Offered, Script
 from boxoffice.gateway.problems import OF_REASON, TYPES
 from models.commands import read_command
-from models.inventory import Inventory, Position, decide, fold
+from models.event import Position
+from models.inventory import Inventory, decide, fold
 
 SEEDS = range(20)
 

@@ -27,7 +27,8 @@ from models.documents import (
     removed,
     write_announcement,
 )
-from models.facts import PurchaseCancelled, PurchaseConfirmed, write_fact
+from models.facts import write_fact
+from models.shapes import PurchaseCancelled, PurchaseConfirmed
 from tests.unit.records import record
 
 LEDGER = TP("purchase-requests", 0)

@@ -6,7 +6,7 @@ import random
 
 from boxoffice.statistics.documents import Announced
 from models.documents import DocumentAnnouncement, made, removed
-from models.facts import PurchaseCancelled, PurchaseConfirmed
+from models.shapes import PurchaseCancelled, PurchaseConfirmed
 
 SEED = 20261124
 

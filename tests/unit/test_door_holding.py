@@ -10,8 +10,10 @@ from boxoffice.door.errors import BadCodeError, CancelledTicketError, NeverSoldE
 from boxoffice.door.holding import Held, judge
 from models.codes import Claim
 from models.commands import CancelPurchase, Command, CreateEvent, Price, Purchase
-from models.facts import Source, at_text
-from models.inventory import Event, Inventory, Position, decide, fold
+from models.event import Event, Position
+from models.facts import at_text
+from models.inventory import Inventory, decide, fold
+from models.shapes import Source
 
 AT_MS = 1_795_341_600_000
 

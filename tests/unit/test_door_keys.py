@@ -14,7 +14,7 @@ from boxoffice.door.keys import MAX_RING_BYTES, Key, KeyRing, WrongRingError, re
 from boxoffice.door.signing import TicketCodes, sign
 from boxoffice.door.verifying import verify
 from boxoffice.settings import load_settings
-from models.facts import PurchaseConfirmed
+from models.shapes import PurchaseConfirmed
 from tests.support.codes import ring_of
 from tests.unit.test_documents import sale
 

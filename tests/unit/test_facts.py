@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 from models.commands import AddTickets, CancelPurchase, CloseEvent, Command
 from models.facts import (
     MAX_TIMESTAMP_MS,
-    MODELS,
     RULES_VERSION,
-    Fact,
     NewerFactError,
-    Reason,
     UnreadableFactError,
     at_ms,
     at_text,
@@ -29,6 +26,7 @@ from models.facts import (
     write_fact,
 )
 from models.inventory import Inventory
+from models.shapes import MODELS, Fact, Reason
 from tests.unit.strategies import HOME, Arrival, answer, opening, purchase
 
 Members = dict[str, Any]

@@ -22,8 +22,9 @@ from boxoffice.settings import load_settings
 from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import read_command
 from models.documents import DocumentAnnouncement, document_name, made
-from models.facts import Fact
-from models.inventory import Inventory, Position, decide, fold
+from models.event import Position
+from models.inventory import Inventory, decide, fold
+from models.shapes import Fact
 from tests.support.settings import changed
 from tests.unit.test_documents import order, sale
 

@@ -11,7 +11,8 @@ from boxoffice.gateway.answering import answer
 from boxoffice.gateway.desk import Reply
 from boxoffice.gateway.messages import Problem
 from boxoffice.gateway.waiters import Outcome, Result
-from models.facts import Reason, ce_type
+from models.facts import ce_type
+from models.shapes import Reason
 
 LOCATION = "/v1/events/42/requests/k"
 

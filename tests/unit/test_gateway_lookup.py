@@ -12,7 +12,8 @@ from boxoffice.gateway.lookup import Known, Lookup, State
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.records import NotServedError
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
-from models.facts import DecisionFact, EventClosed, PurchaseCancelled, PurchaseConfirmed, ce_type
+from models.facts import ce_type
+from models.shapes import DecisionFact, EventClosed, PurchaseCancelled, PurchaseConfirmed
 
 SOURCE = {"source": {"partition": 3, "offset": 1}, "at": "2026-11-22T10:00:00.123Z", "decided_by": "redis"}
 CONFIRMED: PurchaseConfirmed = {

@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from models.commands import AddTickets, CancelPurchase, CloseEvent, Command
-from models.facts import DecisionFact, Fact, Reason, at_text
-from models.inventory import FoldError, Inventory, Position, decide, fold, is_second_copy
+from models.event import FoldError, Position
+from models.facts import at_text
+from models.inventory import Inventory, decide, fold, is_second_copy
 from models.origins import ORIGINS_KEPT, Origins
+from models.shapes import DecisionFact, Fact, Reason
 from tests.unit.strategies import HOME, opening, purchase, state
 
 TEN_OCLOCK_MS = 1_795_341_600_123

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.commands import Command, CreateEvent, Purchase
-from models.facts import DecisionFact, Fact, UnreadableFactError, read_fact, write_fact
-from models.inventory import FoldError, Inventory, decide, fold, is_second_copy
+from models.event import FoldError
+from models.facts import UnreadableFactError, read_fact, write_fact
+from models.inventory import Inventory, decide, fold, is_second_copy
+from models.shapes import DecisionFact, Fact
 from tests.unit.strategies import (
     HOME,
     Arrival,

@@ -10,7 +10,7 @@ from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from boxoffice import metrics
-from models.facts import Fact, Reason
+from models.shapes import Fact, Reason
 from tests.support.office import ROOT
 
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.commands import MAX_PRICE_AMOUNT
+from models.members import MAX_PRICE_AMOUNT
 from models.money import CURRENCIES, WrongAmountError, amount_text, decimals, is_currency, parse_amount
 
 ROOT = Path(__file__).parents[2]

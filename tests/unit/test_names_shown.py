@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from boxoffice.kafka.asking import WrongCommandError, command_from
-from models.commands import shows_something
+from models.members import shows_something
 from tests.unit.test_commands import EXAMPLES, read
 
 NOTHING = ["\u200b", " ", "\u00a0\u3000", "\u2060\u200d\ufe0f", "\u3164", "\u2800", "\u00ad", "\U000e0041", "\ufeff"]

@@ -13,10 +13,11 @@ from typing import Final
 import pytest
 
 from models.api_keys import new_id, new_key
-from models.commands import EVENT_ID_PATTERN, MAX_QUANTITY, Purchase
-from models.facts import Reason
+from models.commands import Purchase
 from models.figures import BUCKETS
+from models.members import EVENT_ID_PATTERN, MAX_QUANTITY
 from models.money import CURRENCIES, decimals
+from models.shapes import Reason
 
 PAGES: Final = Path(__file__).parents[2] / "boxoffice" / "live" / "pages"
 SERVED_AT: Final = "/"

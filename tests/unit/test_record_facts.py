@@ -10,7 +10,8 @@ from hypothesis import given
 
 from lua.answers import Kept, UnreadableRecordError, creates, fact_of, other_request
 from lua.copies import Snapshot
-from models.inventory import Inventory, Position, decide
+from models.event import Position
+from models.inventory import Inventory, decide
 from tests.unit.strategies import HOME, Arrival, answer, arrivals, without_decider
 
 RECORD = (

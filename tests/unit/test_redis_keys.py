@@ -16,7 +16,7 @@ from lua.copies import EventCopy, differences
 from lua.keys import EventKeys, event_keys, loading_keys
 from lua.records import TYPES, record
 from models.accepted import Accepted, Kind
-from models.facts import Decider, PurchaseConfirmed, PurchaseRejected, Reason
+from models.shapes import Decider, PurchaseConfirmed, PurchaseRejected, Reason
 
 LUA_FILES = ("shared.lua", "purchase.lua", "settle.lua", "load.lua", "replace.lua", "chunks.lua")
 

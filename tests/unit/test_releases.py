@@ -14,9 +14,10 @@ from boxoffice.audit.ledger_check import LedgerCheck
 from boxoffice.selling.deciding import OwnedPartition, new_partition
 from boxoffice.selling.recovery import is_answered_by
 from models.commands import BY_TYPE, Command, UnreadableCommandError, earlier_releases_read, read_command
-from models.facts import Fact, read_fact, same_decision, unreadable, write_fact
+from models.facts import read_fact, same_decision, unreadable, write_fact
 from models.inventory import Inventory
 from models.ledger import Taken
+from models.shapes import Fact
 from tests.unit.records import record
 from tests.unit.strangers import TIMES
 from tests.unit.strategies import HOME, Arrival, answer, commands, opening

@@ -7,8 +7,9 @@ from typing import cast
 from hypothesis import given
 
 from boxoffice.operating.replaying import command_for
-from models.facts import DecisionFact, Reason, same_decision
+from models.facts import same_decision
 from models.inventory import Inventory, decide, fold, is_second_copy
+from models.shapes import DecisionFact, Reason
 from tests.unit.strategies import HOME, Arrival, arrivals
 
 

@@ -28,14 +28,7 @@ from boxoffice.selling.deciding import MAX_TRACE_BYTES, Answer
 from boxoffice.selling.publishing import ledger_record
 from boxoffice.settings import KafkaSettings, StatisticsSettings
 from boxoffice.statistics.figures import event_figures, stats_record
-from models.commands import (
-    BY_TYPE,
-    MAX_COMMAND_BYTES,
-    MAX_HEADER_BYTES,
-    MAX_QUANTITY,
-    UnreadableCommandError,
-    read_command,
-)
+from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_HEADER_BYTES, UnreadableCommandError, read_command
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
@@ -43,10 +36,12 @@ from models.documents import (
     read_announcement,
     removed,
 )
-from models.facts import Fact, NewerFactError, PurchaseConfirmed, Reason, UnreadableFactError, read_fact, write_fact
+from models.facts import NewerFactError, UnreadableFactError, read_fact, write_fact
 from models.figures import BUCKETS
 from models.inventory import Inventory
 from models.ledger import Ledger
+from models.members import MAX_QUANTITY
+from models.shapes import Fact, PurchaseConfirmed, Reason
 from models.statistics import PartitionStatistics, Statistics
 from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record

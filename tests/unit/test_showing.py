@@ -32,7 +32,7 @@ from boxoffice.settings import load_settings
 from boxoffice.showing.printing import json_text, printable, printable_lines, told_apart
 from boxoffice.statistics.figures import totals_of_all
 from boxoffice.statistics.reading import Report
-from models.facts import Fact
+from models.shapes import Fact
 from tests.unit.test_strangers import FIGURES
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from boxoffice.statistics.figures import event_figures
 from models.commands import Command
+from models.event import Event
 from models.facts import at_ms, at_text, read_fact, write_fact
 from models.figures import BUCKETS
-from models.inventory import Event
 from models.ledger import Ledger, Taken
 from models.statistics import (
     EventStatistics,

@@ -11,8 +11,8 @@ import pytest
 
 from boxoffice.kafka.side_records import dead_letter, read_marks
 from boxoffice.schema.headers import HEADERS
-from models.facts import EventCreated
-from models.inventory import Event
+from models.event import Event
+from models.shapes import EventCreated
 from models.tickets import TICKET_PATTERN, are_tickets_of, event_of, is_ticket_name, ticket_name, ticket_number
 from tests.unit.records import record
 from tests.unit.test_documents import sale

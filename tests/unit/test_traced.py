@@ -23,7 +23,8 @@ from boxoffice.gateway.messages import Problem
 from boxoffice.gateway.traced import SENDING
 from boxoffice.gateway.waiters import Outcome, Result, Waiter, Waiters
 from boxoffice.settings import load_settings
-from models.facts import PurchaseCancelled, PurchaseConfirmed, write_fact
+from models.facts import write_fact
+from models.shapes import PurchaseCancelled, PurchaseConfirmed
 from tests.support.settings import changed
 from tests.support.traces import HOSTILE, ODD, PARENT_ID, SAMPLED, TRACE_ID, UNSAMPLED, Written, ids
 from tests.unit.gateway_requests import answered

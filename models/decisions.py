@@ -1,0 +1,99 @@
+"""How a decision's fact is written, and that of a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from models.accepted import Accepted
+from models.commands import Command, Purchase
+from models.event import Event, Position
+from models.facts import at_text
+from models.members import GENERAL
+from models.shapes import CommandRejected, PurchaseRejected, Reason, Source, WantedLine
+
+
+class Request(NamedTuple):
+    """What a fact says of the command that it answers, whatever that was."""
+
+    event_id: str
+    seq: int
+    request_id: str
+    position: Position
+    actor: str | None
+
+
+def next_request(event: Event, command: Command, position: Position) -> Request:
+    """A command that the event's next fact answers."""
+    return Request(event.event_id, event.seq + 1, command.request_id, position, command.actor)
+
+
+def request_of(event: Event, request_id: str, accepted: Accepted, partition: int) -> Request:
+    """A request that was accepted before; ``partition`` is the event's home."""
+    source = source_of(accepted.source, accepted.offset, partition)
+    position = Position(accepted.offset, accepted.at_ms, source)
+    return Request(event.event_id, accepted.seq, request_id, position, accepted.actor or None)
+
+
+def decision(kind: str, request: Request, **members: Any) -> Any:
+    """A fact of that type; members that are None are left out."""
+    event_id, seq, request_id, position, actor = request
+    fact: dict[str, Any] = {"type": kind, "event_id": event_id, "seq": seq, "request_id": request_id}
+    fact.update((name, value) for name, value in members.items() if value is not None)
+    if actor:
+        fact["actor"] = actor
+    fact["source"] = position.source
+    fact["at"] = at_text(position.timestamp_ms)
+    fact["decided_by"] = "local"
+    return fact
+
+
+def source_of(source: tuple[int, int] | None, offset: int, partition: int) -> Source:
+    """Where a command was produced, that is remembered as None where it was at home."""
+    if source is None:
+        return {"partition": partition, "offset": offset}
+    return {"partition": source[0], "offset": source[1]}
+
+
+def rejected(command: Command, reason: Reason, seq: int, position: Position) -> PurchaseRejected | CommandRejected:
+    """The fact that refuses a command."""
+    if not isinstance(command, Purchase):
+        request = Request(command.event_id, seq, command.request_id, position, command.actor)
+        refusal: CommandRejected = decision("command_rejected", request, command=command.type, reason=reason)
+        return refusal
+    asked = wanted(command)
+    fact: PurchaseRejected = {
+        "type": "purchase_rejected",
+        "event_id": command.event_id,
+        "seq": seq,
+        "request_id": command.request_id,
+        "reason": reason,
+        "buyer": command.buyer,
+        "quantity": asked[0][1],
+        "source": position.source,
+        "at": at_text(position.timestamp_ms),
+        "decided_by": "local",
+    }
+    if len(asked) > 1 or asked[0][0] != GENERAL:
+        fact["quantity"] = sum(quantity for _, quantity in asked)
+        fact["lines"] = [{"category": category, "quantity": quantity} for category, quantity in asked]
+    if command.actor is not None:
+        fact["actor"] = command.actor
+    return fact
+
+
+def refused(event: Event, command: Command, reason: Reason, position: Position) -> PurchaseRejected | CommandRejected:
+    """The same, as the event's next fact."""
+    return rejected(command, reason, event.seq + 1, position)
+
+
+def wanted(command: Purchase) -> Sequence[tuple[str, int]]:
+    """What a purchase asks for: categories, and how many tickets of each."""
+    if command.lines is None:
+        return ((command.category or GENERAL, command.quantity),)
+    return tuple((line.category, line.quantity) for line in command.lines)
+
+
+def wanted_lines(fact: PurchaseRejected) -> list[WantedLine]:
+    """What a refused purchase asked for."""
+    return fact.get("lines") or [{"category": GENERAL, "quantity": fact["quantity"]}]

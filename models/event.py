@@ -1,0 +1,464 @@
+"""One event as it is kept in memory: its categories' queues, and the requests that were answered for good."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
+
+from models.accepted import Accepted, Kind, PricedLine, Run, Runs, State, pack, unpack
+from models.facts import at_ms, clamped_ms
+from models.members import GENERAL
+from models.refusals import Refusals
+from models.shapes import DecisionFact, EventChanged, EventCreated, Source
+from models.tickets import LEAST_DIGITS, ticket_number
+from models.times import moment
+
+REMEMBERS_REFUSALS: Final = 2
+"""The version of the rules from which on a refused purchase is remembered, and facts say what a purchase costs."""
+
+
+class FoldError(Exception):
+    """A fact that cannot follow the state: a seq is missing, or its tickets are not the queue's head."""
+
+
+class Position(NamedTuple):
+    """Where a command lies at home, when the broker took it there, and where it was produced."""
+
+    offset: int
+    timestamp_ms: int
+    source: Source
+
+    @property
+    def at_ms(self) -> int:
+        """When it came, within the calendar."""
+        return clamped_ms(self.timestamp_ms)
+
+
+class Draft(NamedTuple):
+    """A sale that was just decided, with what it was made of: it is folded without a look at what it says."""
+
+    fact: DecisionFact
+    lines: tuple[PricedLine, ...]
+    runs: Runs
+
+
+class Category:
+    """Tickets of one kind and price: those that are left, in order, and how many there are of all others."""
+
+    __slots__ = ("held", "id", "issued", "left", "name", "price", "queue", "removed", "sold")
+
+    def __init__(self, id_: str, name: str, price: int, first: int, capacity: int) -> None:
+        self.id = id_
+        self.name = name
+        self.price = price
+        self.issued = capacity
+        self.removed = 0
+        self.sold = 0
+        self.held = 0
+        self.left = capacity
+        self.queue: deque[Run] = deque([(first, first + capacity - 1)])
+
+    def head(self, quantity: int) -> Runs:
+        """The next tickets of the queue; the caller knows that there are enough."""
+        first, last = self.queue[0]
+        if last - first + 1 >= quantity:
+            return ((first, first + quantity - 1),)
+        runs = []
+        for first, last in self.queue:
+            taken = min(last - first + 1, quantity)
+            runs.append((first, first + taken - 1))
+            quantity -= taken
+            if not quantity:
+                break
+        return tuple(runs)
+
+    def take(self, runs: Runs) -> int:
+        """Remove the queue's head, as :meth:`head` gave it; returns how many that were."""
+        taken = 0
+        for _, last in runs:
+            first_left, last_left = self.queue[0]
+            if last == last_left:
+                self.queue.popleft()
+            else:
+                self.queue[0] = (last + 1, last_left)
+            taken += last - first_left + 1
+        self.left -= taken
+        return taken
+
+    def join(self, runs: Iterable[Run]) -> int:
+        """Tickets come back to the queue's tail; returns how many."""
+        self.queue.extend(runs)
+        joined = count_of(runs)
+        self.left += joined
+        return joined
+
+    def add(self, first: int, count: int) -> None:
+        """New tickets join the queue's tail."""
+        self.issued += count
+        self.join([(first, first + count - 1)])
+
+    def remove(self, count: int) -> None:
+        """Take tickets from the queue's tail away; the caller knows that there are enough."""
+        self.removed += count
+        self.left -= count
+        while count:
+            first, last = self.queue.pop()
+            there = last - first + 1
+            if there > count:
+                self.queue.append((first, last - count))
+                return
+            count -= there
+
+
+class Event:
+    """One event. ``now`` is what is given of it: the fact of its creation, or of its newest change.
+
+    ``rules_since`` is the seq from which on it is sold by the present rules; 0 while it is sold by those before.
+    """
+
+    __slots__ = (
+        "_firsts",
+        "_named",
+        "_owners",
+        "_places",
+        "accepted",
+        "bought",
+        "cancelled",
+        "categories",
+        "closed",
+        "created",
+        "currency",
+        "draft",
+        "fence",
+        "hold_s",
+        "issued",
+        "now",
+        "off_sale_ms",
+        "on_sale_ms",
+        "payments",
+        "prefix",
+        "refusals",
+        "rules_since",
+        "seq",
+    )
+
+    def __init__(self, created: EventCreated, fence: int) -> None:
+        self.created = created
+        self.now: EventCreated | EventChanged = created
+        self.prefix = f"{created['event_id']}-"
+        self.seq = 1
+        self.fence = fence
+        self.closed = False
+        self.cancelled = False
+        self.issued = 0
+        self.rules_since = int(created["rules"] >= REMEMBERS_REFUSALS)
+        self.categories: list[Category] = []
+        self._places: dict[str, int] = {}
+        # Which category a ticket's number belongs to: the first numbers of ranges, and whose they are.
+        self._firsts: list[int] = []
+        self._owners: list[int] = []
+        for id_, name, price, capacity in _categories(created):
+            self._places[id_] = len(self.categories)
+            self.categories.append(Category(id_, name, price, self.issued + 1, capacity))
+            self._issue(len(self.categories) - 1, capacity)
+        self.currency = _currency(created)
+        self.accepted: dict[str, bytes] = {}
+        self.refusals = Refusals()
+        self.payments: dict[str, str] = {}
+        """Each payment that was used or refused, with the request that said so."""
+        self.bought: dict[str, int] | None = None
+        """How many tickets each buyer has, held ones too; None where nobody asks."""
+        self.draft: Draft | None = None
+        self._set_terms(created)
+        # A sale names its tickets when it is decided and once more when it is folded.
+        self._named: tuple[Runs, list[str]] = ((), [])
+
+    # What it is
+
+    @property
+    def event_id(self) -> str:
+        """The event's id."""
+        return self.created["event_id"]
+
+    @property
+    def left(self) -> int:
+        """How many tickets can still be sold."""
+        return sum(category.left for category in self.categories)
+
+    @property
+    def sold(self) -> int:
+        """How many tickets are somebody's for good."""
+        return sum(category.sold for category in self.categories)
+
+    @property
+    def held(self) -> int:
+        """How many tickets are kept for somebody who has not paid yet."""
+        return sum(category.held for category in self.categories)
+
+    @property
+    def removed(self) -> int:
+        """How many tickets there were that were taken away."""
+        return sum(category.removed for category in self.categories)
+
+    @property
+    def rules(self) -> int:
+        """The version of the rules that it is sold by."""
+        return self.now["rules"]
+
+    @property
+    def names_categories(self) -> bool:
+        """Whether it was created with categories of its own."""
+        return "categories" in self.created
+
+    def place_of(self, category: str | None) -> int | None:
+        """Where a category stands among the event's; None where it has none of that id."""
+        return self._places.get(category or GENERAL)
+
+    def by_present_rules(self, seq: int) -> bool:
+        """Whether the fact of this seq says what the present rules say."""
+        return 0 < self.rules_since <= seq
+
+    def change(self, changed: EventChanged) -> None:
+        """It is given anew; purchases keep their prices."""
+        self.now = changed
+        for category, (_, name, price, _) in zip(self.categories, _categories(changed), strict=True):
+            category.name, category.price = name, price
+        if not self.rules_since and changed["rules"] >= REMEMBERS_REFUSALS:
+            self.rules_since = changed["seq"]
+        self._set_terms(changed)
+
+    def _set_terms(self, terms: EventCreated | EventChanged) -> None:
+        self.on_sale_ms = _ms(terms.get("on_sale_at"))
+        self.off_sale_ms = _ms(terms.get("off_sale_at"))
+        self.hold_s = terms.get("hold_s", 0)
+        if "max_per_buyer" not in terms:
+            self.bought = None
+        elif self.bought is None:
+            self.bought = self._count_buyers()
+
+    def _count_buyers(self) -> dict[str, int]:
+        bought: dict[str, int] = {}
+        for packed in self.accepted.values():
+            accepted = unpack(packed)
+            if accepted.kind is Kind.PURCHASE and has_tickets(accepted):
+                bought[accepted.buyer] = bought.get(accepted.buyer, 0) + count_of(accepted.runs)
+        return bought
+
+    # Its tickets
+
+    def _issue(self, place: int, count: int) -> int:
+        """Give numbers to new tickets of a category; returns the first."""
+        first = self.issued + 1
+        if not self._owners or self._owners[-1] != place:
+            self._firsts.append(first)
+            self._owners.append(place)
+        self.issued += count
+        return first
+
+    def add(self, place: int, count: int) -> None:
+        """There are more tickets of a category."""
+        self.categories[place].add(self._issue(place, count), count)
+
+    def category_of(self, number: int) -> int:
+        """The place of the category that a ticket belongs to, by its number."""
+        return self._owners[bisect_right(self._firsts, number) - 1]
+
+    def by_category(self, runs: Iterable[Run]) -> dict[int, list[Run]]:
+        """Tickets by the places of their categories. All of a run are of one: they came from one queue."""
+        found: dict[int, list[Run]] = {}
+        for run in runs:
+            found.setdefault(self.category_of(run[0]), []).append(run)
+        return found
+
+    def tickets(self, runs: Runs) -> list[str]:
+        """The names of numbered tickets: EVENT-NNNNNN. The list is for reading only."""
+        known, names = self._named
+        if known != runs:
+            prefix, names = self.prefix, []
+            for first, last in runs:
+                number = first
+                # A loop and zfill, since a comprehension and a format cost twice as much.
+                while number <= last:
+                    names.append(prefix + str(number).zfill(LEAST_DIGITS))
+                    number += 1
+            self._named = (runs, names)
+        return names
+
+    def head(self, lines: Iterable[PricedLine]) -> Runs:
+        """The next tickets of some categories; the caller knows that there are enough."""
+        runs: Runs = ()
+        for place, quantity, _ in lines:
+            runs += self.categories[place].head(quantity)
+        return runs
+
+    def are_left(self, lines: Iterable[PricedLine]) -> bool:
+        """Whether there are enough tickets for all lines."""
+        return all(self.categories[place].left >= quantity for place, quantity, _ in lines)
+
+    def sell(self, runs: Runs) -> None:
+        """The heads of their queues are somebody's."""
+        for place, own in self.by_category(runs).items():
+            self.categories[place].sold += self.categories[place].take(tuple(own))
+
+    def hold(self, runs: Runs) -> None:
+        """The heads of their queues are kept for somebody."""
+        for place, own in self.by_category(runs).items():
+            self.categories[place].held += self.categories[place].take(tuple(own))
+
+    def pay(self, runs: Runs) -> None:
+        """What was held is somebody's."""
+        for place, own in self.by_category(runs).items():
+            paid = count_of(own)
+            self.categories[place].held -= paid
+            self.categories[place].sold += paid
+
+    def give_back(self, runs: Runs, *, held: bool) -> None:
+        """What was sold or held joins the tails of the queues."""
+        for place, own in self.by_category(runs).items():
+            category = self.categories[place]
+            joined = category.join(own)
+            if held:
+                category.held -= joined
+            else:
+                category.sold -= joined
+
+    # Its requests
+
+    def knows(self, request_id: str) -> bool:
+        """Whether a request was answered for good, accepted or refused."""
+        return request_id in self.accepted or (bool(self.refusals) and request_id in self.refusals)
+
+    def purchase(self, request_id: str) -> Accepted | None:
+        """The purchase of that request id; None where there is none."""
+        packed = self.accepted.get(request_id)
+        accepted = unpack(packed) if packed is not None else None
+        return accepted if accepted is not None and accepted.kind is Kind.PURCHASE else None
+
+    def new_request(self, fact: DecisionFact) -> str:
+        """The id of a request that is not known yet.
+
+        Raises:
+            FoldError: it was answered for good before.
+        """
+        if self.knows(fact["request_id"]):
+            raise FoldError(f"event {self.event_id} answered request {fact['request_id']} before")
+        return fact["request_id"]
+
+    def keep(self, fact: DecisionFact, offset: int, origin: tuple[int, int] | None) -> None:
+        """Remember a request by its fact, in one order of members, however it was read."""
+        whole = to_json(dict(sorted(fact.items())) | {"decided_by": "local"})
+        accepted = Accepted(Kind.FACT, fact["seq"], offset, at_ms_of(fact), origin, fact=whole)
+        self.accept(fact["request_id"], accepted)
+
+    def accept(self, request_id: str, accepted: Accepted) -> None:
+        """Remember a request, or what has become of it."""
+        self.accepted[request_id] = pack(accepted)
+
+    def lines_of(self, purchase: Accepted) -> tuple[PricedLine, ...]:
+        """What a purchase asked for, and at which prices."""
+        if purchase.lines:
+            return purchase.lines
+        return (PricedLine(0, count_of(purchase.runs), self.first_price),)
+
+    def lines_now(self, purchase: Accepted) -> tuple[PricedLine, ...]:
+        """The same, of the tickets that it has, or had last."""
+        own = self.by_category(purchase.runs)
+        lines = self.lines_of(purchase)
+        return tuple(PricedLine(place, count_of(own[place]), price) for place, _, price in lines if place in own)
+
+    @property
+    def first_price(self) -> int:
+        """Of a ticket, in an event that names no categories, as it began."""
+        return self.created["price"]["amount"]
+
+    def amount_of(self, runs: Iterable[Run], lines: Iterable[PricedLine]) -> int:
+        """What tickets of a purchase cost."""
+        prices = {place: price for place, _, price in lines}
+        return sum((last - first + 1) * prices[self.category_of(first)] for first, last in runs)
+
+    def count_for(self, buyer: str, tickets: int) -> None:
+        """A buyer has so many tickets more, or less."""
+        if self.bought is not None:
+            count = self.bought.get(buyer, 0) + tickets
+            if count:
+                self.bought[buyer] = count
+            else:
+                self.bought.pop(buyer, None)
+
+    def runs_of(self, tickets: Iterable[str], within: Runs) -> Runs | None:
+        """The numbers of named tickets, in the order of ``within``; None if they are not all among those."""
+        wanted = {ticket_number(ticket) for ticket in tickets if ticket.startswith(self.prefix)}
+        found = tuple(_consecutive(number for number in numbers_in(within) if number in wanted))
+        return found if count_of(found) == len(list(tickets)) else None
+
+
+def has_tickets(purchase: Accepted) -> bool:
+    """Whether the tickets of a purchase are its own: bought, or held."""
+    return purchase.state in (State.CONFIRMED, State.HELD)
+
+
+def count_of(runs: Iterable[Run]) -> int:
+    """How many tickets these are."""
+    return sum(last - first + 1 for first, last in runs)
+
+
+def numbers_in(runs: Iterable[Run]) -> Iterator[int]:
+    """The tickets' numbers, one by one."""
+    return (number for first, last in runs for number in range(first, last + 1))
+
+
+def without(runs: Runs, others: Runs) -> Runs:
+    """The tickets that are not among the others, in order."""
+    gone = set(numbers_in(others))
+    return tuple(_consecutive(number for number in numbers_in(runs) if number not in gone))
+
+
+def _consecutive(numbers: Iterable[int]) -> Iterator[Run]:
+    first = last = None
+    for number in numbers:
+        if last is not None and number == last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _categories(terms: EventCreated | EventChanged) -> Iterator[tuple[str, str, int, int]]:
+    """Id, name, price and capacity of each."""
+    named: Any = terms.get("categories")
+    if named is None:
+        yield GENERAL, "", terms["price"]["amount"], terms["capacity"]
+        return
+    for category in named:
+        yield category["id"], category["name"], category["price"]["amount"], category["capacity"]
+
+
+def _currency(created: EventCreated) -> str:
+    priced: Any = created["categories"][0] if "categories" in created else created
+    return str(priced["price"]["currency"])
+
+
+def _ms(text: str | None) -> int | None:
+    return None if text is None else round(moment(text).timestamp() * 1000)
+
+
+def at_ms_of(fact: DecisionFact) -> int:
+    """When the command of a fact came.
+
+    Raises:
+        FoldError: that is no time at which one can have come.
+    """
+    try:
+        timestamp_ms = at_ms(fact["at"])
+    except ValueError:
+        timestamp_ms = -1
+    if timestamp_ms < 0:
+        raise FoldError(f"{fact['at']} is no time at which a command can have come")
+    return timestamp_ms

@@ -1,0 +1,330 @@
+"""Selling: who gets tickets at once, who gets them to be paid for, and who gets none.
+
+| command | fact | rule |
+|---|---|---|
+| ``purchase`` | ``purchase_confirmed`` | all lines or none, from the heads of the queues |
+| | ``purchase_held`` | the same, where the event holds and the purchase costs something |
+| | ``purchase_rejected`` | the first reason against it; remembered for ever |
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from models.accepted import Accepted, Kind, PricedLine, Runs, State, pack_purchase
+from models.commands import Purchase
+from models.decisions import Request, refused, rejected, source_of, wanted, wanted_lines
+from models.event import Draft, Event, FoldError, Position, at_ms_of
+from models.facts import at_ms, at_text
+from models.members import GENERAL
+from models.refusals import Refused, checksum
+from models.shapes import (
+    DecisionFact,
+    PurchaseConfirmed,
+    PurchaseHeld,
+    PurchaseRejected,
+    Reason,
+    SoldLine,
+)
+
+Lines = tuple[PricedLine, ...]
+Origin = tuple[int, int] | None
+Sold = PurchaseConfirmed | PurchaseHeld
+
+
+class Sale(NamedTuple):
+    """A purchase that gets tickets: who asked for what, and which they are."""
+
+    request_id: str
+    buyer: str
+    lines: Lines
+    runs: Runs
+    actor: str | None
+
+
+def decide_purchase(event: Event, command: Purchase, position: Position) -> DecisionFact:
+    """The fact about a new request to buy."""
+    lines = _lines(event, command)
+    reason = _reason_against(event, command, lines, position)
+    if reason is not None or lines is None:
+        return refused(event, command, reason or Reason.UNKNOWN_CATEGORY, position)
+    runs = event.head(lines) if len(lines) > 1 else event.categories[lines[0][0]].head(lines[0][1])
+    sale = Sale(command.request_id, command.buyer, lines, runs, command.actor)
+    fact: DecisionFact
+    if event.hold_s and _amount(lines):
+        fact = held(event, sale, event.seq + 1, position, position.at_ms + event.hold_s * 1000)
+    else:
+        fact = confirmed(event, sale, event.seq + 1, position)
+    event.draft = Draft(fact, lines, runs)
+    return fact
+
+
+def _lines(event: Event, command: Purchase) -> Lines | None:
+    """What is asked for, at what it costs now; None if a category is not known."""
+    if command.lines is None:
+        place = event.place_of(command.category)
+        return None if place is None else (PricedLine(place, command.quantity, event.categories[place].price),)
+    lines = []
+    for line in command.lines:
+        place = event.place_of(line.category)
+        if place is None:
+            return None
+        lines.append(PricedLine(place, line.quantity, event.categories[place].price))
+    return tuple(lines)
+
+
+def _reason_against(event: Event, command: Purchase, lines: Lines | None, position: Position) -> Reason | None:
+    """The first reason against it, in the order of the rules."""
+    if event.cancelled:
+        return Reason.EVENT_CANCELLED
+    if event.closed:
+        return Reason.EVENT_CLOSED
+    if event.on_sale_ms is not None and position.at_ms < event.on_sale_ms:
+        return Reason.NOT_ON_SALE_YET
+    if event.off_sale_ms is not None and position.at_ms >= event.off_sale_ms:
+        return Reason.SALE_ENDED
+    if lines is None:
+        return Reason.UNKNOWN_CATEGORY
+    quantity = command.quantity if command.lines is None else sum(line.quantity for line in lines)
+    if quantity > event.now.get("max_per_order", quantity):
+        return Reason.OVER_ORDER_LIMIT
+    if is_over_buyer_limit(event, command.buyer, quantity):
+        return Reason.OVER_BUYER_LIMIT
+    return _reason_of_what_is_left(event, lines)
+
+
+def is_over_buyer_limit(event: Event, buyer: str, quantity: int) -> bool:
+    """Whether a buyer would have too many tickets, those that are held for him among them."""
+    if event.bought is None:
+        return False
+    return event.bought.get(buyer, 0) + quantity > event.now.get("max_per_buyer", quantity)
+
+
+def _reason_of_what_is_left(event: Event, lines: Lines) -> Reason | None:
+    """Of several lines the one of which there is least hope says why."""
+    short = [event.categories[place] for place, quantity, _ in lines if event.categories[place].left < quantity]
+    if not short:
+        return None
+    gone = [category for category in short if not category.left]
+    if not gone:
+        return Reason.NOT_ENOUGH_LEFT
+    return Reason.ALL_HELD if all(category.held for category in gone) else Reason.SOLD_OUT
+
+
+def _amount(lines: Lines) -> int:
+    return sum(quantity * price for _, quantity, price in lines)
+
+
+# Facts
+
+
+def confirmed(event: Event, sale: Sale, seq: int, position: Position) -> PurchaseConfirmed:
+    """The fact of a purchase that is confirmed at once."""
+    request_id, buyer, lines, runs, actor = sale
+    tickets = event.tickets(runs)
+    if event.by_present_rules(seq):
+        fact: PurchaseConfirmed = {
+            "type": "purchase_confirmed",
+            "event_id": event.event_id,
+            "seq": seq,
+            "request_id": request_id,
+            "purchase": request_id,
+            "buyer": buyer,
+            "quantity": len(tickets),
+            "tickets": tickets,
+            "lines": sold_lines(event, lines, runs),
+            "amount": _amount(lines),
+            "currency": event.currency,
+            "source": position.source,
+            "at": at_text(position.timestamp_ms),
+            "decided_by": "local",
+        }
+    else:
+        fact = {
+            "type": "purchase_confirmed",
+            "event_id": event.event_id,
+            "seq": seq,
+            "request_id": request_id,
+            "buyer": buyer,
+            "quantity": len(tickets),
+            "tickets": tickets,
+            "source": position.source,
+            "at": at_text(position.timestamp_ms),
+            "decided_by": "local",
+        }
+    if actor is not None:
+        fact["actor"] = actor
+    return fact
+
+
+def held(event: Event, sale: Sale, seq: int, position: Position, due_ms: int) -> PurchaseHeld:
+    """The fact of a purchase that has to be paid for."""
+    request_id, buyer, lines, runs, actor = sale
+    tickets = event.tickets(runs)
+    fact: PurchaseHeld = {
+        "type": "purchase_held",
+        "event_id": event.event_id,
+        "seq": seq,
+        "request_id": request_id,
+        "purchase": request_id,
+        "buyer": buyer,
+        "quantity": len(tickets),
+        "tickets": tickets,
+        "lines": sold_lines(event, lines, runs),
+        "amount": _amount(lines),
+        "currency": event.currency,
+        "due": at_text(due_ms),
+        "source": position.source,
+        "at": at_text(position.timestamp_ms),
+        "decided_by": "local",
+    }
+    if actor is not None:
+        fact["actor"] = actor
+    return fact
+
+
+def sold_lines(event: Event, lines: Lines, runs: Runs) -> list[SoldLine]:
+    """The lines as facts show them: tickets by their categories, as many as are still the purchase's."""
+    if len(lines) == 1:
+        place, _, price = lines[0]
+        tickets = event.tickets(runs)
+        return [
+            {
+                "category": event.categories[place].id,
+                "quantity": len(tickets),
+                "price": price,
+                "tickets": tickets,
+            }
+        ]
+    own = event.by_category(runs)
+    shown: list[SoldLine] = []
+    for place, _, price in lines:
+        if place in own:
+            tickets = list(event.tickets(tuple(own[place])))
+            shown.append(
+                {
+                    "category": event.categories[place].id,
+                    "quantity": len(tickets),
+                    "price": price,
+                    "tickets": tickets,
+                }
+            )
+    return shown
+
+
+# Answering again
+
+
+def is_same_purchase(event: Event, command: Purchase, accepted: Accepted) -> bool:
+    """Whether a request asks for what an accepted one has asked for."""
+    asked = [(event.place_of(category), quantity) for category, quantity in wanted(command)]
+    accepted_lines = [(place, quantity) for place, quantity, _ in event.lines_of(accepted)]
+    return (command.buyer, asked, command.actor or "") == (accepted.buyer, accepted_lines, accepted.actor)
+
+
+def first_fact(event: Event, request: Request, accepted: Accepted) -> DecisionFact:
+    """What a purchase was answered with first, which nothing has changed since."""
+    sale = Sale(request.request_id, accepted.buyer, event.lines_of(accepted), accepted.runs, request.actor)
+    if accepted.state is State.HELD:
+        return held(event, sale, request.seq, request.position, accepted.due_ms)
+    return confirmed(event, sale, request.seq, request.position)
+
+
+def refusal_again(command: Purchase, refusal: Refused, partition: int) -> DecisionFact | None:
+    """The fact that refused a purchase; None where what is asked for differs."""
+    if refusal.content != checksum(_content(command.buyer, wanted(command), command.actor)):
+        return None
+    position = Position(refusal.offset, refusal.at_ms, source_of(refusal.source, refusal.offset, partition))
+    return rejected(command, refusal.reason, refusal.seq, position)
+
+
+def _content(buyer: str, lines: Any, actor: str | None) -> str:
+    """What a purchase asks for, as one text; no member of it has a control character."""
+    asked = "\x01".join(f"{category}\x02{quantity}" for category, quantity in lines)
+    return f"{buyer}\x00{asked}\x00{actor or ''}"
+
+
+# Folding
+
+
+def fold_sale(
+    event: Event, fact: PurchaseConfirmed | PurchaseHeld, offset: int, origin: tuple[int, int] | None
+) -> None:
+    """Take a purchase into the event that is confirmed at once, or held."""
+    timestamp_ms, request_id = at_ms_of(fact), event.new_request(fact)
+    draft = event.draft
+    if draft is not None and draft.fact is fact:
+        lines, runs = draft.lines, draft.runs
+    else:
+        lines, runs = _checked(event, fact)
+    event.draft = None
+    is_held = fact["type"] == "purchase_held"
+    if len(lines) == 1:
+        category = event.categories[lines[0][0]]
+        taken = category.take(runs)
+        if is_held:
+            category.held += taken
+        else:
+            category.sold += taken
+    elif is_held:
+        event.hold(runs)
+    else:
+        event.sell(runs)
+    if event.bought is not None:
+        event.count_for(fact["buyer"], fact["quantity"])
+    seq, buyer, actor = fact["seq"], fact["buyer"], fact.get("actor", "")
+    if not is_held and not actor and is_usual(event, lines):
+        event.accepted[request_id] = pack_purchase(seq, offset, timestamp_ms, origin, runs, buyer)
+        return
+    accepted = Accepted(Kind.PURCHASE, seq, offset, timestamp_ms, origin, runs, buyer, lines=lines, actor=actor)
+    if is_held:
+        accepted = accepted._replace(state=State.HELD, due_ms=at_ms(cast(PurchaseHeld, fact)["due"]))
+    event.accept(request_id, accepted)
+
+
+def is_usual(event: Event, lines: Lines) -> bool:
+    """Whether what a purchase asked for need not be remembered: the event says it."""
+    return not event.names_categories and lines[0].price == event.first_price
+
+
+def _checked(event: Event, fact: Sold) -> tuple[Lines, Runs]:
+    """What a fact sells, which must be the heads of the queues at what they cost."""
+    lines = _lines_of_fact(event, fact)
+    if not event.are_left(lines):
+        raise FoldError(f"event {event.event_id} has {event.left} tickets left, the fact sells {len(fact['tickets'])}")
+    runs = event.head(lines)
+    if event.tickets(runs) != fact["tickets"] or fact["quantity"] != len(fact["tickets"]):
+        raise FoldError(f"event {event.event_id} has {event.tickets(runs)} next, the fact sells {fact['tickets']}")
+    if event.by_present_rules(fact["seq"]):
+        costs = {"lines": sold_lines(event, lines, runs), "amount": _amount(lines), "currency": event.currency}
+        if any(fact.get(name) != value for name, value in costs.items()):
+            raise FoldError(f"event {event.event_id} sells at other prices than the fact")
+    return lines, runs
+
+
+def _lines_of_fact(event: Event, fact: Sold) -> Lines:
+    if "lines" not in fact:
+        place = event.place_of(GENERAL)
+        named = [(place, len(fact["tickets"]))]
+    else:
+        named = [(event.place_of(line["category"]), line["quantity"]) for line in fact["lines"]]
+    lines = [
+        PricedLine(place, quantity, event.categories[place].price) for place, quantity in named if place is not None
+    ]
+    if len(lines) != len(named) or not lines or any(quantity < 1 for _, quantity, _ in lines):
+        raise FoldError(f"event {event.event_id} has no such categories as the fact sells")
+    return tuple(lines)
+
+
+def fold_refusal(event: Event, fact: PurchaseRejected, offset: int, origin: Origin) -> None:
+    """Remember that a purchase was refused, unless its id stands for something else."""
+    if not event.by_present_rules(fact["seq"]) or fact["reason"] == Reason.REQUEST_ID_REUSED:
+        return
+    if event.knows(fact["request_id"]):
+        raise FoldError(f"event {event.event_id} answered request {fact['request_id']} before")
+    asked = [(line["category"], line["quantity"]) for line in wanted_lines(fact)]
+    content = checksum(_content(fact["buyer"], asked, fact.get("actor")))
+    event.refusals.add(
+        fact["request_id"],
+        Refused(fact["seq"], offset, at_ms_of(fact), origin, Reason(fact["reason"]), content),
+    )
