@@ -14,8 +14,6 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from models.shapes import Reason
-
 
 class Code(IntEnum):
     """What a script answers: first about a whole call, then about one command."""
@@ -26,8 +24,6 @@ class Code(IntEnum):
     """purchase.lua: Redis has not reached the caller's seq; nothing was written."""
     MISSING = 3
     """There is no such event in Redis."""
-    SETTLED = 4
-    """settle.lua: every fact is applied."""
     DAMAGED = 5
     """What Redis holds cannot be read, or the next fact cannot follow it: rebuild the event."""
     REPLACED = 6
@@ -39,25 +35,14 @@ class Code(IntEnum):
 
     DECIDED_BEFORE = 20
     """purchase.lua: applied before, and no record tells how; agrees with every fact."""
-    CREATED = 21
-    CONFIRMED = 22
-    CANCELLED = 23
-    ADDED = 24
-    CLOSED = 25
-
-    UNKNOWN_EVENT = 40
-    EVENT_CLOSED = 41
-    SOLD_OUT = 42
-    NOT_ENOUGH_LEFT = 43
-    OVER_ORDER_LIMIT = 44
-    REQUEST_ID_REUSED = 45
-    EVENT_EXISTS = 46
-    NO_SUCH_PURCHASE = 47
-    ALREADY_CANCELLED = 48
-
-
-REASONS: Final[dict[Code, Reason]] = {Code[reason.name]: reason for reason in Reason}
-"""The codes that refuse a command, and why."""
+    SOLD = 21
+    """purchase.lua: the tickets are the buyer's, or held."""
+    SHORT = 22
+    """purchase.lua: not enough tickets are left."""
+    COUNTED = 23
+    """purchase.lua: a rejection has its seq."""
+    APPLIED = 24
+    """purchase.lua: what follows from a fact was done."""
 
 
 class Script(NamedTuple):
@@ -89,7 +74,6 @@ def load(name: str) -> Script:
 
 
 PURCHASE: Final = load("purchase")
-SETTLE: Final = load("settle")
 LOAD: Final = load("load")
 REPLACE: Final = load("replace")
-SCRIPTS: Final = (PURCHASE, SETTLE, LOAD, REPLACE)
+SCRIPTS: Final = (PURCHASE, LOAD, REPLACE)

@@ -1,7 +1,7 @@
 """The fact that answers a request, made again out of what Redis keeps of it.
 
-It is the fact that the same request sent again is answered with: of a purchase that was cancelled since, its
-cancellation. What Redis does not keep is who decided.
+It is the fact that the same request sent again is answered with: a purchase by what has become of it. What Redis does
+not keep is who decided.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from lua.records import TYPES
-from models.accepted import Kind
+from lua.records import NAMES
 from models.facts import UnreadableFactError, read_fact, with_form_of_time, write_fact
+from models.members import GENERAL
 from models.shapes import Decider, DecisionFact, EventCreated
 
 _DECIDER: Final = Decider.REDIS.value
+_FACTS: Final = {name: kind for kind, name in NAMES.items()}
 
 
 class UnreadableRecordError(Exception):
@@ -27,30 +28,23 @@ class Kept(NamedTuple):
     """What Redis keeps of an accepted request, each as it lies there."""
 
     record: bytes
+    meta: Mapping[str, str]
+    """The event's."""
     other: bytes | None = None
-    """The record of the request that this one names: a purchase's cancellation, or a cancellation's purchase."""
-    meta: Mapping[str, str] | None = None
-    """The event's, for the request that created it."""
+    """The record of the request that this one names: what has changed a purchase, or a cancellation's purchase."""
 
 
 def other_request(record: bytes) -> str | None:
-    """The request that a record names.
+    """The request whose record tells the rest.
 
     Raises:
         UnreadableRecordError: it is none.
     """
     members = _members(record)
-    other = members.get("cancelled_by", members.get("purchase"))
+    other = members.get("by", members.get("cancelled_by"))
+    if other is None and members.get("type") == "cancellation":
+        other = members.get("purchase")
     return str(other) if other is not None else None
-
-
-def creates(record: bytes) -> bool:
-    """Whether it is the record of an event's creation.
-
-    Raises:
-        UnreadableRecordError: it is none.
-    """
-    return _members(record).get("type") == TYPES[Kind.CREATION]
 
 
 def fact_of(event_id: str, request_id: str, kept: Kept) -> DecisionFact:
@@ -63,7 +57,7 @@ def fact_of(event_id: str, request_id: str, kept: Kept) -> DecisionFact:
         made = _fact_of(event_id, request_id, kept)
         # Whatever somebody else put there, what leaves here is a fact.
         fact = read_fact(write_fact(made))
-    except (KeyError, TypeError, ValueError, UnreadableFactError) as error:
+    except (KeyError, TypeError, ValueError, StopIteration, UnreadableFactError) as error:
         raise UnreadableRecordError(f"{type(error).__name__}: {error}"[:200]) from None
     return fact  # type: ignore[return-value]  # of the types that are made here
 
@@ -72,27 +66,30 @@ def _fact_of(event_id: str, request_id: str, kept: Kept) -> Any:
     record = _members(kept.record)
     other = _members(kept.other) if kept.other is not None else {}
     match record["type"]:
-        case "purchase" if "cancelled_by" in record:
-            return _cancelled(event_id, record["cancelled_by"], request_id, record, other)
+        case "purchase" if (by := record.get("by", record.get("cancelled_by"))) is not None:
+            if other["type"] == "cancellation":
+                return _cancelled(event_id, by, request_id, record, other)
+            return _as_it_was(event_id, by, other)
         case "purchase":
-            return _decided("purchase_confirmed", event_id, request_id, record) | {
-                "buyer": record["buyer"],
-                "quantity": len(record["tickets"]),
-                "tickets": record["tickets"],
-            }
+            return _sold(event_id, request_id, record, kept.meta)
         case "cancellation":
             return _cancelled(event_id, request_id, record["purchase"], other, record)
-        case "addition":
-            return _decided("tickets_added", event_id, request_id, record) | {"count": record["count"]}
-        case "closing":
-            return _decided("event_closed", event_id, request_id, record)
         case "creation":
-            return _created(_decided("event_created", event_id, request_id, record), kept.meta or {})
-    raise ValueError("a record of no known type")
+            return _created(_decided("event_created", event_id, request_id, record), kept.meta)
+    return _as_it_was(event_id, request_id, record)
+
+
+_OF_RECORD: Final = frozenset({"type", "seq", "offset", "source", "at"})
+
+
+def _as_it_was(event_id: str, request_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    kind = record["type"]
+    own = {name: value for name, value in record.items() if name not in _OF_RECORD}
+    return _decided(_FACTS.get(kind, kind), event_id, request_id, record) | own
 
 
 def _decided(kind: str, event_id: str, request_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    decided = {
         "type": kind,
         "event_id": event_id,
         "seq": record["seq"],
@@ -101,6 +98,28 @@ def _decided(kind: str, event_id: str, request_id: str, record: Mapping[str, Any
         "at": record["at"],
         "decided_by": _DECIDER,
     }
+    return decided | {"actor": record["actor"]} if "actor" in record else decided
+
+
+def _sold(event_id: str, request_id: str, record: Mapping[str, Any], meta: Mapping[str, str]) -> dict[str, Any]:
+    tickets, due = record["tickets"], record.get("due")
+    kind = "purchase_confirmed" if due is None else "purchase_held"
+    fact = _decided(kind, event_id, request_id, record)
+    fact |= {"buyer": record["buyer"], "quantity": len(tickets), "tickets": tickets}
+    if not 0 < int(meta.get("rules_since", 0)) <= record["seq"]:
+        return fact
+    rest = iter(tickets)
+    lines = [
+        {"category": category, "quantity": quantity, "price": price, "tickets": [next(rest) for _ in range(quantity)]}
+        for category, quantity, price in record.get("lines") or [(GENERAL, len(tickets), int(meta["first_price"]))]
+    ]
+    fact |= {
+        "purchase": request_id,
+        "lines": lines,
+        "amount": sum(line["quantity"] * line["price"] for line in lines),
+        "currency": meta["price_currency"],
+    }
+    return fact if due is None else fact | {"due": due}
 
 
 def _cancelled(
@@ -124,7 +143,8 @@ def _created(decided: dict[str, Any], meta: Mapping[str, str]) -> EventCreated:
     }
     if meta["max_per_order"]:
         created["max_per_order"] = int(meta["max_per_order"])
-    return with_form_of_time(created)
+    whole: EventCreated = with_form_of_time(created)
+    return whole
 
 
 def _members(record: bytes) -> dict[str, Any]:

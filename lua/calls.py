@@ -12,18 +12,31 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from lua import Code
-from lua.records import TYPES, buyer_member, count_member, members, purchase_member
-from models.accepted import Kind
-from models.commands import AddTickets, CancelPurchase, CloseEvent, Command, CreateEvent, Purchase
-from models.event import Position
-from models.facts import at_text
-from models.shapes import DecisionFact
+from lua.effects import REJECTIONS, Effect, effect_of_sale, is_sale, sale_members, suffixes
+from models.decisions import wanted_lines
+from models.event import Event
+from models.shapes import DecisionFact, Reason
 
-MAX_ADDED: Final = 10_000
-"""More tickets than this are not added by a script, which would hold Redis up; the event is rebuilt."""
+MAX_MOVED: Final = 10_000
+"""More tickets than this are not added or removed by a script, which would hold Redis up; the event is rebuilt."""
 
 Answer = tuple[Code, int, str]
 """The answer to one command: the code, the seq, and the tickets' names with commas between."""
+
+
+class Applied(NamedTuple):
+    """A fact, its command's offset at home, and what follows from it where that cannot be made out of the fact."""
+
+    fact: DecisionFact
+    offset: int
+    effect: Effect | None = None
+
+
+class Call(NamedTuple):
+    """What purchase.lua is asked about one event: the categories whose queues it needs, and its argument."""
+
+    categories: tuple[str, ...]
+    argument: bytes
 
 
 class DecideReply(NamedTuple):
@@ -38,54 +51,83 @@ class DecideReply(NamedTuple):
     damage: str = ""
 
 
-class SettleReply(NamedTuple):
-    """What settle.lua says; ``seq`` is what Redis has reached."""
-
-    code: Code
-    seq: int
-    damage: str = ""
-
-
 _CODES: Final = {code.value: code for code in Code}
-
-_PURCHASE: Final = TYPES[Kind.PURCHASE]
-_CANCELLATION: Final = TYPES[Kind.CANCELLATION]
-_ADDITION: Final = TYPES[Kind.ADDITION]
-_CLOSING: Final = TYPES[Kind.CLOSING]
-_CREATION: Final = TYPES[Kind.CREATION]
-_REJECTION: Final = "rejection"
+_SHORT: Final = frozenset({Reason.SOLD_OUT, Reason.ALL_HELD, Reason.NOT_ENOUGH_LEFT})
+"""Why Redis refuses a purchase as well."""
 
 
-def encode_commands(event_id: str, seq: int, commands: Iterable[tuple[Command, Position]]) -> bytes:
-    """The argument of purchase.lua; ``seq`` is what the caller's table has reached before the commands."""
-    words: list[str | int] = [seq, event_id]
-    for command, position in commands:
-        words += _command_words(command, position)
-    return to_json(words)
+def encode_call(event: Event, seq: int, backlog: Iterable[Applied], decided: Iterable[Applied] = ()) -> Call:
+    """What purchase.lua is asked: to apply a backlog, and to decide what the table has decided behind it.
+
+    ``seq`` is what the caller's table had reached before all of it.
+    """
+    queues = _Queues(event)
+    words: list[Any] = []
+    for fact, offset, effect in backlog:
+        if fact["type"] in REJECTIONS:
+            words += ("rejection", offset, "", "", "")
+        else:
+            told = effect if effect is not None else effect_of_sale(event, fact, offset)
+            words += ("effect", offset, "", queues.effect(fact["seq"], told), "")
+    for fact, offset, effect in decided:
+        if effect is not None:
+            words += ("effect", offset, "", queues.effect(fact["seq"], effect), "")
+        elif is_sale(fact):
+            kind = "hold" if fact["type"] == "purchase_held" else "sale"
+            words += (kind, offset, fact["request_id"], queues.sold(fact), sale_members(event, fact, offset))
+        elif (wanted := _refused_for_want(fact)) is not None:
+            words += ("sale", offset, fact["request_id"], queues.wanted(wanted), "")
+        else:
+            words += ("rejection", offset, "", "", "")
+    of_each = suffixes(event)
+    return Call(
+        tuple(event.categories[place].id for place in queues.places),
+        to_json([seq, [of_each[place] for place in queues.places], *words]),
+    )
 
 
-_Words = tuple[str, int, str, int | str, str]
+def _refused_for_want(fact: DecisionFact) -> Any:
+    if fact["type"] != "purchase_rejected" or fact["reason"] not in _SHORT:
+        return None
+    return wanted_lines(fact)
 
 
-def _words(kind: Kind, command: Command, position: Position, operand: int | str, detail: str) -> _Words:
-    offset, timestamp_ms, source = position
-    return TYPES[kind], offset, command.request_id, operand, members(offset, source, at_text(timestamp_ms), detail)
+class _Queues:
+    """The queues that a call needs, by numbers in the order in which it needs them first. Sales alone need few."""
 
+    def __init__(self, event: Event) -> None:
+        self._event = event
+        self._numbers = {0: 1} if not event.names_categories else {}
 
-def _command_words(command: Command, position: Position) -> _Words:
-    match command:
-        case Purchase(buyer=buyer, quantity=quantity):
-            return _words(Kind.PURCHASE, command, position, quantity, buyer_member(buyer))
-        case CancelPurchase(purchase=purchase, buyer=buyer):
-            # One value for both, since a further one would be sent with every command.
-            operand = purchase if buyer is None else f"{purchase} {buyer}"
-            return _words(Kind.CANCELLATION, command, position, operand, purchase_member(purchase))
-        case AddTickets(count=count):
-            return _words(Kind.ADDITION, command, position, count, count_member(count))
-        case CloseEvent():
-            return _words(Kind.CLOSING, command, position, "", "")
-        case CreateEvent():
-            return _words(Kind.CREATION, command, position, "", "")
+    @property
+    def places(self) -> list[int]:
+        """Of the event's categories."""
+        return list(self._numbers)
+
+    def _number(self, place: int) -> int:
+        return self._numbers.setdefault(place, len(self._numbers) + 1)
+
+    def sold(self, fact: Any) -> int | list[int]:
+        """What a purchase takes."""
+        if not self._event.names_categories:
+            return len(fact["tickets"])
+        return self.wanted(fact["lines"])
+
+    def wanted(self, lines: Any) -> int | list[int]:
+        """What a purchase asks for."""
+        if not self._event.names_categories:
+            return int(lines[0]["quantity"])
+        wanted = []
+        for line in lines:
+            place = self._event.place_of(line["category"])
+            assert place is not None, "what is refused for want is of known categories"
+            wanted += [self._number(place), line["quantity"]]
+        return wanted
+
+    def effect(self, seq: int, effect: Effect) -> dict[str, Any]:
+        """What follows from a fact."""
+        changes = [{"queue": self._number(place), **change} for place, change in effect.changes.items()]
+        return {"seq": seq, "queues": changes, "records": effect.records, "meta": effect.meta}
 
 
 def decode_decisions(reply: Sequence[Any]) -> DecideReply:
@@ -100,60 +142,20 @@ def decode_decisions(reply: Sequence[Any]) -> DecideReply:
     )
 
 
-def encode_facts(facts: Iterable[tuple[DecisionFact, int]]) -> bytes:
-    """The argument of settle.lua: facts in order, each with its command's offset at home."""
-    words: list[str | int] = []
-    for fact, offset in facts:
-        words += _fact_words(fact, offset)
-    return to_json(words)
-
-
-def _fact_words(fact: DecisionFact, offset: int) -> tuple[str | int, ...]:
-    seq, request_id = fact["seq"], fact["request_id"]
-    match fact["type"]:
-        case "purchase_confirmed":
-            tickets = fact["tickets"]
-            text = members(offset, fact["source"], fact["at"], buyer_member(fact["buyer"]))
-            return _PURCHASE, seq, offset, request_id, len(tickets), ",".join(tickets), text
-        case "purchase_cancelled":
-            purchase = fact["purchase"]
-            text = members(offset, fact["source"], fact["at"], purchase_member(purchase))
-            return _CANCELLATION, seq, offset, request_id, purchase, ",".join(fact["tickets"]), text
-        case "tickets_added":
-            text = members(offset, fact["source"], fact["at"], count_member(fact["count"]))
-            return _ADDITION, seq, offset, request_id, fact["count"], "", text
-        case "event_closed":
-            return _CLOSING, seq, offset, request_id, "", "", members(offset, fact["source"], fact["at"])
-        case "event_created":
-            return _CREATION, seq, offset, request_id, "", "", ""
-        case "purchase_rejected" | "command_rejected":
-            return _REJECTION, seq, offset, request_id, "", "", ""
-
-
-def decode_settled(reply: Sequence[Any]) -> SettleReply:
-    """What settle.lua replied."""
-    return SettleReply(_CODES[reply[0]], reply[1], b"".join(reply[2:]).decode(errors="replace"))
-
-
-_ACCEPTED: Final = {
-    "event_created": Code.CREATED,
-    "purchase_confirmed": Code.CONFIRMED,
-    "purchase_cancelled": Code.CANCELLED,
-    "tickets_added": Code.ADDED,
-    "event_closed": Code.CLOSED,
-}
-
-
-def expected_answer(fact: DecisionFact) -> Answer:
+def expected_answer(fact: Any) -> Answer:
     """What purchase.lua answers where it decides as the fact says."""
-    match fact["type"]:
-        case "purchase_confirmed" | "purchase_cancelled":
-            return _ACCEPTED[fact["type"]], fact["seq"], ",".join(fact["tickets"])
-        case "purchase_rejected" | "command_rejected":
-            return Code[fact["reason"].upper()], fact["seq"], ""
-    return _ACCEPTED[fact["type"]], fact["seq"], ""
+    if is_sale(fact):
+        return Code.SOLD, fact["seq"], ",".join(fact["tickets"])
+    if _refused_for_want(fact) is not None:
+        return Code.SHORT, fact["seq"], ""
+    return Code.COUNTED if fact["type"] in REJECTIONS else Code.APPLIED, fact["seq"], ""
 
 
 def agrees(fact: DecisionFact, answer: Answer) -> bool:
     """Whether Redis decided as the table did; what it decided before and no longer knows agrees."""
     return answer[0] == Code.DECIDED_BEFORE or answer == expected_answer(fact)
+
+
+def moves_many(fact: DecisionFact) -> bool:
+    """Whether a fact adds or removes more tickets than a script may."""
+    return fact["type"] in ("tickets_added", "tickets_removed") and fact["count"] > MAX_MOVED

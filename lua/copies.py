@@ -7,95 +7,76 @@ made from it when they are needed, since a million of them take a while.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from lua.effects import figures_fields, terms_fields
 from lua.records import record
-from models.accepted import Run, unpack
-from models.event import Event
-from models.shapes import EventCreated
+from models.accepted import unpack
+from models.event import Event, numbers_in
+from models.members import GENERAL
 from models.words import number_of
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An event of the table, as it was at one moment."""
+    """An event of the table, as it was at one moment; ``partition`` is its home."""
 
+    event: Event
     partition: int
-    created: EventCreated
-    seq: int
-    fence: int
-    issued: int
-    sold: int
-    closed: bool
-    queue: tuple[Run, ...]
-    accepted: dict[str, bytes]
 
     @classmethod
     def of(cls, event: Event, partition: int) -> Snapshot:
-        """The event as it is now; ``partition`` is its home."""
-        return cls(
-            partition=partition,
-            created=event.created,
-            seq=event.seq,
-            fence=event.fence,
-            issued=event.issued,
-            sold=event.sold,
-            closed=event.closed,
-            queue=tuple(event.queue),
-            accepted=event.accepted.copy(),
-        )
+        """The event as it is now."""
+        return cls(event.copy(), partition)
 
     @property
     def event_id(self) -> str:
         """The event's id."""
-        return self.created["event_id"]
+        return self.event.event_id
+
+    @property
+    def seq(self) -> int:
+        """How far it was."""
+        return self.event.seq
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The ids of its categories."""
+        return tuple(category.id for category in self.event.categories)
 
     def meta(self) -> dict[str, str]:
         """The fields of the event's ``meta`` hash."""
-        created = self.created
+        event = self.event
         return {
-            "name": created["name"],
-            "venue": created["venue"],
-            "starts_at": created["starts_at"],
-            "capacity": str(created["capacity"]),
-            "max_per_order": str(created.get("max_per_order", "")),
-            "price_amount": str(created["price"]["amount"]),
-            "price_currency": created["price"]["currency"],
-            "rules": str(created["rules"]),
-            "issued": str(self.issued),
-            "sold": str(self.sold),
-            "closed": "1" if self.closed else "0",
-            "seq": str(self.seq),
-            "fence": str(self.fence),
+            **terms_fields(event),
+            **figures_fields(event),
+            "closed": "1" if event.closed else "0",
+            "seq": str(event.seq),
+            "fence": str(event.fence),
             "partition": str(self.partition),
         }
 
-    def tickets(self) -> Iterator[str]:
-        """The names of the tickets that are left, in order."""
-        return _names(self.event_id, self.queue)
+    def tickets(self, place: int) -> Iterator[str]:
+        """The names of the tickets that are left of a category, in order."""
+        event = self.event
+        return (event.prefix + str(number).zfill(6) for number in numbers_in(event.categories[place].queue))
 
     def records(self) -> Iterator[tuple[str, str]]:
         """Each accepted request with its record."""
-        for request_id, packed in self.accepted.items():
-            accepted = unpack(packed)
-            yield request_id, record(accepted, self.partition, list(_names(self.event_id, accepted.runs)))
-
-
-def _names(event_id: str, runs: Iterable[Run]) -> Iterator[str]:
-    prefix = f"{event_id}-"
-    return (prefix + str(number).zfill(6) for first, last in runs for number in range(first, last + 1))
+        for request_id, packed in self.event.accepted.items():
+            yield request_id, record(self.event, request_id, unpack(packed), self.partition)
 
 
 @dataclass(frozen=True, slots=True)
 class EventCopy:
-    """All that Redis keeps of an event. ``records`` are JSON, by request id."""
+    """All that Redis keeps of an event. ``queues`` are by category, ``records`` are JSON, by request id."""
 
     event_id: str
     meta: dict[str, str]
-    tickets: list[str]
+    queues: dict[str, list[str]]
     records: dict[str, str]
 
     def record(self, request_id: str) -> dict[str, Any] | None:
@@ -106,7 +87,8 @@ class EventCopy:
 
 def expected_copy(snapshot: Snapshot) -> EventCopy:
     """What Redis keeps of the event once it has reached the snapshot."""
-    return EventCopy(snapshot.event_id, snapshot.meta(), list(snapshot.tickets()), dict(snapshot.records()))
+    queues = {category: list(snapshot.tickets(place)) for place, category in enumerate(snapshot.categories)}
+    return EventCopy(snapshot.event_id, snapshot.meta(), queues, dict(snapshot.records()))
 
 
 def differences(found: EventCopy, expected: EventCopy, limit: int = 20) -> list[str]:
@@ -116,7 +98,9 @@ def differences(found: EventCopy, expected: EventCopy, limit: int = 20) -> list[
 
 def _differences(found: EventCopy, expected: EventCopy) -> Iterator[str]:
     yield from _meta_differences(found.meta, expected.meta)
-    yield from _queue_differences(found.tickets, expected.tickets)
+    for category, tickets in expected.queues.items():
+        where = "" if category == GENERAL else f" of {category}"
+        yield from _queue_differences(found.queues.get(category, []), tickets, where)
     yield from _record_differences(found.records, expected.records)
 
 
@@ -126,12 +110,12 @@ def _meta_differences(found: dict[str, str], expected: dict[str, str]) -> Iterat
             yield f"{field} is {found.get(field)!r}, and should be {expected.get(field)!r}"
 
 
-def _queue_differences(found: list[str], expected: list[str]) -> Iterator[str]:
+def _queue_differences(found: list[str], expected: list[str], where: str) -> Iterator[str]:
     if len(found) != len(expected):
-        yield f"{number_of(len(found), 'ticket')} left, and should be {len(expected)}"
+        yield f"{number_of(len(found), 'ticket')}{where} left, and should be {len(expected)}"
     for place, (name, expected_name) in enumerate(zip(found, expected, strict=False), 1):
         if name != expected_name:
-            yield f"ticket {place} of the queue is {name}, and should be {expected_name}"
+            yield f"ticket {place} of the queue{where} is {name}, and should be {expected_name}"
             return
 
 

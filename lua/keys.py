@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from models.members import GENERAL
 
 
 class EventKeys(NamedTuple):
     """An event's keys, in the order in which the scripts take them."""
 
-    tickets: str
-    """List: names of the tickets that are left, the next one first."""
     meta: str
     """Hash: the event, and how far it is."""
     purchases: str
     """Hash: request id → record of every accepted command."""
+    queues: tuple[str, ...]
+    """Lists, one of each category: names of the tickets that are left, the next one first."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them, one after the other."""
+        return self.meta, self.purchases, *self.queues
 
 
-def event_keys(prefix: str, event_id: str) -> EventKeys:
+ONLY_GENERAL: Final = (GENERAL,)
+
+
+def event_keys(prefix: str, event_id: str, categories: Iterable[str] = ONLY_GENERAL) -> EventKeys:
     """The keys that serve an event. The braces are literal: they keep the keys on one slot of a cluster."""
-    return _keys(f"{prefix}event:{{{event_id}}}")
+    return _keys(f"{prefix}event:{{{event_id}}}", categories)
 
 
-def loading_keys(prefix: str, event_id: str, attempt: str) -> EventKeys:
+def loading_keys(prefix: str, event_id: str, attempt: str, categories: Iterable[str] = ONLY_GENERAL) -> EventKeys:
     """Where one attempt to load the event puts it, on the same slot, before it is switched in."""
-    return _keys(f"{prefix}event:{{{event_id}}}:loading:{attempt}")
+    return _keys(f"{prefix}event:{{{event_id}}}:loading:{attempt}", categories)
 
 
-def _keys(stem: str) -> EventKeys:
-    return EventKeys(f"{stem}:tickets", f"{stem}:meta", f"{stem}:purchases")
+def _keys(stem: str, categories: Iterable[str]) -> EventKeys:
+    queues = (f"{stem}:tickets" if category == GENERAL else f"{stem}:tickets:{category}" for category in categories)
+    return EventKeys(f"{stem}:meta", f"{stem}:purchases", tuple(queues))
 
 
 def event_statistics_key(prefix: str, event_id: str) -> str:

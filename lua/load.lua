@@ -1,8 +1,8 @@
--- One step of loading an event beside the live one; replace.lua switches it in.
+-- Load a part of an event beside the live one: what is loaded is switched in by replace.lua.
 --
--- KEYS  1-3  the loading keys: tickets, meta, purchases
--- ARGV  1    which of them the values are for: 1, 2 or 3
---       2    a flat JSON array: names of tickets, in order; or fields and values in turn
+-- KEYS  the loading keys: meta, records, then the queues
+-- ARGV  1    which of the keys
+--       2    a flat JSON array: fields and values in turn; of a queue the names of tickets, in order
 --       3    seconds after which the loading keys expire, unless another step follows
 --
 -- Returns nothing.
@@ -13,9 +13,8 @@
 -- include chunks.lua
 
 local place, values, expiry_s = tonumber(ARGV[1]), cjson.decode(ARGV[2]), ARGV[3]
-local COMMANDS = {'RPUSH', 'HSET', 'HSET'}
 
-in_chunks(COMMANDS[place], KEYS[place], values)
-for at = 1, 3 do
+in_chunks(place > 2 and 'RPUSH' or 'HSET', KEYS[place], values)
+for at = 1, #KEYS do
   redis.call('EXPIRE', KEYS[at], expiry_s)
 end

@@ -1,106 +1,225 @@
--- Decide commands for one event, in order, as models/inventory.py decides them.
+-- Sell from one event, in order, and bring it up to what the ledger says of it.
 --
--- KEYS  the event's keys, as shared.lua lists them
--- ARGV  1  a flat JSON array: the seq that the caller's table has reached; the event's id; then for each
---          command five values: its type as in a record, offset at home, request id, operand
---          (a purchase's quantity, an addition's count, a cancellation's purchase, with a space and the
---          buyer behind it if it must be that buyer's) and record members
+-- KEYS  1   meta     hash: seq, fence, how many tickets there are of each kind, and what the sale is for
+--       2   records  hash: request id -> record, one line of JSON (described in records.py)
+--       3.. queues   lists: names of the tickets that are left, the next one first; those that this call needs
+-- ARGV  1  a flat JSON array: the seq that the caller's table has reached before all this; an array of what stands
+--          behind "issued", "sold", "held" and "removed" in meta, for each queue; then for each command five values:
+--            sale       offset at home, request id, and how many tickets of the first queue, or an array of queues
+--            hold       and quantities in turn; members of the record
+--            rejection  offset at home
+--            effect     offset at home, and what follows from its fact, as effects.py gives it
+--          The values that one does not need are empty.
 --
 -- Returns a flat array:
 --   DECIDED, seq reached, then for each command: code, seq, tickets with commas between
 --   MISSING, 0           there is no such event
 --   BEHIND, seq          Redis has not reached the caller's seq
---   DAMAGED, 0, text     what is kept cannot be read
+--   DAMAGED, 0, text     what is kept cannot be read, or an effect cannot follow it
 -- All but the first have written nothing.
 --
--- Guarantees. A command at or below the fence was applied before and changes nothing: it is answered from
--- the record with the same offset, or with DECIDED_BEFORE. Every other command takes the next seq, a
--- rejection too. All is written, or nothing. The caller sends neither a repeat of an accepted request nor
--- a command for an event it does not know.
+-- Guarantees. A sale gets all its tickets or none, from the heads of the queues. A command at or below the fence was
+-- applied before and changes nothing: a sale is answered from its record, if that has the same offset and nothing has
+-- changed it since, all else with DECIDED_BEFORE. Every other command takes the next seq, a rejection too; an effect is
+-- applied only at its own. All is written, or nothing. Whether a sale is allowed, and all that is no sale, the caller
+-- has decided: here alone it is decided whether there are enough tickets.
+--
+-- Lua does not roll back. So this reads all that it needs, works out every outcome on the tables below, and then
+-- writes, once. Redis refuses a script for want of memory at its first write or not at all, if that write could take
+-- memory: so HSET comes first and LTRIM last.
 
--- include shared.lua
+-- include chunks.lua
 
+local META, RECORDS = KEYS[1], KEYS[2]
 local call = cjson.decode(ARGV[1])
-local caller_seq, event_id = call[1], call[2]
+local caller_seq, suffixes = call[1], call[2]
 local FIRST, STRIDE = 3, 5
+local FIGURES = {'issued', 'sold', 'held', 'removed'}
 
-local ANSWERS = {
-  creation = Code.CREATED,
-  purchase = Code.CONFIRMED,
-  cancellation = Code.CANCELLED,
-  addition = Code.ADDED,
-  closing = Code.CLOSED,
-}
+local event, queues, records, changed, meta_changes = nil, {}, {}, {}, {}
 
--- One function to each type of command: the code, and for a sale or a cancellation the tickets
-local decide = {}
-
-function decide.purchase(seq, request_id, quantity, members)
-  if event.closed then return Code.EVENT_CLOSED end
-  if event.limit and quantity > event.limit then return Code.OVER_ORDER_LIMIT end
-  if left() == 0 then return Code.SOLD_OUT end
-  if quantity > left() then return Code.NOT_ENOUGH_LEFT end
-  return Code.CONFIRMED, accept_purchase(seq, request_id, quantity, members)
+-- Numbers become text only here: by itself Lua would write 1e+15.
+local function digits(number)
+  return string.format('%d', number)
 end
 
--- A cancellation's purchase, and the buyer if it names one; a request id has no space.
-local function of_cancellation(operand)
-  return string.match(operand, '^(%S+) ?(.*)$')
+local function to_number(text)
+  return tonumber(text) or error('meta lacks a number', 0)
 end
 
-function decide.cancellation(seq, request_id, operand, members)
-  local purchase, buyer = of_cancellation(operand)
-  local found = find_purchase(purchase)
-  if not found or (buyer ~= '' and buyer ~= found.buyer) then return Code.NO_SUCH_PURCHASE end
-  if found.cancelled_by then return Code.ALREADY_CANCELLED end
-  accept_cancellation(seq, request_id, purchase, found.tickets, members)
-  return Code.CANCELLED, table.concat(found.tickets, ',')
+-- Reading
+
+-- The event as it is kept; nil where there is none.
+local function read_event()
+  local fields = {'seq', 'fence'}
+  for _, suffix in ipairs(suffixes) do
+    for _, figure in ipairs(FIGURES) do fields[#fields + 1] = figure .. suffix end
+  end
+  local meta = redis.call('HMGET', META, unpack(fields))
+  if not meta[1] then return nil end
+  for at = 1, #suffixes do
+    local place = 3 + (at - 1) * #FIGURES
+    queues[at] = {
+      issued = to_number(meta[place]),
+      sold = to_number(meta[place + 1]),
+      held = tonumber(meta[place + 2] or '0'),
+      removed = tonumber(meta[place + 3] or '0'),
+      tells_held = meta[place + 2],
+      tells_removed = meta[place + 3],
+    }
+  end
+  return {seq = to_number(meta[1]), fence = to_number(meta[2])}
 end
 
-function decide.addition(seq, request_id, count, members)
-  if event.closed then return Code.EVENT_CLOSED end
-  accept_addition(seq, request_id, event_id, count, members)
-  return Code.ADDED
+-- The head of a queue, up to `wanted` tickets: names[taken + 1] is the next. The whole queue was read if there are
+-- fewer; only then can what joins or leaves its tail in this call be reached by a sale.
+local function read_queue(at, wanted)
+  local queue, key = queues[at], KEYS[at + 2]
+  queue.left = queue.issued - queue.sold - queue.held - queue.removed
+  if redis.call('LLEN', key) ~= queue.left then
+    error('the queue is not as long as what is issued less what is sold', 0)
+  end
+  queue.names = wanted > 0 and redis.call('LRANGE', key, 0, wanted - 1) or {}
+  queue.taken, queue.dropped, queue.whole, queue.joined = 0, 0, #queue.names < wanted, {}
 end
 
-function decide.closing(seq, request_id, _, members)
-  if event.closed then return Code.EVENT_CLOSED end
-  accept_closing(seq, request_id, members)
-  return Code.CLOSED
+-- The records of those sales that may have one. An event has at least that of its creation; and nothing of this
+-- must be the first to meet a key of another type.
+local function read_records(request_ids)
+  if redis.call('HLEN', RECORDS) == 0 then error('the records are gone', 0) end
+  for first = 1, #request_ids, CHUNK do
+    local last = math.min(first + CHUNK - 1, #request_ids)
+    local values = redis.call('HMGET', RECORDS, unpack(request_ids, first, last))
+    for at = first, last do
+      records[request_ids[at]] = values[at - first + 1] or nil
+    end
+  end
 end
 
-function decide.creation()
-  return Code.EVENT_EXISTS
+-- Changing a queue
+
+-- The next tickets: their first and last place in its names.
+local function take(queue, quantity)
+  local first = queue.taken + 1
+  queue.taken = queue.taken + quantity
+  queue.left = queue.left - quantity
+  return first, queue.taken
+end
+
+local function join(queue, name)
+  queue.joined[#queue.joined + 1] = name
+  if queue.whole then queue.names[#queue.names + 1] = name end
+  queue.left = queue.left + 1
+end
+
+-- Tickets leave the tail: those that joined it in this call first.
+local function drop(queue, count)
+  if count > queue.left then error('fewer tickets are left than are removed', 0) end
+  for _ = 1, count do
+    if #queue.joined > 0 then table.remove(queue.joined) else queue.dropped = queue.dropped + 1 end
+    if queue.whole then table.remove(queue.names) end
+  end
+  queue.left = queue.left - count
+end
+
+local function remember(request_id, record)
+  records[request_id] = record
+  changed[#changed + 1] = request_id
+end
+
+-- Deciding
+
+-- How many tickets of which queues a sale wants, in turn.
+local function wanted_by(operand)
+  return type(operand) == 'number' and {1, operand} or operand
+end
+
+local function are_left(wanted)
+  for at = 1, #wanted, 2 do
+    if queues[wanted[at]].left < wanted[at + 1] then return false end
+  end
+  return true
+end
+
+local function sell(kind, request_id, operand, members)
+  local wanted, names = wanted_by(operand), {}
+  if not are_left(wanted) then return Code.SHORT end
+  local figure = kind == 'hold' and 'held' or 'sold'
+  for at = 1, #wanted, 2 do
+    local queue, quantity = queues[wanted[at]], wanted[at + 1]
+    local first, last = take(queue, quantity)
+    queue[figure] = queue[figure] + quantity
+    names[#names + 1] = table.concat(queue.names, ',', first, last)
+  end
+  local tickets = table.concat(names, ',')
+  local named = string.gsub(tickets, ',', '","')
+  remember(
+    request_id, '{"type":"purchase","seq":' .. digits(event.seq) .. members .. ',"tickets":["' .. named .. '"]}'
+  )
+  return Code.SOLD, tickets
+end
+
+-- What one fact does to one queue, as effects.py gives it.
+local function change_queue(change)
+  local queue = queues[change.queue]
+  for _, figure in ipairs(FIGURES) do queue[figure] = queue[figure] + (change[figure] or 0) end
+  if change.take then
+    local first, last = take(queue, change.count)
+    if queue.left < 0 or table.concat(queue.names, ',', first, last) ~= change.take then
+      error('the queue has another head', 0)
+    end
+  end
+  for name in string.gmatch(change.join or '', '[^,]+') do join(queue, name) end
+  if change.add then
+    local prefix, first, last = unpack(change.add)
+    for number = first, last do join(queue, string.format('%s%06d', prefix, number)) end
+  end
+  if change.drop then drop(queue, change.drop) end
+  if change.tell then queue.tells_held, queue.tells_removed = true, true end
+end
+
+local function apply(effect)
+  if effect.seq ~= event.seq then error('a seq is missing', 0) end
+  for _, change in ipairs(effect.queues) do change_queue(change) end
+  for at = 1, #effect.records, 2 do remember(effect.records[at], effect.records[at + 1]) end
+  for _, value in ipairs(effect.meta) do meta_changes[#meta_changes + 1] = value end
+  return Code.APPLIED
 end
 
 local function decide_next(kind, offset, request_id, operand, members)
   event.seq = event.seq + 1
   event.fence = offset
-  if records[request_id] then return Code.REQUEST_ID_REUSED, event.seq end
-  local code, tickets = decide[kind](event.seq, request_id, operand, members)
+  if kind == 'rejection' then return Code.COUNTED, event.seq end
+  if kind == 'effect' then return apply(operand), event.seq end
+  local code, tickets = sell(kind, request_id, operand, members)
   return code, event.seq, tickets
 end
 
-local function answer_before(offset, request_id)
-  local record = records[request_id] and cjson.decode(records[request_id])
-  if not record or record.offset ~= offset then return Code.DECIDED_BEFORE, 0 end
-  local purchase = record.type == 'cancellation' and find_purchase(record.purchase) or record
-  -- A hole in the answer would end it.
-  local code, seq = ANSWERS[record.type], tonumber(record.seq)
-  if not code or not seq then error('a record is of no known type', 0) end
-  return code, seq, table.concat(purchase.tickets or {}, ',')
+local function answer_before(kind, offset, request_id)
+  local text = (kind == 'sale' or kind == 'hold') and records[request_id]
+  local record = text and cjson.decode(text)
+  if not record or record.offset ~= offset or record.by or record.cancelled_by then return Code.DECIDED_BEFORE, 0 end
+  local seq = tonumber(record.seq) or error('a record is of no known type', 0)
+  return Code.SOLD, seq, table.concat(record.tickets or {}, ',')
 end
 
--- The request ids whose records matter, and the most tickets that the new commands can take.
+-- The request ids of sales that may have records, and how many names each queue has to show: what sales and effects
+-- can take, and as many more as effects remove from its tail.
 local function needs()
-  local request_ids, wanted = {}, 0
+  local request_ids, wanted = {}, {}
+  for at = 1, #suffixes do wanted[at] = 0 end
   for at = FIRST, #call, STRIDE do
-    local kind, offset, request_id, operand = call[at], call[at + 1], call[at + 2], call[at + 3]
-    request_ids[#request_ids + 1] = request_id
-    if kind == 'cancellation' then
-      request_ids[#request_ids + 1] = of_cancellation(operand)
-    elseif kind == 'purchase' and offset > event.fence and operand <= (event.limit or operand) then
-      wanted = wanted + operand
+    local kind, offset, request_id, operand = unpack(call, at, at + STRIDE - 2)
+    local is_new = offset > event.fence
+    if (kind == 'sale' or kind == 'hold') and is_new then
+      local sold = wanted_by(operand)
+      for line = 1, #sold, 2 do wanted[sold[line]] = wanted[sold[line]] + sold[line + 1] end
+    elseif kind == 'sale' or kind == 'hold' then
+      request_ids[#request_ids + 1] = request_id
+    elseif kind == 'effect' and is_new then
+      for _, change in ipairs(operand.queues) do
+        wanted[change.queue] = wanted[change.queue] + (change.take and change.count or 0) + (change.drop or 0)
+      end
     end
   end
   return request_ids, wanted
@@ -120,12 +239,13 @@ local function decide_all()
     return
   end
   local request_ids, wanted = needs()
-  records, changed, queue = read_records(request_ids), {}, read_queue(wanted)
+  read_records(request_ids)
+  for at = 1, #suffixes do read_queue(at, wanted[at]) end
   for at = FIRST, #call, STRIDE do
     local kind, offset, request_id, operand, members = unpack(call, at, at + STRIDE - 1)
     local code, seq, tickets
     if offset <= event.fence then
-      code, seq, tickets = answer_before(offset, request_id)
+      code, seq, tickets = answer_before(kind, offset, request_id)
     else
       code, seq, tickets = decide_next(kind, offset, request_id, operand, members)
     end
@@ -136,7 +256,47 @@ local function decide_all()
   answers[2] = event.seq
 end
 
-local damage = work_out(decide_all)
-if damage then return damage end
+-- Writing
+
+local function changed_meta()
+  local values = {'seq', digits(event.seq), 'fence', digits(event.fence)}
+  local function set(field, number)
+    values[#values + 1] = field
+    values[#values + 1] = digits(number)
+  end
+  for at, suffix in ipairs(suffixes) do
+    local queue = queues[at]
+    set('issued' .. suffix, queue.issued)
+    set('sold' .. suffix, queue.sold)
+    if queue.tells_held or queue.held > 0 then set('held' .. suffix, queue.held) end
+    if queue.tells_removed or queue.removed > 0 then set('removed' .. suffix, queue.removed) end
+  end
+  for _, value in ipairs(meta_changes) do values[#values + 1] = value end
+  return values
+end
+
+local function changed_records()
+  local fields_and_values = {}
+  for _, request_id in ipairs(changed) do
+    fields_and_values[#fields_and_values + 1] = request_id
+    fields_and_values[#fields_and_values + 1] = records[request_id]
+  end
+  return fields_and_values
+end
+
+local function write()
+  in_chunks('HSET', RECORDS, changed_records())
+  in_chunks('HSET', META, changed_meta())
+  for at, queue in ipairs(queues) do
+    if queue.dropped > 0 then redis.call('LTRIM', KEYS[at + 2], '0', digits(-queue.dropped - 1)) end
+    in_chunks('RPUSH', KEYS[at + 2], queue.joined)
+    if queue.taken > 0 then redis.call('LTRIM', KEYS[at + 2], digits(queue.taken), '-1') end
+  end
+end
+
+-- What cannot be read, or what cannot be, since somebody else wrote or evicted these keys, is damage that a rebuild
+-- mends, and no failure of Redis.
+local readable, complaint = pcall(decide_all)
+if not readable then return {Code.DAMAGED, 0, tostring(complaint)} end
 if answers[1] == Code.DECIDED then write() end
 return answers

@@ -1,9 +1,13 @@
 """Records: what an event's ``purchases`` hash holds of every accepted command, as one line of JSON.
 
 ``{"type":"purchase","seq":2,"offset":1234,"source":{"partition":3,"offset":1234},"at":"…","buyer":"b-77",
-"tickets":["42-000001","42-000002"]}``; ``"cancelled_by":"x-1"`` comes last once it was cancelled. A cancellation
-has ``purchase`` where a purchase has ``buyer`` and ``tickets``, an addition ``count``, and creation and
-closing have neither.
+"tickets":["42-000001","42-000002"]}``. Of a purchase that is of several categories, is held, costs something else than
+the event began with, or names an actor, ``lines``, ``due`` and ``actor`` come before ``tickets``. These are the tickets
+that it has, or had last; ``"by"`` comes behind them, or ``"cancelled_by"`` if they are all given back: the newest
+request that has changed it.
+
+Whatever else was accepted has the members of its fact. Their types are those of facts, but for a few that have older
+names: ``creation`` (the rest stands in ``meta``), ``cancellation``, ``addition`` and ``closing``.
 
 Redis puts ``type`` and ``seq`` in front and ``tickets`` behind what :func:`members` gives, as
 :func:`record` does here: so a record is the same, byte by byte, whichever way it got there.
@@ -11,17 +15,21 @@ Redis puts ``type`` and ``seq`` in front and ``tickets`` behind what :func:`memb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from pydantic_core import to_json
 
-from models.accepted import Accepted, Kind
+from models.accepted import Accepted, Kind, PricedLine, State
+from models.again import fact_of
+from models.decisions import source_of
+from models.event import Event
 from models.facts import at_text
-from models.shapes import Source
+from models.shapes import DecisionFact, Source
 
-TYPES: Final = {kind: kind.name.lower() for kind in Kind}
-"""The type of a record, also the word for a command or a fact of that kind in a script's argument."""
+NAMES: Final = {"tickets_added": "addition", "event_closed": "closing"}
+"""Facts whose records have a name of their own."""
+_OF_EVERY_FACT: Final = frozenset({"type", "event_id", "seq", "request_id", "source", "at", "decided_by"})
 
 
 def members(offset: int, source: Source, at: str, detail: str = "") -> str:
@@ -32,43 +40,52 @@ def members(offset: int, source: Source, at: str, detail: str = "") -> str:
     )
 
 
-def buyer_member(buyer: str) -> str:
-    """The member that only a purchase has; a buyer may contain quotes."""
-    return f',"buyer":{to_json(buyer).decode()}'
+def sale_detail(buyer: str, lines: Iterable[tuple[str, int, int]] = (), due: str = "", actor: str = "") -> str:
+    """The members that only a purchase has. A buyer may contain quotes; lines are category, quantity and price."""
+    detail = f',"buyer":{to_json(buyer).decode()}'
+    if shown := list(lines):
+        detail += f',"lines":{to_json(shown).decode()}'
+    if due:
+        detail += f',"due":"{due}"'
+    if actor:
+        detail += f',"actor":{to_json(actor).decode()}'
+    return detail
 
 
-def purchase_member(purchase: str) -> str:
-    """The member that only a cancellation has."""
-    return f',"purchase":"{purchase}"'
+def named_lines(event: Event, lines: Iterable[PricedLine]) -> list[tuple[str, int, int]]:
+    """What a purchase asked for, by the categories' ids."""
+    return [(event.categories[place].id, quantity, price) for place, quantity, price in lines]
 
 
-def count_member(count: int) -> str:
-    """The member that only an addition has."""
-    return f',"count":{count}'
+def record(event: Event, request_id: str, accepted: Accepted, partition: int) -> str:
+    """The record of a request accepted on ``partition``."""
+    if accepted.kind is Kind.PURCHASE:
+        return _purchase(event, accepted, partition)
+    source = source_of(accepted.source, accepted.offset, partition)
+    head = members(accepted.offset, source, at_text(accepted.at_ms))
+    by_present_rules = event.by_present_rules(accepted.seq)
+    if accepted.kind is Kind.CREATION and not event.rules_since:
+        return f'{{"type":"creation","seq":{accepted.seq}{head}}}'
+    if accepted.kind is Kind.CANCELLATION and not (by_present_rules or accepted.remaining or accepted.actor):
+        return f'{{"type":"cancellation","seq":{accepted.seq}{head},"purchase":"{accepted.purchase}"}}'
+    return record_of(fact_of(event, request_id, accepted, partition), accepted.offset)
 
 
-def record(accepted: Accepted, partition: int, tickets: Sequence[str]) -> str:
-    """The record of a request accepted on ``partition``; ``tickets`` are a purchase's."""
-    source = accepted.source or (partition, accepted.offset)
-    middle = members(
-        accepted.offset,
-        {"partition": source[0], "offset": source[1]},
-        at_text(accepted.at_ms),
-        _detail(accepted),
-    )
-    head = f'{{"type":"{TYPES[accepted.kind]}","seq":{accepted.seq}{middle}'
-    if accepted.kind != Kind.PURCHASE:
-        return head + "}"
-    named = '","'.join(tickets)
-    cancelled = f',"cancelled_by":"{accepted.cancelled_by}"' if accepted.cancelled_by else ""
-    return f'{head},"tickets":["{named}"]{cancelled}}}'
+def record_of(fact: DecisionFact, offset: int) -> str:
+    """A record that has the members of its fact, in one order however that was read."""
+    kind: str = fact["type"]
+    own: dict[str, Any] = {name: value for name, value in sorted(fact.items()) if name not in _OF_EVERY_FACT}
+    head = members(offset, fact["source"], fact["at"], f",{to_json(own).decode()[1:-1]}" if own else "")
+    return f'{{"type":"{NAMES.get(kind, kind)}","seq":{fact["seq"]}{head}}}'
 
 
-def _detail(accepted: Accepted) -> str:
-    if accepted.kind == Kind.PURCHASE:
-        return buyer_member(accepted.buyer)
-    if accepted.kind == Kind.CANCELLATION:
-        return purchase_member(accepted.purchase)
-    if accepted.kind == Kind.ADDITION:
-        return count_member(accepted.count)
-    return ""
+def _purchase(event: Event, accepted: Accepted, partition: int) -> str:
+    source = source_of(accepted.source, accepted.offset, partition)
+    lines = named_lines(event, accepted.lines)
+    due = at_text(accepted.due_ms) if accepted.due_ms else ""
+    detail = sale_detail(accepted.buyer, lines, due, accepted.actor)
+    head = members(accepted.offset, source, at_text(accepted.at_ms), detail)
+    named = '","'.join(event.tickets(accepted.runs))
+    changed = "cancelled_by" if accepted.state is State.CANCELLED else "by"
+    by = f',"{changed}":"{accepted.by}"' if accepted.by else ""
+    return f'{{"type":"purchase","seq":{accepted.seq}{head},"tickets":["{named}"]{by}}}'

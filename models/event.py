@@ -62,6 +62,14 @@ class Category:
         self.left = capacity
         self.queue: deque[Run] = deque([(first, first + capacity - 1)])
 
+    def copy(self) -> Category:
+        """The category as it is now."""
+        copied = object.__new__(Category)
+        for name in Category.__slots__:
+            setattr(copied, name, getattr(self, name))
+        copied.queue = self.queue.copy()
+        return copied
+
     def head(self, quantity: int) -> Runs:
         """The next tickets of the queue; the caller knows that there are enough."""
         first, last = self.queue[0]
@@ -176,6 +184,16 @@ class Event:
         self._set_terms(created)
         # A sale names its tickets when it is decided and once more when it is folded.
         self._named: tuple[Runs, list[str]] = ((), [])
+
+    def copy(self) -> Event:
+        """The event as it is now, for whoever tells of it later; nothing more is decided by it."""
+        copied = object.__new__(Event)
+        for name in Event.__slots__:
+            setattr(copied, name, getattr(self, name))
+        copied.categories = [category.copy() for category in self.categories]
+        copied.accepted = self.accepted.copy()
+        copied._firsts, copied._owners = self._firsts.copy(), self._owners.copy()
+        return copied
 
     # What it is
 

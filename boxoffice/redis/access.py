@@ -21,6 +21,7 @@ from lua.keys import (
     process_key,
     rebuild_key,
 )
+from models.members import GENERAL
 
 Patterns = Callable[[str], Sequence[str]]
 """The patterns of some keys, under a prefix."""
@@ -33,11 +34,11 @@ def _meta(prefix: str) -> Sequence[str]:
 
 
 def _events(prefix: str) -> Sequence[str]:
-    return event_keys(prefix, _ANY)
+    return event_keys(prefix, _ANY, (GENERAL, _ANY)).all
 
 
 def _loading(prefix: str) -> Sequence[str]:
-    return loading_keys(prefix, _ANY, _ANY)
+    return loading_keys(prefix, _ANY, _ANY, (GENERAL, _ANY)).all
 
 
 def _figures(prefix: str) -> Sequence[str]:

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from redis.asyncio import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
@@ -25,24 +25,14 @@ from boxoffice.failpoints import Failpoint, passing
 from boxoffice.redis.breaker import UNSERVED
 from boxoffice.redis.connection import RedisClient
 from boxoffice.settings import RedisSettings
-from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE, Code, Script
-from lua.answers import Kept, creates, other_request
-from lua.calls import (
-    Answer,
-    DecideReply,
-    SettleReply,
-    agrees,
-    decode_decisions,
-    decode_settled,
-    encode_commands,
-    encode_facts,
-    expected_answer,
-)
+from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, Code, Script
+from lua.answers import Kept, other_request
+from lua.calls import Answer, Applied, DecideReply, agrees, decode_decisions, encode_call, expected_answer
 from lua.copies import EventCopy, Snapshot, differences, expected_copy
+from lua.effects import suffixes
 from lua.keys import EventKeys, drill_key, event_keys, loading_keys, probe_key, rebuild_key
-from models.commands import Command
-from models.event import Position
-from models.shapes import DecisionFact
+from models.event import Event
+from models.members import GENERAL
 
 __all__ = [
     "Answer",
@@ -53,7 +43,6 @@ __all__ = [
     "EventKeepsChangingError",
     "EventPosition",
     "RedisStore",
-    "SettleReply",
     "Snapshot",
     "agrees",
     "differences",
@@ -82,23 +71,26 @@ class EventKeepsChangingError(BoxOfficeError):
 
 @dataclass(frozen=True, slots=True)
 class DecideCall:
-    """Commands for one event, in order; ``seq`` is what the caller's table has reached before them.
+    """What the table has decided for one event, in order; ``seq`` is what it had reached before all of this.
 
-    ``backlog`` are facts that Redis may have missed, each with its offset at home: it takes them first.
+    ``backlog`` are facts that Redis may have missed: it takes them first.
     """
 
-    event_id: str
+    event: Event
     seq: int
-    commands: Sequence[tuple[Command, Position]]
-    backlog: Sequence[tuple[DecisionFact, int]] = ()
+    decided: Sequence[Applied]
+    backlog: Sequence[Applied] = ()
 
 
 class EventPosition(NamedTuple):
-    """How far an event is in Redis: what its meta says, and how many tickets and records there are."""
+    """How far an event is in Redis: what its meta says, and how many tickets and records there are.
+
+    ``taken`` are sold or held, ``left`` lie in the queues.
+    """
 
     seq: int
     fence: int
-    sold: int
+    taken: int
     left: int
     records: int
 
@@ -173,24 +165,39 @@ class RedisStore:
         Raises:
             RedisError: Redis was not reached, or not in time; it may have decided or not.
         """
-        runs = [self._decide_runs(call) for call in calls]
+        runs = [[self._purchase_run(call)] for call in calls]
         async with self._call():
             replies = await self._run(runs)
-        return [_first_error(of_call) or decode_decisions(of_call[-1]) for of_call in replies]
+        return [
+            reply if isinstance(reply, RedisError) else _behind(call.backlog, decode_decisions(reply))
+            for call, [reply] in zip(calls, replies, strict=True)
+        ]
 
-    def _decide_runs(self, call: DecideCall) -> list[_Run]:
-        keys = event_keys(self._prefix, call.event_id)
-        run = _Run(PURCHASE, keys, (encode_commands(call.event_id, call.seq, call.commands),))
-        return [self._settle_run(call.event_id, call.backlog), run] if call.backlog else [run]
+    def _purchase_run(self, call: DecideCall) -> _Run:
+        asked = encode_call(call.event, call.seq, call.backlog, call.decided)
+        keys = event_keys(self._prefix, call.event.event_id, asked.categories)
+        return _Run(PURCHASE, keys.all, (asked.argument,))
 
-    async def settle(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> SettleReply:
-        """Apply facts, in order, each with its offset at home; those that Redis has are skipped."""
-        reply = await self._run_one(self._settle_run(event_id, facts))
+    async def settle(self, event: Event, facts: Sequence[Applied]) -> DecideReply:
+        """Apply facts, in order; those that Redis has are skipped."""
+        reply = await self._run_one(self._purchase_run(DecideCall(event, facts[0].fact["seq"] - 1, (), facts)))
         passing(Failpoint.SETTLING)
-        return decode_settled(reply)
+        return decode_decisions(reply)
 
-    def _settle_run(self, event_id: str, facts: Sequence[tuple[DecisionFact, int]]) -> _Run:
-        return _Run(SETTLE, event_keys(self._prefix, event_id), (encode_facts(facts), event_id))
+    async def forget(self, event_ids: Iterable[str]) -> None:
+        """Take away all that serves these events."""
+        for some in _chunks(event_ids, _POSITIONS_PER_CALL):
+            async with self._call():
+                metas = [("HMGET", event_keys(self._prefix, one).meta, "seq", "categories") for one in some]
+                found = await self._pipelined(metas)
+                kept = [
+                    ("UNLINK", *event_keys(self._prefix, one, _categories(meta[1])).all)
+                    for one, meta in zip(some, found, strict=True)
+                    if isinstance(meta, list) and meta[0] is not None
+                ]
+                for reply in await self._pipelined(kept) if kept else ():
+                    if isinstance(reply, RedisError):
+                        raise reply
 
     # What an operator asks the workers for
 
@@ -229,32 +236,33 @@ class RedisStore:
         It is loaded beside the live keys, in steps between which Redis serves others, and then
         switched in. Keys of a load that fails expire.
         """
-        live = event_keys(self._prefix, event.event_id)
-        loading = loading_keys(self._prefix, event.event_id, uuid4().hex)
+        live = event_keys(self._prefix, event.event_id, event.categories)
+        loading = loading_keys(self._prefix, event.event_id, uuid4().hex, event.categories)
         if event.event_id in self._unanswered:
             # Its switch may be on its way still: it must not put an older state in the place of this one.
-            await self._ask("UNLINK", *self._unanswered[event.event_id])
+            await self._ask("UNLINK", *self._unanswered[event.event_id].all)
             del self._unanswered[event.event_id]
         try:
             await self._load(loading, loading.meta, list(chain.from_iterable(event.meta().items())))
-            tickets = await self._load_tickets(loading, event)
+            tickets = [await self._load_queue(loading, event, place) for place in range(len(event.categories))]
             records = await self._load_records(loading, event)
             passing(Failpoint.BEFORE_REPLACING)
-            reply = await self._run_one(_Run(REPLACE, (*live, *loading), (event.seq, tickets, records, int(force))))
+            run = _Run(REPLACE, (*live.all, *loading.all), (event.seq, int(force), records, *tickets))
+            reply = await self._run_one(run)
         except ResponseError:
             # Out of memory, say: what was loaded must not take more of it until it expires.
             with suppress(RedisError):
-                await self._ask("UNLINK", *loading)
+                await self._ask("UNLINK", *loading.all)
             raise
         except UNSERVED:
             self._unanswered[event.event_id] = loading
             raise
         return Code(reply[0])
 
-    async def _load_tickets(self, loading: EventKeys, event: Snapshot) -> int:
+    async def _load_queue(self, loading: EventKeys, event: Snapshot, place: int) -> int:
         loaded = 0
-        for names in _chunks(event.tickets(), self._load_chunk_size):
-            await self._load(loading, loading.tickets, names)
+        for names in _chunks(event.tickets(place), self._load_chunk_size):
+            await self._load(loading, loading.queues[place], names)
             loaded += len(names)
         return loaded
 
@@ -274,25 +282,32 @@ class RedisStore:
 
     async def _load(self, loading: EventKeys, key: str, words: Sequence[str]) -> None:
         """One step, after which the expiry of all that was loaded begins again."""
-        place = loading.index(key) + 1
-        await self._run_one(_Run(LOAD, loading, (place, to_json(words), self._loading_expiry_s)))
+        place = loading.all.index(key) + 1
+        await self._run_one(_Run(LOAD, loading.all, (place, to_json(words), self._loading_expiry_s)))
         passing(Failpoint.LOADING)
         await asyncio.sleep(0)
 
     # Reading
 
-    async def positions(self, event_ids: Iterable[str]) -> dict[str, EventPosition | None]:
+    async def positions(self, events: Iterable[Event]) -> dict[str, EventPosition | None]:
         """How far events are in Redis; None where Redis has no such event, or nothing that can be read."""
         found: dict[str, EventPosition | None] = {}
-        for some in _chunks(event_ids, _POSITIONS_PER_CALL):
+        for some in _chunks(events, _POSITIONS_PER_CALL):
+            asked = [self._position_words(event) for event in some]
             async with self._call():
-                replies = await self._pipelined(chain.from_iterable(map(self._position_words, some)))
-            found.update(zip(some, map(_position, _threes(replies)), strict=True))
+                replies = iter(await self._pipelined(chain.from_iterable(asked)))
+            for event, words in zip(some, asked, strict=True):
+                found[event.event_id] = _position(list(islice(replies, len(words))))
         return found
 
-    def _position_words(self, event_id: str) -> tuple[tuple[str, ...], ...]:
-        keys = event_keys(self._prefix, event_id)
-        return ("HMGET", keys.meta, "seq", "fence", "sold"), ("LLEN", keys.tickets), ("HLEN", keys.purchases)
+    def _position_words(self, event: Event) -> list[tuple[str, ...]]:
+        keys = event_keys(self._prefix, event.event_id, (category.id for category in event.categories))
+        taken = [f"{figure}{suffix}" for suffix in suffixes(event) for figure in ("sold", "held")]
+        return [
+            ("HMGET", keys.meta, "seq", "fence", *taken),
+            ("HLEN", keys.purchases),
+            *(("LLEN", queue) for queue in keys.queues),
+        ]
 
     async def read_event(self, event_id: str) -> EventCopy | None:
         """All that Redis keeps of an event, as it was at one seq; None where there is no such event.
@@ -305,9 +320,12 @@ class RedisStore:
             meta = await self._read_meta(keys)
             if not meta:
                 return None
-            tickets, records = await self._read_tickets(keys), await self._read_records(keys)
+            categories = _categories(meta.get("categories"))
+            queues = event_keys(self._prefix, event_id, categories).queues
+            tickets = [await self._read_queue(queue) for queue in queues]
+            records = await self._read_records(keys)
             if await self._read_meta(keys) == meta:
-                return EventCopy(event_id, meta, tickets, records)
+                return EventCopy(event_id, meta, dict(zip(categories, tickets, strict=True)), records)
         raise EventKeepsChangingError(f"Event {event_id} is being sold from: it cannot be read in one piece.")
 
     async def read_request(self, event_id: str, request_id: str) -> Kept | None:
@@ -320,19 +338,17 @@ class RedisStore:
         record = await self._ask("HGET", keys.purchases, request_id)
         if record is None:
             return None
-        if creates(record):
-            return Kept(record, meta=await self._read_meta(keys))
-        other = other_request(record)
-        return Kept(record, await self._ask("HGET", keys.purchases, other) if other is not None else None)
+        other, meta = other_request(record), await self._read_meta(keys)
+        return Kept(record, meta, await self._ask("HGET", keys.purchases, other) if other is not None else None)
 
     async def _read_meta(self, keys: EventKeys) -> dict[str, str]:
         return _texts(await self._ask("HGETALL", keys.meta))
 
-    async def _read_tickets(self, keys: EventKeys) -> list[str]:
+    async def _read_queue(self, queue: str) -> list[str]:
         tickets: list[str] = []
         while True:
             last = len(tickets) + self._load_chunk_size - 1
-            names = await self._ask("LRANGE", keys.tickets, len(tickets), last)
+            names = await self._ask("LRANGE", queue, len(tickets), last)
             tickets += map(_text, names)
             if len(names) < self._load_chunk_size:
                 return tickets
@@ -422,26 +438,34 @@ def _chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
         yield chunk
 
 
-def _threes(replies: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    return zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+def _behind(backlog: Sequence[Applied], reply: DecideReply) -> DecideReply:
+    """What a reply says of the commands behind a backlog."""
+    return reply._replace(answers=reply.answers[len(backlog) :])
+
+
+def _categories(kept: bytes | str | None) -> list[str]:
+    """The ids of the categories that a meta names."""
+    try:
+        return [str(category["id"]) for category in from_json(kept)] if kept else [GENERAL]
+    except (ValueError, TypeError, KeyError):
+        return [GENERAL]  # Somebody else wrote it: it is damage, as what else is missing.
 
 
 def _lacks_script(replies: Iterable[Any]) -> bool:
     return any(isinstance(reply, NoScriptError) for reply in replies)
 
 
-def _first_error(replies: Iterable[Any]) -> RedisError | None:
-    return next((reply for reply in replies if isinstance(reply, RedisError)), None)
-
-
-def _position(replies: tuple[Any, Any, Any]) -> EventPosition | None:
-    """From HMGET, LLEN and HLEN; a key of another type is nothing that can be read."""
+def _position(replies: list[Any]) -> EventPosition | None:
+    """From HMGET, HLEN and LLEN of each queue; a key of another type is nothing that can be read."""
     for error in replies:
         if isinstance(error, RedisError) and not str(error).startswith("WRONGTYPE"):
             raise error
-    meta, left, records = replies
+    meta, records, *left = replies
     with suppress(TypeError, ValueError):
-        return EventPosition(*map(int, (*meta, left, records)))
+        seq, fence, *taken = meta
+        # What an event lacks of which there is none is none held.
+        sold, held = map(int, taken[::2]), (int(one or 0) for one in taken[1::2])
+        return EventPosition(int(seq), int(fence), sum(sold) + sum(held), sum(map(int, left)), int(records))
     return None
 
 

@@ -24,8 +24,7 @@ from boxoffice.selling.publishing import Sold
 from boxoffice.settings import RedisSettings
 from boxoffice.tasks import end_tasks
 from lua import Code
-from lua.calls import MAX_ADDED, DecideReply, agrees
-from models.commands import AddTickets
+from lua.calls import DecideReply, agrees, moves_many
 from models.shapes import Decider
 
 log = structlog.get_logger(__name__)
@@ -53,6 +52,8 @@ class Copies:
         self._heals = asyncio.Semaphore(CONCURRENT_HEALS)
         # Whether the rebuild that an operator asked for has been made.
         self._asked_for: dict[str, bool] = {}
+        self._to_forget: set[str] = set()
+        """Events that were archived, of which Redis may still have something."""
         self._check_now = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
@@ -74,6 +75,7 @@ class Copies:
                 if event_id in self._healing:
                     # Of the copy that was dropped: its switch may still bring an older state.
                     copy.lost()
+        self._to_forget.update(owned.ledger.inventory.archived)
         self._check_now.set()
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch())
@@ -104,7 +106,7 @@ class Copies:
         calls: list[tuple[Copy, list[Decided], DecideCall]] = []
         room = INLINE_BACKLOG
         for copy, decided in self._by_event(sold):
-            if self.breaker.is_open or not copy.can_decide(room) or _adds_many(decided):
+            if self.breaker.is_open or not copy.can_decide(room) or _moves_many(decided):
                 self._missed(copy, decided)
             else:
                 room -= len(copy.backlog)
@@ -132,10 +134,13 @@ class Copies:
         for owned, answers in sold:
             for answer in answers:
                 if answer.decided is not None:
-                    by_event[answer.decided.command.event_id].append(answer.decided)
+                    by_event[answer.decided.fact["event_id"]].append(answer.decided)
                 elif answer.fact["type"] == "event_created" and answer.fact["event_id"] not in self._copies:
                     self._created(owned, answer.fact["event_id"])
-        return [(self._copies[event_id], decided) for event_id, decided in by_event.items()]
+        archived = [event_id for event_id, decided in by_event.items() if _archives(decided)]
+        for event_id in archived:
+            self._archived(event_id)
+        return [(self._copies[event_id], decided) for event_id, decided in by_event.items() if event_id not in archived]
 
     def _created(self, owned: OwnedPartition, event_id: str) -> None:
         """A new event is loaded in the background; until then the table decides."""
@@ -144,9 +149,16 @@ class Copies:
         copy.lost()
         self._heal(copy)
 
+    def _archived(self, event_id: str) -> None:
+        """Redis has nothing to sell of it any more."""
+        copy = self._copies.pop(event_id)
+        copy.leave()
+        self._to_forget.add(event_id)
+        self._check_now.set()
+
     def _missed(self, copy: Copy, decided: list[Decided]) -> None:
-        copy.missed((one.fact, one.position.offset) for one in decided)
-        if _adds_many(decided):
+        copy.missed(one.applied for one in decided)
+        if _moves_many(decided):
             copy.lost()
         self._bound_backlog()
         self._heal(copy)
@@ -266,11 +278,13 @@ class Copies:
         """Apply what is in the backlog now; what is decided meanwhile is settled next."""
         copy.state = CopyState.SETTLING
         facts = copy.backlog[:SETTLED_AT_ONCE]
-        reply = await self._store.settle(copy.event.event_id, facts) if facts else None
+        reply = await self._store.settle(copy.event, facts) if facts else None
         if copy.state is not CopyState.SETTLING:
             return  # A batch has settled it on its way, or found it damaged.
-        if reply is not None and reply.code is not Code.SETTLED:
-            log.warning("an event cannot be settled", event_id=copy.event.event_id, reply=str(reply))
+        if reply is not None and reply.code is not Code.DECIDED:
+            log.warning(
+                "an event cannot be settled", event_id=copy.event.event_id, reply=str(reply._replace(answers=[]))
+            )
             copy.lost()
             return
         copy.settled(facts)
@@ -329,6 +343,14 @@ class Copies:
         done = self._rebuild_asked_for(asked.rebuild)
         if done:
             await self._store.rebuild_done(done)
+        await self._forget()
+
+    async def _forget(self) -> None:
+        """Take archived events out of Redis, but for those of which something is still on its way there."""
+        forgotten = self._to_forget - self._healing.keys()
+        if forgotten:
+            await self._store.forget(forgotten)
+            self._to_forget -= forgotten
 
     def _rebuild_asked_for(self, event_ids: Collection[str]) -> list[str]:
         """Begin to rebuild those of the events that are ours; returns those that are done."""
@@ -369,7 +391,7 @@ class Copies:
         """Compare how far Redis is with how far it was known to be, for all events."""
         copies = {event_id: copy for event_id, copy in self._copies.items() if copy.state is CopyState.IN_STEP}
         expected = {event_id: copy.redis_seq for event_id, copy in copies.items()}
-        found = await self._store.positions(list(copies))
+        found = await self._store.positions(copy.event for copy in copies.values())
         for event_id, copy in copies.items():
             position = found[event_id]
             if not self._is_ours(copy) or copy.state is not CopyState.IN_STEP:
@@ -384,18 +406,20 @@ class Copies:
         """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
         event = copy.event
         if position.seq == event.seq == copy.redis_seq:
-            return (position.sold, position.left, position.records) != (event.sold, event.left, len(event.accepted))
+            taken = event.sold + event.held
+            return (position.taken, position.left, position.records) != (taken, event.left, len(event.accepted))
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 
 
 def _call(copy: Copy, decided: list[Decided]) -> DecideCall:
-    return DecideCall(
-        copy.event.event_id,
-        decided[0].seq_before,
-        [(one.command, one.position) for one in decided],
-        list(copy.backlog),
-    )
+    backlog = list(copy.backlog)
+    seq_before = backlog[0].fact["seq"] - 1 if backlog else decided[0].seq_before
+    return DecideCall(copy.event, seq_before, [one.applied for one in decided], backlog)
 
 
-def _adds_many(decided: list[Decided]) -> bool:
-    return any(isinstance(one.command, AddTickets) and one.command.count > MAX_ADDED for one in decided)
+def _moves_many(decided: list[Decided]) -> bool:
+    return any(moves_many(one.fact) for one in decided)
+
+
+def _archives(decided: list[Decided]) -> bool:
+    return decided[-1].fact["type"] == "event_archived"

@@ -10,6 +10,8 @@ from aiokafka import ConsumerRecord
 from boxoffice.kafka.clients import Headers, header, home_partition
 from boxoffice.kafka.record_batches import why_unreadable
 from boxoffice.kafka.side_records import SideRecord, counted_bytes, dead_letter, forward, read_origin
+from lua.calls import Applied
+from lua.effects import effect_of
 from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.event import Position
 from models.facts import at_text, unreadable
@@ -31,10 +33,13 @@ class OriginAheadError(Exception):
 class Decided:
     """A command decided at home, for Redis to decide too. ``seq_before`` is the event's, before it."""
 
-    fact: DecisionFact
-    command: Command
-    position: Position
+    applied: Applied
     seq_before: int
+
+    @property
+    def fact(self) -> DecisionFact:
+        """What was decided."""
+        return self.applied.fact
 
 
 @dataclass(slots=True)
@@ -174,11 +179,13 @@ class OwnedPartition:
     def _decided(self, command: Command, position: Position, first: int, trace: bytes | None) -> Answer:
         inventory = self.ledger.inventory
         fact = decide(inventory, command, position)
-        event = inventory.events.get(fact["event_id"])
+        event = inventory.events.get(command.event_id)
         seq_before = event.seq if event is not None else 0
         is_new = fold(inventory, fact, position.offset)
-        decided = Decided(fact, command, position, seq_before) if is_new and seq_before else None
-        return Answer(fact, first, position.offset, trace, decided)
+        if event is None or not is_new:
+            return Answer(fact, first, position.offset, trace)
+        effect = effect_of(event, fact, self.number)
+        return Answer(fact, first, position.offset, trace, Decided(Applied(fact, position.offset, effect), seq_before))
 
     def _forwarded(self, record: Record, command: Command, home: int, first: int) -> Answer:
         fact: CommandForwarded = {

@@ -16,11 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from lua.calls import Applied
 from models.event import Event
-from models.shapes import DecisionFact
-
-Applied = tuple[DecisionFact, int]
-"""A fact, and its command's offset at home."""
 
 
 class CopyState(Enum):
