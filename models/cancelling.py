@@ -56,7 +56,8 @@ def cancelled(
     if event.by_present_rules(request.seq):
         costs = {
             "remaining": left,
-            "payment": purchase.payment or None,
+            # What is left of a hold may be paid for later.
+            "payment": None if held else purchase.payment or None,
             "refund": 0 if held else event.amount_of(runs, lines),
             "currency": event.currency,
         }

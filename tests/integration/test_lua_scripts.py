@@ -1,4 +1,4 @@
-"""What each script promises, by example, on a real server."""
+"""What purchase.lua promises, by example, on a real server."""
 
 from __future__ import annotations
 
@@ -7,30 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError
 
-from boxoffice.redis.store import Code, DecideCall, DecideReply, RedisStore, agrees, differences
-from lua import REPLACE
-from lua.calls import decode_decisions, encode_commands
-from lua.keys import EventKeys, event_keys, loading_keys
-from models.commands import Command
+from boxoffice.redis.store import Code, DecideCall, DecideReply, RedisStore, agrees
+from lua.calls import MAX_MOVED, decode_decisions, encode_call, moves_many
+from lua.keys import EventKeys, event_keys
+from models.members import MAX_CATEGORIES, MAX_QUANTITY
 from tests.integration.redis_tables import (
     Table,
     addition,
-    ask,
     at_home,
+    behind,
+    calling_off,
     cancellation,
+    categories,
+    change,
     closing,
     creation,
     decide_in,
+    differing,
+    dumped,
+    expiry,
+    on_sale,
     open_store,
+    order,
+    payment,
     purchase,
+    removal,
+    taken,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support.servers import NewRedis, RedisAddress
+    from tests.support.servers import RedisAddress
+
+HALL: dict[str, Any] = {"categories": categories(stalls=3, general=4, balcony=2)}
+"""Of an event with several queues; one of them is that of an event without categories."""
+DUE_S = 600
 
 
 @pytest.fixture
@@ -47,110 +60,121 @@ async def client(redis_server: RedisAddress) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def keys(prefix: str) -> EventKeys:
-    return event_keys(prefix, "42")
+    return event_keys(prefix, "42", ("stalls", "general", "balcony"))
 
 
-async def on_sale(store: RedisStore, *more: Command, **members: Any) -> Table:
-    """Event 42 in a table and in Redis, after it was created as the members say, and more commands."""
-    table = Table()
-    table.take(at_home([creation(**members), *more]))
-    assert await store.rebuild(table.snapshot()) == Code.REPLACED
-    return table
-
-
-def taken(table: Table, *commands: Command) -> DecideCall:
-    """The call for these commands, which come next."""
-    return table.take(at_home(commands, table.inventory.events["42"].fence + 1)).calls["42"]
-
-
-async def dumped(client: Redis, keys: EventKeys) -> list[bytes | None]:
-    return [await client.dump(key) for key in keys]
-
-
-async def differing(store: RedisStore, table: Table) -> list[str]:
-    found = await store.read_event("42")
-    assert found is not None
-    return differences(found, table.copy())
-
-
-# purchase.lua
+# Where Redis is
 
 
 async def test_an_event_that_is_not_there_is_missing_and_stays_so(
     store: RedisStore, client: Redis, keys: EventKeys
 ) -> None:
-    call = DecideCall("42", 1, at_home([purchase("r-1")]))
-    assert await store.decide([call]) == [DecideReply(Code.MISSING, 0, [])]
-    assert not await client.exists(*keys)
+    table = Table()
+    table.take(at_home([creation()]))
+    assert await store.decide([taken(table, purchase("r-1"))]) == [DecideReply(Code.MISSING, 0, [])]
+    assert (await store.settle(table.event(), table.history["42"])).code == Code.MISSING
+    assert not await client.exists(*keys.all)
 
 
 async def test_behind_the_caller_it_writes_nothing(store: RedisStore, client: Redis, keys: EventKeys) -> None:
     table = await on_sale(store)
-    before = await dumped(client, keys)
+    before = await dumped(client, keys.all)
     taken(table, purchase("r-1"))
     call = taken(table, purchase("r-2"), addition("a-1", 1), closing("z-1"))
     assert await store.decide([call]) == [DecideReply(Code.BEHIND, 1, [])]
-    assert await dumped(client, keys) == before
+    assert await dumped(client, keys.all) == before
 
 
 async def test_the_backlog_in_front_of_a_call_brings_it_up(store: RedisStore) -> None:
     table = await on_sale(store)
     taken(table, purchase("r-1"))
-    call = taken(table, purchase("r-2", 2))
-    [reply] = await decide_in(store, DecideCall("42", call.seq, call.commands, table.history["42"]))
-    assert reply.answers == [(Code.CONFIRMED, 3, "42-000002,42-000003")]
+    backlog = list(table.history["42"])
+    [reply] = await decide_in(store, behind(backlog, taken(table, purchase("r-2", 2))))
+    assert reply.answers == [(Code.SOLD, 3, "42-000002,42-000003")]
     assert not await differing(store, table)
 
 
-async def test_a_second_owner_gets_the_first_ones_decisions_and_changes_nothing(
+async def test_a_backlog_that_redis_has_in_part_is_applied_from_there_on(store: RedisStore) -> None:
+    table = await on_sale(store, **HALL, hold_s=DUE_S)
+    taken(table, order("r-1", stalls=2, balcony=1), purchase("r-2"), cancellation("x-1", "r-1"), purchase("r-3", 9))
+    backlog = list(table.history["42"])
+    assert (await store.settle(table.event(), backlog[:2])).seq == 3
+    [reply] = await decide_in(store, behind(backlog, taken(table, order("r-4", balcony=2))))
+    assert reply == DecideReply(Code.DECIDED, 6, [(Code.SOLD, 6, "42-000009,42-000008")])
+    assert not await differing(store, table)
+
+
+async def test_the_second_call_after_a_lost_reply_gets_the_same_decisions_and_changes_nothing(
     store: RedisStore, client: Redis, keys: EventKeys
 ) -> None:
-    table = await on_sale(store, max_per_order=4)
-    call = taken(
-        table, purchase("r-1", 3), purchase("r-2", 5), cancellation("x-1", "r-1"), addition("a-1", 2), closing("z-1")
-    )
-    [first] = await decide_in(store, call)
-    before = await dumped(client, keys)
-    [second] = await decide_in(store, call)
-    assert second.seq == first.seq == 6
-    assert second.answers == [
-        (Code.CONFIRMED, 2, "42-000001,42-000002,42-000003"),
-        (Code.DECIDED_BEFORE, 0, ""),
-        (Code.CANCELLED, 4, "42-000001,42-000002,42-000003"),
-        (Code.ADDED, 5, ""),
-        (Code.CLOSED, 6, ""),
-    ]
-    assert await dumped(client, keys) == before
-
-
-async def test_a_creation_that_was_decided_before_is_answered_from_its_record(store: RedisStore) -> None:
-    """A second owner that knows the event from elsewhere may still meet the command that made it."""
-    await on_sale(store)
-    [reply] = await decide_in(store, DecideCall("42", 0, at_home([creation(), purchase("r-1")])))
-    assert reply.answers == [(Code.CREATED, 1, ""), (Code.CONFIRMED, 2, "42-000001")]
-
-
-@pytest.mark.parametrize("buyer", ["b-77", " b", 'Zoë "the\\fan"', "\u2028 b,2 ]}", "x" * 128])
-async def test_a_cancellation_that_names_the_buyer_cancels_no_other_ones_purchase(
-    store: RedisStore, buyer: str
-) -> None:
-    table = await on_sale(store)
+    table = await on_sale(store, **HALL, hold_s=DUE_S, max_per_order=6)
     call = taken(
         table,
-        purchase("r-1", 2, buyer=buyer),
-        cancellation("x-1", "r-1", buyer=f"{buyer} "[-128:]),
-        cancellation("x-2", "r-2", buyer=buyer),
-        cancellation("x-3", "r-1", buyer=buyer),
-        cancellation("x-4", "r-1", buyer="another"),
+        order("r-1", stalls=2, general=1),
+        purchase("r-2", 5),
+        purchase("r-3", 7),
+        payment("p-1", "r-1", 3 * 4500),
+        expiry("e-1", "r-1"),
+        purchase("r-4", 2, category="balcony"),
+        cancellation("x-1", "r-1", tickets=["42-000001"]),
+        addition("a-1", 2),
+        removal("m-1", 1),
+        change("v-1", venue="Kleine Halle"),
+        closing("z-1"),
+        calling_off("z-2"),
     )
-    [reply] = await decide_in(store, call)
-    assert [code for code, _, _ in reply.answers[1:]] == [
-        Code.NO_SUCH_PURCHASE,
-        Code.NO_SUCH_PURCHASE,
-        Code.CANCELLED,
-        Code.NO_SUCH_PURCHASE,
+    [first] = await decide_in(store, call)
+    assert first.answers == [
+        (Code.SOLD, 2, "42-000001,42-000002,42-000004"),
+        (Code.SHORT, 3, ""),
+        (Code.COUNTED, 4, ""),
+        (Code.APPLIED, 5, ""),
+        (Code.COUNTED, 6, ""),
+        (Code.SOLD, 7, "42-000008,42-000009"),
+        *((Code.APPLIED, seq, "") for seq in range(8, 14)),
     ]
+    before = await dumped(client, keys.all)
+    [second] = await decide_in(store, call)
+    assert second.seq == first.seq == 13
+    applied = (Code.DECIDED_BEFORE, 0, "")
+    assert second.answers == [applied] * 5 + [first.answers[5]] + [applied] * 6
+    assert all(agrees(fact, answer) for fact, answer in zip(table.facts(), second.answers, strict=True))
+    assert await dumped(client, keys.all) == before
     assert not await differing(store, table)
+
+
+async def test_who_is_behind_redis_is_answered_by_what_redis_has(store: RedisStore) -> None:
+    table = await on_sale(store)
+    calls = [taken(table, purchase(f"r-{number}")) for number in range(3)]
+    for call in calls:
+        await decide_in(store, call)
+    [reply] = await decide_in(store, calls[0])
+    assert reply == DecideReply(Code.DECIDED, 4, [(Code.SOLD, 2, "42-000001")])
+
+
+async def test_a_refused_purchase_whose_id_was_accepted_later_is_not_answered_by_that(store: RedisStore) -> None:
+    """Under the first rules a refused request could be sent again, and buy."""
+    table = await on_sale(store, table=Table(first_rules={"42"}), capacity=2)
+    refused = taken(table, purchase("r-1", 3))
+    await decide_in(store, refused, taken(table, purchase("r-1", 2)))
+    [again] = await decide_in(store, refused)
+    assert again.answers == [(Code.DECIDED_BEFORE, 0, "")]
+
+
+async def test_offsets_are_exact_up_to_2_to_the_53rd(store: RedisStore) -> None:
+    table = await on_sale(store)
+    call = table.take(at_home([purchase("r-1"), purchase("r-2"), purchase("r-3", 20)], 2**53 - 3))["42"]
+    [reply] = await decide_in(store, call)
+    assert [code for code, _, _ in reply.answers] == [Code.SOLD, Code.SOLD, Code.SHORT]
+    assert not await differing(store, table)
+    [again] = await decide_in(store, call)
+    assert again.answers == [*reply.answers[:2], (Code.DECIDED_BEFORE, 0, "")]
+    found = await store.read_event("42")
+    assert found is not None
+    assert found.meta["fence"] == str(2**53 - 1)
+
+
+# Selling
 
 
 async def test_tickets_that_come_back_within_a_batch_are_sold_after_all_others(store: RedisStore) -> None:
@@ -167,108 +191,196 @@ async def test_tickets_that_come_back_within_a_batch_are_sold_after_all_others(s
         purchase("r-5", 3),
     )
     [reply] = await decide_in(store, call)
-    assert reply.answers[3] == (Code.CONFIRMED, 5, "42-000003,42-000001,42-000002,42-000004")
-    assert [code for code, _, _ in reply.answers[4:]] == [
-        Code.SOLD_OUT,
-        Code.CANCELLED,
-        Code.NOT_ENOUGH_LEFT,
-        Code.CONFIRMED,
+    assert reply.answers[3] == (Code.SOLD, 5, "42-000003,42-000001,42-000002,42-000004")
+    assert [code for code, _, _ in reply.answers[4:]] == [Code.SHORT, Code.APPLIED, Code.SHORT, Code.SOLD]
+    assert not await differing(store, table)
+
+
+async def test_a_purchase_of_several_categories_gets_all_its_tickets_or_none(store: RedisStore) -> None:
+    table = await on_sale(store, **HALL)
+    call = taken(
+        table,
+        order("r-1", balcony=2, stalls=1),
+        order("r-2", stalls=2, balcony=1),
+        order("r-3", stalls=2, general=4),
+        order("r-4", general=1, stalls=1),
+    )
+    [reply] = await decide_in(store, call)
+    assert reply.answers == [
+        (Code.SOLD, 2, "42-000008,42-000009,42-000001"),
+        (Code.SHORT, 3, ""),
+        (Code.SOLD, 4, "42-000002,42-000003,42-000004,42-000005,42-000006,42-000007"),
+        (Code.SHORT, 5, ""),
     ]
     assert not await differing(store, table)
 
 
-async def test_a_request_id_accepted_in_the_same_batch_is_taken(store: RedisStore) -> None:
-    table = await on_sale(store)
-    call = taken(table, purchase("r-1"), purchase("r-1", 2), closing("r-1"))
+async def test_what_leaves_joins_and_is_sold_in_one_call_of_several_queues(store: RedisStore) -> None:
+    table = await on_sale(store, **HALL)
+    stale = table.snapshot()
+    call = taken(
+        table,
+        order("r-1", stalls=2, balcony=1),
+        removal("m-1", 1, category="stalls"),
+        cancellation("x-1", "r-1"),
+        removal("m-2", 1),
+        removal("m-3", 1, category="balcony"),
+        order("r-2", stalls=2, balcony=1),
+        addition("a-1", 2, category="stalls"),
+        removal("m-4", 1, category="stalls"),
+        order("r-3", stalls=1, general=3),
+        purchase("r-4"),
+        removal("m-5", 1),
+    )
     [reply] = await decide_in(store, call)
-    assert [code for code, _, _ in reply.answers] == [
-        Code.CONFIRMED,
-        Code.REQUEST_ID_REUSED,
-        Code.REQUEST_ID_REUSED,
+    assert [tickets for _, _, tickets in reply.answers if tickets] == [
+        "42-000001,42-000002,42-000008",
+        "42-000001,42-000002,42-000009",
+        "42-000010,42-000004,42-000005,42-000006",
     ]
+    assert [code for code, _, _ in reply.answers[-2:]] == [Code.SHORT, Code.COUNTED]
+    assert all(agrees(fact, answer) for fact, answer in zip(table.facts(), reply.answers, strict=True))
+    assert not await differing(store, table)
+    assert await store.rebuild(stale, force=True) == Code.REPLACED
+    assert (await store.settle(table.event(), table.history["42"])).seq == table.event().seq
     assert not await differing(store, table)
 
 
-async def test_offsets_are_exact_up_to_2_to_the_53rd(store: RedisStore) -> None:
-    table = await on_sale(store)
-    call = table.take(at_home([purchase("r-1"), purchase("r-2"), purchase("r-3", 20)], 2**53 - 3)).calls["42"]
+async def test_what_is_removed_leaves_the_tail_of_what_was_there_before_the_call(store: RedisStore) -> None:
+    table = await on_sale(store, capacity=10)
+    call = taken(
+        table,
+        purchase("r-1", 2),
+        removal("m-1", 3),
+        addition("a-1", 2),
+        removal("m-2", 3),
+        purchase("r-2", 3),
+        purchase("r-3", 3),
+    )
     [reply] = await decide_in(store, call)
-    assert [code for code, _, _ in reply.answers] == [Code.CONFIRMED, Code.CONFIRMED, Code.NOT_ENOUGH_LEFT]
+    assert [tickets for _, _, tickets in reply.answers[-2:]] == ["42-000003,42-000004,42-000005", ""]
     assert not await differing(store, table)
-    [again] = await decide_in(store, call)
-    assert again.answers == [*reply.answers[:2], (Code.DECIDED_BEFORE, 0, "")]
+
+
+async def test_a_hold_ends_where_its_tickets_came_from(store: RedisStore) -> None:
+    table = await on_sale(store, **HALL, hold_s=DUE_S)
+    [held] = await decide_in(
+        store, taken(table, order("r-1", stalls=3, balcony=1), purchase("r-2", 1, category="stalls"))
+    )
+    assert [code for code, _, _ in held.answers] == [Code.SOLD, Code.SHORT]
+    later = taken(table, expiry("e-1", "r-1"), purchase("r-3", 3, category="stalls"), later_s=DUE_S + 1)
+    [reply] = await decide_in(store, later)
+    assert reply.answers == [(Code.APPLIED, 4, ""), (Code.SOLD, 5, "42-000001,42-000002,42-000003")]
+    assert not await differing(store, table)
+
+
+async def test_who_pays_late_gets_other_tickets_of_the_same_lines(store: RedisStore) -> None:
+    table = await on_sale(store, **HALL, hold_s=DUE_S)
+    await decide_in(store, taken(table, order("r-1", stalls=1, balcony=1)))
+    later = taken(
+        table,
+        expiry("e-1", "r-1"),
+        purchase("r-2", 1, category="balcony"),
+        payment("p-1", "r-1", 2 * 4500),
+        payment("p-2", "r-2"),
+        cancellation("x-1", "r-2"),
+        later_s=DUE_S + 1,
+    )
+    [reply] = await decide_in(store, later)
+    assert [code for code, _, _ in reply.answers] == [Code.APPLIED, Code.SOLD, *[Code.APPLIED] * 3]
     found = await store.read_event("42")
     assert found is not None
-    assert found.meta["fence"] == str(2**53 - 1)
+    assert (found.record("r-1") or {})["tickets"] == ["42-000002", "42-000008"]
+    assert (found.record("p-1") or {})["late"]
+    assert found.queues["balcony"] == ["42-000009"]
+    assert not await differing(store, table)
+
+
+async def test_a_new_price_reaches_new_purchases_and_their_records(store: RedisStore) -> None:
+    table = await on_sale(store, hold_s=DUE_S)
+    prices = [{"category": "general", "amount": 100}]
+    call = taken(table, purchase("r-1", 2), change("v-1", prices=prices), purchase("r-2"), payment("p-1", "r-1", 9000))
+    [reply] = await decide_in(store, call)
+    assert [code for code, _, _ in reply.answers] == [Code.SOLD, Code.APPLIED, Code.SOLD, Code.APPLIED]
+    found = await store.read_event("42")
+    assert found is not None
+    assert [found.meta[name] for name in ("price_amount", "first_price")] == ["100", "4500"]
+    assert (found.record("r-1") or {})["lines"] == [["general", 2, 4500]]
+    assert (found.record("r-2") or {})["lines"] == [["general", 1, 100]]
+    assert not await differing(store, table)
+
+
+async def test_redis_that_has_more_than_it_should_does_not_agree_that_nothing_is_left(
+    store: RedisStore, client: Redis, keys: EventKeys
+) -> None:
+    table = await on_sale(store, capacity=1)
+    await client.rpush(event_keys(keys.meta.split("event:")[0], "42").queues[0], "42-000002")
+    await client.hset(keys.meta, "issued", "2")
+    [reply] = await decide_in(store, taken(table, purchase("r-1", 2)))
+    assert reply.answers == [(Code.SOLD, 2, "42-000001,42-000002")]
+    assert not agrees(table.facts()[-1], reply.answers[0])
+
+
+# Bounds
 
 
 async def test_a_batch_may_be_larger_than_what_lua_can_unpack(store: RedisStore) -> None:
     table = await on_sale(store, capacity=30_000)
     sales = [purchase(f"r-{number}", 2 + 98 * (number % 100 == 0)) for number in range(10_000)]
     returns = [cancellation(f"x-{number}", f"r-{number}") for number in range(0, 10_000, 2)]
-    call = taken(table, *sales, addition("a-1", 10_000), *returns, purchase("r-last", 100))
+    call = taken(
+        table, *sales, addition("a-1", MAX_MOVED), *returns, removal("m-1", MAX_MOVED), purchase("r-last", 100)
+    )
     [reply] = await decide_in(store, call)
-    assert all(map(agrees, [fact for fact, _ in table.history["42"][1:]], reply.answers))
+    assert all(map(agrees, table.facts(), reply.answers))
     assert not await differing(store, table)
 
 
-@pytest.mark.parametrize(
-    ("key", "command"),
-    [
-        ("tickets", ("SET", "text")),
-        ("tickets", ("LPUSH", "42-999999")),
-        ("tickets", ("RPOP",)),
-        ("tickets", ("DEL",)),
-        ("meta", ("SET", "text")),
-        ("meta", ("HSET", "sold", "many")),
-        ("meta", ("HDEL", "fence")),
-        ("purchases", ("SET", "text")),
-        ("purchases", ("DEL",)),
-        ("purchases", ("HSET", "r-0", "{not JSON")),
-        ("purchases", ("HSET", "r-0", '{"type":"purchase","offset":1}')),
-    ],
-)
-async def test_what_somebody_else_damaged_is_not_touched_and_a_rebuild_mends_it(
-    key: str, command: tuple[str, ...], store: RedisStore, client: Redis, keys: EventKeys
-) -> None:
-    """One event's damage is no failure of Redis, and the others are served."""
-    table = await on_sale(store, purchase("r-0"))
-    damaged = getattr(keys, key)
-    if command[0] == "SET":
-        await client.delete(damaged)
-    await ask(client, command[0], damaged, *command[1:])
-    before = await dumped(client, keys)
-    call = taken(table, purchase("r-1"), cancellation("x-1", "r-0"))
-    replies = await decide_in(store, call, DecideCall("7", 1, at_home([purchase("r-1", event_id="7")])))
-    assert replies[0][:3] == (Code.DAMAGED, 0, [])
-    assert replies[0].damage
-    assert replies[1].code == Code.MISSING
-    settled = await store.settle("42", table.history["42"])
-    assert settled.code == Code.DAMAGED
-    assert settled.damage
-    assert await dumped(client, keys) == before
-    assert await store.rebuild(table.snapshot()) == Code.REPLACED
+async def test_an_order_may_be_of_all_categories_that_an_event_may_have(store: RedisStore) -> None:
+    each: dict[str, Any] = {f"c{number}": MAX_QUANTITY // MAX_CATEGORIES for number in range(MAX_CATEGORIES)}
+    table = await on_sale(store, categories=categories(**each))
+    everything = order("r-1", **dict(reversed(each.items())))
+    call = taken(table, everything, purchase("r-2", category="c7"), cancellation("x-1", "r-1"), order("r-3", c49=1))
+    [reply] = await decide_in(store, call)
+    assert len(reply.answers[0][2].split(",")) == MAX_QUANTITY
+    assert [code for code, _, _ in reply.answers] == [Code.SOLD, Code.SHORT, Code.APPLIED, Code.SOLD]
     assert not await differing(store, table)
 
 
-async def test_a_ticket_that_is_no_text_agrees_with_nothing(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    table = await on_sale(store)
-    await ask(client, "LSET", keys.tickets, 0, b"\xff")
-    [reply] = await decide_in(store, taken(table, purchase("r-1")))
-    assert reply.code == Code.DECIDED
-    assert not agrees(table.history["42"][-1][0], reply.answers[0])
+def test_a_call_names_the_queues_that_it_needs_and_no_other() -> None:
+    table = Table()
+    table.take(at_home([creation(**HALL)]))
+    assert _queues_of(taken(table, purchase("r-1", category="balcony"))) == ("balcony",)
+    assert _queues_of(taken(table, order("r-2", balcony=1, stalls=1))) == ("balcony", "stalls")
+    assert _queues_of(taken(table, cancellation("x-1", "r-1"), removal("m-1", 1))) == ("balcony", "general")
+    assert _queues_of(taken(table, change("v-1", venue="v"), purchase("r-3", category="unknown"))) == ()
 
 
-@pytest.mark.parametrize("record", ['{"type":"gift","offset":%d,"seq":2}', '{"type":"purchase","offset":%d}'])
-async def test_a_record_that_is_none_of_ours_is_damage(
-    record: str, store: RedisStore, client: Redis, keys: EventKeys
-) -> None:
-    table = await on_sale(store)
-    call = taken(table, purchase("r-1"))
-    await decide_in(store, call)
-    await ask(client, "HSET", keys.purchases, "r-1", record % call.commands[0][1].offset)
-    [reply] = await decide_in(store, call)
-    assert (reply.code, reply.damage) == (Code.DAMAGED, "a record is of no known type")
+def _queues_of(call: DecideCall) -> tuple[str, ...]:
+    decided = encode_call(call.event, call.seq, (), call.decided).categories
+    assert encode_call(call.event, call.seq, call.decided).categories == decided
+    return decided
+
+
+def test_more_tickets_than_a_script_may_move_are_known_by_their_fact() -> None:
+    table = Table()
+    table.take(at_home([creation(capacity=100_000)]))
+    most, more = MAX_MOVED, MAX_MOVED + 1
+    taken(table, addition("a-1", most), addition("a-2", more), removal("m-1", most), removal("m-2", more), closing("z"))
+    assert [moves_many(fact) for fact in table.facts()] == [False, True, False, True, False]
+
+
+def test_a_reply_without_answers_is_read() -> None:
+    assert decode_decisions([Code.BEHIND, 7]) == DecideReply(Code.BEHIND, 7, [])
+
+
+def test_a_call_without_commands_asks_how_far_an_event_is() -> None:
+    table = Table()
+    table.take(at_home([creation()]))
+    assert encode_call(table.event(), 7, ()) == (("general",), b'[7,[""]]')
+
+
+# Several callers
 
 
 async def test_racing_callers_with_the_same_commands_get_the_same_decisions(
@@ -279,89 +391,70 @@ async def test_racing_callers_with_the_same_commands_get_the_same_decisions(
         calls = [taken(table, *[purchase(f"r-{turn}-{batch}-{n}", 2) for n in range(5)]) for batch in range(2)]
         async with open_store(redis_server.url, prefix) as second:
             replies = await asyncio.gather(*[decide_in(by, call) for call in calls for by in (store, second)])
-        facts = [fact for fact, _ in table.history["42"]]
         for call, [reply] in zip((calls[0], calls[0], calls[1], calls[1]), replies, strict=True):
             if reply.code == Code.BEHIND:  # it overtook the batch before its own
                 continue
-            assert all(map(agrees, facts[call.seq : call.seq + len(call.commands)], reply.answers))
-            assert (Code.DECIDED_BEFORE, 0, "") not in reply.answers or table.inventory.events["42"].left == 0
-        await store.settle("42", table.history["42"])
+            assert all(agrees(one.fact, answer) for one, answer in zip(call.decided, reply.answers, strict=True))
+            assert (Code.DECIDED_BEFORE, 0, "") not in reply.answers or table.event().left == 0
+        await store.settle(table.event(), table.history["42"])
         assert not await differing(store, table)
 
 
-# settle.lua
+# Settling: what follows from facts alone
 
 
 async def test_settling_again_changes_nothing(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    table = await on_sale(store)
-    taken(table, purchase("r-1", 2), cancellation("x-1", "r-1"), addition("a-1", 3), closing("z-1"))
-    assert await store.settle("42", table.history["42"]) == (Code.SETTLED, 5, "")
-    before = await dumped(client, keys)
-    assert await store.settle("42", table.history["42"]) == (Code.SETTLED, 5, "")
-    assert await dumped(client, keys) == before
+    table = await on_sale(store, **HALL, hold_s=DUE_S)
+    taken(
+        table,
+        order("r-1", stalls=2, general=2),
+        cancellation("x-1", "r-1", tickets=["42-000001", "42-000005"]),
+        payment("p-1", "r-1", 2 * 4500),
+        addition("a-1", 3),
+        removal("m-1", 1, category="balcony"),
+        closing("z-1"),
+    )
+    assert await store.settle(table.event(), table.history["42"]) == DecideReply(
+        Code.DECIDED, 7, [(Code.APPLIED, seq, "") for seq in range(2, 8)]
+    )
+    before = await dumped(client, keys.all)
+    assert (await store.settle(table.event(), table.history["42"]))[:2] == (Code.DECIDED, 7)
+    assert await dumped(client, keys.all) == before
     assert not await differing(store, table)
 
 
-async def test_settling_a_missing_event_writes_nothing(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    table = Table()
-    table.take(at_home([creation(), purchase("r-1")]))
-    assert (await store.settle("42", table.history["42"])).code == Code.MISSING
-    assert not await client.exists(*keys)
-
-
-async def test_settling_stops_where_a_seq_is_missing(store: RedisStore) -> None:
+async def test_an_effect_is_applied_at_its_own_seq_alone(store: RedisStore, client: Redis, keys: EventKeys) -> None:
     table = await on_sale(store)
-    taken(table, purchase("r-1"))
-    expected = table.copy()
-    taken(table, purchase("r-2"), purchase("r-3"))
-    first, second, _, fourth = table.history["42"]
-    assert await store.settle("42", [first, second, fourth]) == (Code.DAMAGED, 2, "a seq is missing")
-    assert await store.read_event("42") == expected
+    before = await dumped(client, keys.all)
+    taken(table, purchase("r-1"), purchase("r-2"), purchase("r-3"))
+    first, _, third = table.history["42"]
+    assert await store.settle(table.event(), [first, third]) == (Code.DAMAGED, 0, [], "a seq is missing")
+    closed = taken(table, closing("z-1"))
+    [reply] = await decide_in(store, DecideCall(closed.event, 1, closed.decided))
+    assert reply == (Code.DAMAGED, 0, [], "a seq is missing")
+    assert await dumped(client, keys.all) == before
 
 
-async def test_settling_stops_where_the_queue_has_another_head(
-    store: RedisStore, client: Redis, keys: EventKeys
-) -> None:
-    table = await on_sale(store)
-    taken(table, purchase("r-1"))
-    expected = table.copy()
-    taken(table, purchase("r-2"), purchase("r-3"))
-    await client.lset(keys.tickets, 1, "42-000007")
-    assert await store.settle("42", table.history["42"]) == (Code.DAMAGED, 2, "the queue has another head")
+async def test_settling_stops_where_the_queue_has_another_head(store: RedisStore, client: Redis, prefix: str) -> None:
+    table = await on_sale(store, **HALL)
+    taken(table, order("r-1", stalls=1, balcony=1), order("r-2", balcony=1))
+    await client.lset(event_keys(prefix, "42", ["balcony"]).queues[0], 1, "42-000007")
+    reply = await store.settle(table.event(), table.history["42"])
+    assert reply == (Code.DAMAGED, 0, [], "the queue has another head")
     found = await store.read_event("42")
     assert found is not None
-    assert differences(found, expected) == ["ticket 1 of the queue is 42-000007, and should be 42-000002"]
+    assert found.queues["balcony"] == ["42-000008", "42-000007"]
 
 
-async def test_settling_stops_where_more_is_sold_than_is_left(store: RedisStore) -> None:
-    table = await on_sale(store, capacity=3)
-    more = Table()
-    more.take(at_home([creation(capacity=4), purchase("r-1", 2), purchase("r-2", 2)]))
-    taken(table, purchase("r-1", 2))
-    assert await store.settle("42", more.history["42"]) == (Code.DAMAGED, 2, "the queue is too short")
+@pytest.mark.parametrize("more", [order("r-2", stalls=2), removal("m-1", 2, category="stalls")])
+async def test_settling_stops_where_less_is_left_than_leaves(store: RedisStore, more: Any) -> None:
+    """The ledger of an event that has more tickets is settled into one that has fewer."""
+    table, larger = await on_sale(store, categories=categories(stalls=3)), Table()
+    larger.take(at_home([creation(categories=categories(stalls=4)), order("r-1", stalls=2), more]))
+    reply = await store.settle(larger.event(), larger.history["42"])
+    assert reply.code == Code.DAMAGED
+    assert reply.damage in ("the queue has another head", "fewer tickets are left than are removed")
     assert not await differing(store, table)
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        None,
-        '{"type":"closing"}',
-        '{"type":"purchase","tickets":["42-000009"]}',
-        '{"type":"purchase","tickets":["42-000001"],"cancelled_by":"x-0"}',
-    ],
-)
-async def test_settling_stops_where_a_cancelled_purchase_is_not_as_it_should_be(
-    record: str | None, store: RedisStore, client: Redis, keys: EventKeys
-) -> None:
-    table = await on_sale(store, purchase("r-1"))
-    taken(table, closing("z-1"), cancellation("x-1", "r-1"))
-    if record is None:
-        await client.hdel(keys.purchases, "r-1")
-    else:
-        await client.hset(keys.purchases, "r-1", record)
-    reply = await store.settle("42", table.history["42"])
-    assert reply == (Code.DAMAGED, 3, "there is no such purchase to cancel")
 
 
 async def test_settling_sells_what_came_back_in_the_same_call(store: RedisStore) -> None:
@@ -369,145 +462,5 @@ async def test_settling_sells_what_came_back_in_the_same_call(store: RedisStore)
     for turn in range(3):
         taken(table, purchase(f"r-{turn}", 2), cancellation(f"x-{turn}", f"r-{turn}"), addition(f"a-{turn}", 1))
         taken(table, purchase(f"s-{turn}", 2))
-    assert (await store.settle("42", table.history["42"])).code == Code.SETTLED
+    assert (await store.settle(table.event(), table.history["42"])).code == Code.DECIDED
     assert not await differing(store, table)
-
-
-# replace.lua
-
-
-async def test_a_rebuild_keeps_a_higher_seq(store: RedisStore, client: Redis, prefix: str) -> None:
-    table = await on_sale(store)
-    stale = table.snapshot()
-    await decide_in(store, taken(table, purchase("r-1")))
-    assert await store.rebuild(stale) == Code.NEWER
-    assert not await differing(store, table)
-    assert not [key async for key in client.scan_iter(f"{prefix}*:loading:*")]
-
-
-async def test_a_rebuild_at_the_same_seq_mends_what_differs(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    table = await on_sale(store, purchase("r-1"))
-    await client.hset(keys.meta, mapping={"name": "Wrong", "unknown": "field"})
-    await client.hset(keys.purchases, "r-2", "{}")
-    await client.lset(keys.tickets, 0, "42-000001")
-    assert await store.rebuild(table.snapshot()) == Code.REPLACED
-    assert not await differing(store, table)
-
-
-async def test_what_was_switched_in_does_not_expire(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    await on_sale(store)
-    assert [await client.ttl(key) for key in keys] == [-1, -1, -1]
-
-
-async def test_an_event_without_tickets_has_no_list(store: RedisStore, client: Redis, keys: EventKeys) -> None:
-    table = await on_sale(store, capacity=2)
-    assert await client.exists(keys.tickets)
-    taken(table, purchase("r-1", 2))
-    assert await store.rebuild(table.snapshot()) == Code.REPLACED
-    assert not await client.exists(keys.tickets)
-    assert not await differing(store, table)
-
-
-@pytest.mark.parametrize("lost", ["tickets", "meta", "purchases"])
-async def test_a_load_that_has_expired_in_part_is_not_switched_in(
-    lost: str, store: RedisStore, client: Redis, keys: EventKeys, prefix: str
-) -> None:
-    table = await on_sale(store)
-    before = await dumped(client, keys)
-    loading = loading_keys(prefix, "42", "attempt")
-    await client.rpush(loading.tickets, "42-000001", "42-000002")
-    await client.hset(loading.meta, "seq", "9")
-    await client.hset(loading.purchases, "r-1", "{}")
-    await client.delete(getattr(loading, lost))
-    reply = await client.eval(REPLACE.text, 6, *keys, *loading, 9, 2, 1)
-    assert reply == [Code.INCOMPLETE, 0]
-    assert await dumped(client, keys) == before
-    assert not await client.exists(*loading)
-    assert not await differing(store, table)
-
-
-# All of them
-
-
-async def test_without_memory_nothing_is_half_written(new_redis: NewRedis, prefix: str) -> None:
-    """A full Redis refuses a call as a whole, whichever of its writes would come first."""
-    server = await new_redis()
-    keys = event_keys(prefix, "42")
-    async with open_store(server.url, prefix) as store, Redis.from_url(server.url) as client:
-        table = await on_sale(store, purchase("r-0", 2))
-        behind = table.snapshot()
-        before = await dumped(client, keys)
-        await client.config_set("maxmemory", 1)
-        batches: list[list[Command]] = [
-            [purchase("r-1")],
-            [cancellation("x-1", "r-0")],
-            [addition("a-1", 1)],
-            [purchase("r-2", 100)],
-            [closing("z-1"), cancellation("x-2", "r-1")],
-        ]
-        for commands in batches:
-            call = DecideCall("42", 2, taken(table, *commands).commands)
-            [error] = await store.decide([call])
-            assert isinstance(error, OutOfMemoryError)
-            with pytest.raises(OutOfMemoryError):
-                await store.settle("42", table.history["42"])
-            assert await dumped(client, keys) == before
-        with pytest.raises(OutOfMemoryError):
-            await store.rebuild(table.snapshot())
-        assert await dumped(client, keys) == before
-        assert await client.dbsize() == 3
-        await client.config_set("maxmemory", 0)
-        assert (await store.settle("42", table.history["42"])).code == Code.SETTLED
-        assert not await differing(store, table)
-        assert await store.rebuild(behind) == Code.NEWER
-
-
-async def test_the_switch_needs_no_memory(new_redis: NewRedis, prefix: str) -> None:
-    server = await new_redis()
-    keys, loading = event_keys(prefix, "42"), loading_keys(prefix, "42", "attempt")
-    async with open_store(server.url, prefix) as store, Redis.from_url(server.url) as client:
-        table = await on_sale(store)
-        for old, new in zip(keys, loading, strict=True):
-            await client.copy(old, new)
-        await client.delete(keys.tickets)
-        await client.config_set("maxmemory", 1)
-        assert await client.eval(REPLACE.text, 6, *keys, *loading, 1, 10, 1) == [Code.REPLACED, 1]
-        await client.config_set("maxmemory", 0)
-        assert not await differing(store, table)
-
-
-async def test_a_replica_refuses_a_call_as_a_whole(new_redis: NewRedis, prefix: str) -> None:
-    server = await new_redis()
-    keys = event_keys(prefix, "42")
-    async with open_store(server.url, prefix) as store, Redis.from_url(server.url) as client:
-        table = await on_sale(store)
-        before = await dumped(client, keys)
-        await client.replicaof("127.0.0.1", "1")
-        [error] = await store.decide([taken(table, purchase("r-1"))])
-        assert not isinstance(error, DecideReply)
-        assert await dumped(client, keys) == before
-
-
-async def test_scripts_touch_nothing_but_their_keys(client: Redis, keys: EventKeys) -> None:
-    """A user who may see no other keys can run all of them."""
-    name, password = keys.meta.split(":", maxsplit=1)[0], "secret"
-    stem = keys.meta.removesuffix(":meta")
-    await client.acl_setuser(
-        name, enabled=True, passwords=[f"+{password}"], keys=[f"{stem}:*"], categories=["+@all"], reset=True
-    )
-    try:
-        address = client.connection_pool.connection_kwargs
-        url = f"redis://{name}:{password}@{address['host']}:{address['port']}"
-        async with open_store(url, keys.meta.split("event:", maxsplit=1)[0]) as limited:
-            table = await on_sale(limited)
-            call = taken(table, purchase("r-1"), addition("a-1", 1), cancellation("x-1", "r-1"))
-            await decide_in(limited, call)
-            await limited.settle("42", table.history["42"])
-            assert not await differing(limited, table)
-    finally:
-        await client.acl_deluser(name)
-
-
-def test_a_reply_without_answers_is_read() -> None:
-    assert decode_decisions([Code.BEHIND, 7]) == DecideReply(Code.BEHIND, 7, [])
-    assert encode_commands("42", 7, []) == b'[7,"42"]'
