@@ -11,7 +11,7 @@ from typing import Any
 
 from models.accepted import Accepted, Kind, Runs, State
 from models.commands import CancelPurchase
-from models.decisions import Request, decision, next_request, refused
+from models.decisions import Request, decision, next_request, refused, returned_lines
 from models.event import Event, FoldError, Position, at_ms_of, count_of, has_tickets, without
 from models.shapes import DecisionFact, PurchaseCancelled, Reason
 
@@ -55,7 +55,9 @@ def cancelled(
     costs: dict[str, Any] = {"remaining": left or None}
     if event.by_present_rules(request.seq):
         costs = {
+            "lines": returned_lines(event, purchase, runs),
             "remaining": left,
+            "held": held or None,
             # What is left of a hold may be paid for later.
             "payment": None if held else purchase.payment or None,
             "refund": 0 if held else event.amount_of(runs, lines),
@@ -81,6 +83,10 @@ def fold_cancellation(event: Event, fact: PurchaseCancelled, offset: int, origin
     if event.tickets(remaining) != fact.get("remaining", []):
         raise FoldError(f"purchase {purchase_id} of event {event.event_id} keeps other tickets")
     held = purchase.state is State.HELD
+    if event.by_present_rules(fact["seq"]):
+        returned = returned_lines(event, purchase, runs)
+        if fact.get("lines") != returned or bool(fact.get("held")) != held:
+            raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
     event.give_back(runs, held=held)
     event.count_for(purchase.buyer, -count_of(runs))
     if remaining:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from models.accepted import Accepted
+from models.accepted import Accepted, Runs
 from models.commands import Command, Purchase
 from models.event import Event, Position
 from models.facts import at_text
 from models.members import GENERAL
-from models.shapes import CommandRejected, PurchaseRejected, Reason, Source, WantedLine
+from models.shapes import CommandRejected, PurchaseRejected, Reason, ReturnedLine, Source, WantedLine
 
 
 class Request(NamedTuple):
@@ -53,6 +53,14 @@ def source_of(source: tuple[int, int] | None, offset: int, partition: int) -> So
     if source is None:
         return {"partition": partition, "offset": offset}
     return {"partition": source[0], "offset": source[1]}
+
+
+def returned_lines(event: Event, purchase: Accepted, runs: Runs) -> list[ReturnedLine]:
+    """Some tickets of a purchase, that come back, by category."""
+    return [
+        {"category": event.categories[place].id, "quantity": quantity, "price": price}
+        for place, quantity, price in event.lines_among(purchase, runs)
+    ]
 
 
 def rejected(command: Command, reason: Reason, seq: int, position: Position) -> PurchaseRejected | CommandRejected:

@@ -384,7 +384,11 @@ class Event:
 
     def lines_now(self, purchase: Accepted) -> tuple[PricedLine, ...]:
         """The same, of the tickets that it has, or had last."""
-        own = self.by_category(purchase.runs)
+        return self.lines_among(purchase, purchase.runs)
+
+    def lines_among(self, purchase: Accepted, runs: Runs) -> tuple[PricedLine, ...]:
+        """The same, of some tickets that are the purchase's, or were."""
+        own = self.by_category(runs)
         lines = self.lines_of(purchase)
         return tuple(PricedLine(place, count_of(own[place]), price) for place, _, price in lines if place in own)
 

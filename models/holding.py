@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from models.accepted import Accepted, Kind, Runs, State
 from models.commands import ConfirmPurchase, ExpireHold
-from models.decisions import Request, decision, next_request, refused
+from models.decisions import Request, decision, next_request, refused, returned_lines
 from models.event import Event, FoldError, Position, at_ms_of, count_of
 from models.selling import is_over_buyer_limit, sold_lines
 from models.shapes import DecisionFact, HoldExpired, PaymentReason, PaymentRefused, PurchaseConfirmed, Reason
@@ -164,6 +164,7 @@ def expired(event: Event, request: Request, purchase_id: str, purchase: Accepted
         purchase=purchase_id,
         buyer=purchase.buyer,
         tickets=event.tickets(runs),
+        lines=returned_lines(event, purchase, runs),
     )
     return fact
 
@@ -176,6 +177,8 @@ def fold_expiry(event: Event, fact: HoldExpired, offset: int, origin: Origin) ->
         raise FoldError(f"event {event.event_id} has no hold {purchase_id} to end")
     if (event.tickets(purchase.runs), purchase.buyer) != (fact["tickets"], fact["buyer"]):
         raise FoldError(f"purchase {purchase_id} of event {event.event_id} holds other tickets")
+    if fact["lines"] != returned_lines(event, purchase, purchase.runs):
+        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
     event.give_back(purchase.runs, held=True)
     event.count_for(purchase.buyer, -count_of(purchase.runs))
     event.accept(purchase_id, purchase._replace(state=State.EXPIRED, by=request_id))

@@ -314,6 +314,21 @@ class PaymentRefused(Decision):
 
 
 @_strict
+class ReturnedLine(TypedDict):
+    """Tickets of one category that are on sale again: ``price`` is what each cost, in the currency's smallest unit.
+
+    They stand among the fact's ``tickets`` in the order of the lines.
+    """
+
+    category: CategoryId
+    quantity: Quantity
+    price: Amount
+
+
+ReturnedLines = Annotated[list[ReturnedLine], Field(min_length=1, max_length=MAX_CATEGORIES)]
+
+
+@_strict
 class HoldExpired(Decision):
     """The tickets of ``purchase`` were not paid for in time, and are on sale again."""
 
@@ -321,6 +336,7 @@ class HoldExpired(Decision):
     purchase: RequestId
     buyer: Buyer
     tickets: Tickets
+    lines: ReturnedLines
 
 
 @_strict
@@ -331,7 +347,9 @@ class PurchaseCancelled(Decision):
     purchase: RequestId
     buyer: Buyer
     tickets: Tickets
+    lines: NotRequired[ReturnedLines]
     remaining: NotRequired[Remaining]
+    held: NotRequired[Annotated[bool, Field(description="There, and true, if they were held and not paid for.")]]
     payment: NotRequired[PaymentId]
     refund: NotRequired[Refund]
     currency: NotRequired[Currency]
