@@ -74,7 +74,7 @@ def sale_members(event: Event, fact: Any, offset: int) -> str:
     """The part of a purchase's record that Redis takes as it is."""
     lines = fact.get("lines", ())
     due, actor = fact.get("due", ""), fact.get("actor", "")
-    if len(lines) == 1 and not due and not actor and not event.names_categories:
+    if len(lines) == 1 and not due and not event.names_categories:
         lines = () if lines[0]["price"] == event.first_price else lines
     detail = sale_detail(
         fact["buyer"], [(line["category"], line["quantity"], line["price"]) for line in lines], due, actor

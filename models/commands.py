@@ -392,12 +392,14 @@ def earlier_releases_read(value: bytes | None) -> bool:
 
 
 def without_nulls(members: Members) -> Members:
-    """The members that are not null, in the objects among them too."""
-    return {
-        name: without_nulls(value) if isinstance(value, dict) else value
-        for name, value in members.items()
-        if value is not None
-    }
+    """The members that are not null, in the objects among them and in lists too."""
+    return {name: _without_nulls(value) for name, value in members.items() if value is not None}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return without_nulls(value)
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def _complaint(detail: ErrorDetails, members: Members) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
@@ -19,6 +20,8 @@ from models.times import moment
 
 REMEMBERS_REFUSALS: Final = 2
 """The version of the rules from which on a refused purchase is remembered, and facts say what a purchase costs."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class FoldError(Exception):
@@ -414,7 +417,7 @@ class Event:
     def runs_of(self, tickets: Iterable[str], within: Runs) -> Runs | None:
         """The numbers of named tickets, in the order of ``within``; None if they are not all among those."""
         wanted = {ticket_number(ticket) for ticket in tickets if ticket.startswith(self.prefix)}
-        found = tuple(_consecutive(number for number in numbers_in(within) if number in wanted))
+        found = tuple(_those_of(within, wanted.__contains__))
         return found if count_of(found) == len(list(tickets)) else None
 
 
@@ -436,7 +439,13 @@ def numbers_in(runs: Iterable[Run]) -> Iterator[int]:
 def without(runs: Runs, others: Runs) -> Runs:
     """The tickets that are not among the others, in order."""
     gone = set(numbers_in(others))
-    return tuple(_consecutive(number for number in numbers_in(runs) if number not in gone))
+    return tuple(_those_of(runs, lambda number: number not in gone))
+
+
+def _those_of(runs: Runs, is_wanted: Callable[[int], bool]) -> Iterator[Run]:
+    """Run by run: the last ticket of a category and the first of the next have consecutive numbers, and two queues."""
+    for run in runs:
+        yield from _consecutive(number for number in numbers_in((run,)) if is_wanted(number))
 
 
 def _consecutive(numbers: Iterable[int]) -> Iterator[Run]:
@@ -468,7 +477,8 @@ def _currency(created: EventCreated) -> str:
 
 
 def _ms(text: str | None) -> int | None:
-    return None if text is None else round(moment(text).timestamp() * 1000)
+    """The first millisecond that is not before a time: commands come at whole ones."""
+    return None if text is None else -((_EPOCH - moment(text)) // _MILLISECOND)
 
 
 def at_ms_of(fact: DecisionFact) -> int:

@@ -276,7 +276,8 @@ def fold_sale(
     if not is_held and not actor and is_usual(event, lines):
         event.accepted[request_id] = pack_purchase(seq, offset, timestamp_ms, origin, runs, buyer)
         return
-    accepted = Accepted(Kind.PURCHASE, seq, offset, timestamp_ms, origin, runs, buyer, lines=lines, actor=actor)
+    kept = lines if is_held or not is_usual(event, lines) else ()
+    accepted = Accepted(Kind.PURCHASE, seq, offset, timestamp_ms, origin, runs, buyer, lines=kept, actor=actor)
     if is_held:
         accepted = accepted._replace(state=State.HELD, due_ms=at_ms(cast(PurchaseHeld, fact)["due"]))
     event.accept(request_id, accepted)

@@ -83,7 +83,9 @@ class Copies:
     def drop(self, number: int) -> None:
         """Forget a partition's events."""
         owned = self._owned.pop(number, None)
-        for event_id in owned.ledger.inventory.events if owned is not None else ():
+        inventory = owned.ledger.inventory if owned is not None else None
+        # One that was archived last has a copy until Redis would have been asked next.
+        for event_id in (*inventory.events, *inventory.archived) if inventory is not None else ():
             copy = self._copies.pop(event_id, None)
             if copy is not None:
                 copy.leave()
@@ -144,15 +146,18 @@ class Copies:
 
     def _created(self, owned: OwnedPartition, event_id: str) -> None:
         """A new event is loaded in the background; until then the table decides."""
-        event = owned.ledger.inventory.events[event_id]
+        event = owned.ledger.inventory.events.get(event_id)
+        if event is None:
+            return  # It was archived since, in the same batch.
         copy = self._copies[event_id] = Copy(event, owned.number, tally=self._tally)
         copy.lost()
         self._heal(copy)
 
     def _archived(self, event_id: str) -> None:
         """Redis has nothing to sell of it any more."""
-        copy = self._copies.pop(event_id)
-        copy.leave()
+        copy = self._copies.pop(event_id, None)
+        if copy is not None:
+            copy.leave()
         self._to_forget.add(event_id)
         self._check_now.set()
 
