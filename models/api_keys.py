@@ -46,7 +46,7 @@ Scope = Literal["buy", "read", "events", "admin"]
 SCOPES: Final[dict[Scope, str]] = {
     "buy": "buy tickets, cancel what the same key bought, see what became of its requests",
     "read": "see what became of the requests of any key",
-    "events": "create events, add tickets, close sales",
+    "events": "create, change, call off and archive events, add and remove tickets, end sales",
     "admin": "rebuild events in Redis, begin and end drills, see the operator's page",
 }
 

@@ -14,23 +14,27 @@ from models.facts import ce_type
 
 RETRY_AFTER_S: Final = 1
 
-MADE: Final = {
-    ce_type(kind): kind
-    for kind in ("purchase_confirmed", "purchase_cancelled", "event_created", "tickets_added", "event_closed")
-}
-"""The facts that do something, by their types on the ledger."""
+MADE: Final = frozenset(
+    ce_type(kind)
+    for kind in (
+        *("purchase_confirmed", "purchase_held", "hold_expired", "purchase_cancelled"),
+        *("event_created", "event_changed", "tickets_added", "tickets_removed"),
+        *("event_closed", "event_cancelled", "event_archived"),
+    )
+)
+"""The types on the ledger of facts that do something."""
 _RETRY: Final = [("retry-after", str(RETRY_AFTER_S))]
 
 
-def answer(reply: Reply, wanted: str, location: str) -> Response:
-    """The response to a command; ``wanted`` is the type of the fact that does what it asked for.
+def answer(reply: Reply, request_id: str, location: str) -> Response:
+    """The response to a command of that request id.
 
     Raises:
         Problem: it was refused, or nobody can say.
     """
     match reply.result.outcome:
         case Outcome.ANSWERED:
-            return _answered(reply, wanted, location)
+            return _answered(reply, request_id, location)
         case Outcome.ACCEPTED:
             return Response(202, [("location", location), *_RETRY])
         case Outcome.REFUSED:
@@ -39,16 +43,17 @@ def answer(reply: Reply, wanted: str, location: str) -> Response:
             raise Problem("outcome-unknown", "Kafka has not acknowledged the command in time.", headers=_RETRY)
 
 
-def _answered(reply: Reply, wanted: str, location: str) -> Response:
+def _answered(reply: Reply, request_id: str, location: str) -> Response:
     fact = reply.result.fact
-    kind = MADE.get(reply.result.kind)
-    if kind is None:
+    if reply.result.kind not in MADE:
         raise _refused(fact)
     headers: Headers = [("content-type", JSON), ("location", location)]
-    if not _answers_itself(reply):
-        headers.append(("idempotent-replayed", "true"))
-    # A purchase that was cancelled since is answered by what became of it: nothing was made.
-    return Response(201 if kind == wanted else 200, headers, fact)
+    if _answers_itself(reply):
+        return Response(201, headers, fact)
+    headers.append(("idempotent-replayed", "true"))
+    # A purchase that was given back, paid for or left to expire since is answered by what became of it: by the fact of
+    # another request. Nothing was made.
+    return Response(201 if b'"request_id":"%b"' % request_id.encode() in fact else 200, headers, fact)
 
 
 def _answers_itself(reply: Reply) -> bool:

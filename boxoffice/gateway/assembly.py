@@ -17,6 +17,7 @@ from boxoffice.gateway.events import Events
 from boxoffice.gateway.limits import Rate, Waiting
 from boxoffice.gateway.looking import Looking
 from boxoffice.gateway.lookup import Lookup
+from boxoffice.gateway.openings import Openings
 from boxoffice.gateway.posting import Posting
 from boxoffice.gateway.rebuilding import Rebuilding
 from boxoffice.gateway.recent import Recent
@@ -46,7 +47,7 @@ async def opened_gateway(
         lookup = Lookup(recent, records, lambda: admission.draining)
         traces = owned.enter_context(tracing.opened(settings.tracing, "gateway"))
         routes = table(
-            Posting(admission, desk, recent, counting, own.patience_s, tracing=traces),
+            Posting(admission, desk, recent, counting, own.patience_s, openings=Openings(states), tracing=traces),
             Looking(admission, lookup),
             Tickets(admission, lookup, DocumentStore(settings.documents)),
             Events(states),

@@ -10,14 +10,19 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from boxoffice.gateway.messages import JSON, Problem, Request
-from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_NAME_SHOWN, without_nulls
+from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_NAME_SHOWN, fault_of, without_nulls
 from models.members import EVENT_ID_PATTERN, MAX_EVENT_ID
 
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN)
-SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase"})
+SAID_ELSEWHERE: Final = frozenset({"type", "event_id", "request_id", "purchase", "actor"})
 """Members of commands that no body has: the path and the key say them. Where no path names the event, its body does."""
+KINDS: Final = (
+    *("purchase", "cancel_purchase"),
+    *("create_event", "change_event", "add_tickets", "remove_tickets", "close_event", "cancel_event", "archive_event"),
+)
+"""The commands that come over HTTP. What a payment or a deadline says is said by those who know of it, on Kafka."""
 
-_VALIDATE: Final = {kind: TypeAdapter(model).validator.validate_python for kind, model in BY_TYPE.items()}
+_VALIDATE: Final = {kind: TypeAdapter(BY_TYPE[kind]).validator.validate_python for kind in KINDS}
 _MOST_ERRORS: Final = 20
 
 
@@ -83,9 +88,15 @@ def command(kind: str, event_id: str, request: str, members: dict[str, Any], **s
         members = {name: value for name, value in members.items() if name not in SAID_ELSEWHERE}
     whole = {**members, "type": kind, "event_id": event_id, "request_id": request, **said}
     try:
-        _VALIDATE[kind](whole)
+        found = _VALIDATE[kind](whole)
     except ValidationError as error:
         errors += _errors(error)
+    else:
+        # Of most purchases no member has to do with another.
+        fault = fault_of(found) if kind != "purchase" or "lines" in members else None
+        if fault is not None:
+            where, _, why = fault.partition(": ")
+            errors.append(_error(where, why=why))
     if errors:
         raise _invalid(errors)
     written = to_json(whole)

@@ -159,7 +159,7 @@ class Desk:
         """Ask for the answer to a command that was forwarded, since its home is another one now.
 
         It lies there by now, at an offset that only its owner knows. So it is published there once more, behind that:
-        what was decided on the first of the two is the answer to both. A refusal is not remembered, and may turn out
+        what was decided on the first of the two is the answer to both. A refusal that is not remembered may turn out
         otherwise the second time; then that is what holds.
         """
         home = _home_in(forwarded)

@@ -47,7 +47,7 @@ def not_known() -> Problem:
     """Whoever could know knows nothing of it."""
     return Problem(
         "not-known",
-        "Nothing is known of this request: it was refused and forgotten, it is on its way by another instance, or it "
-        "never came. POST it again with the same Idempotency-Key: it gets its answer, and buys nothing twice.",
+        "Nothing is known of this request here: it was refused, it is on its way by another instance, or it never "
+        "came. POST it again with the same Idempotency-Key: it gets its answer, and buys nothing twice.",
         headers=[again_in(0)],
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
-from boxoffice.gateway.recent import CONFIRMED, Asked, Recent
+from boxoffice.gateway.recent import Asked, Recent, seq_of
 from boxoffice.gateway.records import NotServedError
 from models.facts import write_fact
 from models.shapes import DecisionFact
@@ -73,16 +73,17 @@ class Lookup:
         asked = self._recent.find(event_id, request_id)
         if asked is not None and asked.answer is None:
             return Known(State.ON_ITS_WAY if asked.has_landed else State.NOT_ACKNOWLEDGED)
-        if asked is not None and asked.answer is not None and asked.answer.kind != CONFIRMED:
-            return Known(State.ANSWERED, asked.answer.fact)
-        # What is confirmed here may have been cancelled elsewhere since.
+        remembered = _remembered(asked)
+        if remembered is not None and asked is not None and not asked.may_change:
+            return remembered
+        # What was bought here may have been given back elsewhere since; what was held, paid for or left to expire.
         try:
             fact = await self._kept.fact(event_id, request_id)
         except NotServedError:
-            return _remembered(asked) or Known(State.NOT_SERVED)
-        if fact is None or fact["type"] == "purchase_confirmed":
-            return _remembered(asked) or (Known(State.NOT_KNOWN) if fact is None else _made(fact))
-        return _made(fact)
+            return remembered or Known(State.NOT_SERVED)
+        if fact is None:
+            return remembered or Known(State.NOT_KNOWN)
+        return remembered if remembered is not None and seq_of(remembered.fact) >= fact["seq"] else _made(fact)
 
 
 def _remembered(asked: Asked | None) -> Known | None:

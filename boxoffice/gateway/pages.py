@@ -18,7 +18,7 @@ from boxoffice.gateway.problems import TYPES, TYPES_PATH, ProblemType, Taken
 INDEX: Final[Mapping[str, str]] = {
     "/v1/events": "events; POST puts one on sale",
     "/v1/events/{event}/purchases": "POST buys tickets",
-    "/v1/events/{event}/purchases/{key}/cancellation": "POST gives them back",
+    "/v1/events/{event}/purchases/{key}/cancellation": "POST gives them back, or some of them",
     "/v1/events/{event}/requests/{key}": "what became of a request",
     "/v1/events/{event}/tickets/{ticket}.pdf": "a ticket, for whoever has its order's secret",
     "/v1/problems": "what can go wrong, and what to do then",

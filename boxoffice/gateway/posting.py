@@ -12,6 +12,7 @@ from boxoffice.gateway.answering import answer
 from boxoffice.gateway.counting import Counting
 from boxoffice.gateway.desk import Asking, Desk, Order
 from boxoffice.gateway.messages import Pending, Problem, Request, Response, Steps
+from boxoffice.gateway.openings import Openings
 from boxoffice.gateway.preferences import idempotency_key, purchase_key, wait_s
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.request_ids import HEADER, given_id
@@ -37,38 +38,56 @@ class Posting:
         counting: Counting,
         patience_s: float,
         *,
+        openings: Openings | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._admission = admission
         self._counting = counting
         self._desk = desk
+        self._openings = openings
         self._recent = recent
         self._tracing = tracing
         self._patience_s = patience_s
         """A partition whose oldest command has waited so long for the broker takes no more."""
 
     def purchase(self, request: Request, event: str) -> Steps:
-        """Buy tickets."""
-        return self._command(request, "buy", "purchase", "purchase_confirmed", event)
+        """Buy tickets, or have them held until they are paid for."""
+        return self._command(request, "buy", "purchase", event)
 
     def cancel(self, request: Request, event: str, key: str) -> Steps:
-        """Give back what the same caller bought with a key."""
-        return self._command(request, "buy", "cancel_purchase", "purchase_cancelled", event, key)
-
-    def add_tickets(self, request: Request, event: str) -> Steps:
-        """Put further tickets on sale."""
-        return self._command(request, "events", "add_tickets", "tickets_added", event)
-
-    def close_event(self, request: Request, event: str) -> Steps:
-        """End a sale."""
-        return self._command(request, "events", "close_event", "event_closed", event)
+        """Give back what the same caller bought with a key, or some of it."""
+        return self._command(request, "buy", "cancel_purchase", event, key)
 
     def create_event(self, request: Request) -> Steps:
         """Put an event on sale."""
-        return self._command(request, "events", "create_event", "event_created", None)
+        return self._command(request, "events", "create_event", None)
+
+    def change_event(self, request: Request, event: str) -> Steps:
+        """Change what is given of an event."""
+        return self._command(request, "events", "change_event", event)
+
+    def add_tickets(self, request: Request, event: str) -> Steps:
+        """Put further tickets on sale."""
+        return self._command(request, "events", "add_tickets", event)
+
+    def remove_tickets(self, request: Request, event: str) -> Steps:
+        """Take tickets from sale."""
+        return self._command(request, "events", "remove_tickets", event)
+
+    def close_event(self, request: Request, event: str) -> Steps:
+        """End a sale."""
+        return self._command(request, "events", "close_event", event)
+
+    def cancel_event(self, request: Request, event: str) -> Steps:
+        """Call an event off."""
+        return self._command(request, "events", "cancel_event", event)
+
+    def archive_event(self, request: Request, event: str) -> Steps:
+        """Let an event be forgotten."""
+        return self._command(request, "events", "archive_event", event)
 
     def _command(
-        self, request: Request, scope: Scope, kind: str, wanted: str, event: str | None, purchase: str | None = None
+        self, request: Request, scope: Scope, kind: str, event: str | None, purchase: str | None = None
     ) -> Steps:
         """Publish what a request asks for; its answer is waited for."""
         caller = self._admission.caller(request)
@@ -81,6 +100,9 @@ class Posting:
         request_id = commands.request_id(caller.id, key)
         cancels = None if purchase is None else commands.request_id(caller.id, purchase_key(purchase))
         said = {} if cancels is None else {"purchase": cancels}
+        if scope != "buy":
+            # So the ledger says who did what; a buyer's requests have his shop's id before them, and that is enough.
+            said["actor"] = caller.id
         command = commands.command(kind, event_id, request_id, members, **said)
         yield None
         order = Order(event_id, request_id, command, _passed_on(request))
@@ -89,7 +111,7 @@ class Posting:
         asked = self._recent.begin(event_id, request_id, cancels)
         asking = self._desk.ask(order if traced is None else traced.order, wait_s(request.header("prefer")), asked)
         self._admission.waiting.begin(caller.id)
-        yield _Posted(self, asking, caller, key, wanted, traced)
+        yield _Posted(self, asking, caller, key, traced)
 
     def told(self, posted: _Posted) -> Response | None:
         """The answer to a command that is not waited for any more; None to whoever has gone away."""
@@ -102,23 +124,24 @@ class Posting:
         if reply is None:
             return None
         order = asking.order
-        return answer(reply, posted.wanted, location(caller, order.event_id, posted.key, order.request_id))
+        try:
+            return answer(reply, order.request_id, location(caller, order.event_id, posted.key, order.request_id))
+        except Problem as problem:
+            if self._openings is not None:
+                self._openings.tell(problem, order.event_id)
+            raise
 
 
 class _Posted(Pending):
     """A command whose answer is waited for."""
 
-    __slots__ = ("_posting", "asking", "caller", "key", "since_s", "traced", "wanted")
+    __slots__ = ("_posting", "asking", "caller", "key", "since_s", "traced")
 
-    def __init__(
-        self, posting: Posting, asking: Asking, caller: ApiKey, key: str, wanted: str, traced: TracedOrder | None
-    ) -> None:
+    def __init__(self, posting: Posting, asking: Asking, caller: ApiKey, key: str, traced: TracedOrder | None) -> None:
         self._posting = posting
         self.asking = asking
         self.caller = caller
         self.key = key
-        self.wanted = wanted
-        """The type of the fact that does what was asked for."""
         self.traced = traced
         self.since_s = time.monotonic()
 

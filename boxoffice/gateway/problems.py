@@ -124,8 +124,8 @@ TYPES: Final = _types(
     ProblemType(
         "no-such-ticket",
         HTTPStatus.NOT_FOUND,
-        "The request bought no such ticket.",
-        "Name one of the tickets of the request's fact.",
+        "The purchase has no such ticket.",
+        "Name tickets that the purchase has now: GET its request.",
     ),
     ProblemType(
         "not-yet",
@@ -136,10 +136,35 @@ TYPES: Final = _types(
     ProblemType(
         "ticket-cancelled",
         HTTPStatus.GONE,
-        "The ticket was given back.",
-        "Nothing: it is on sale again, or somebody else's.",
+        "The ticket is the buyer's no longer.",
+        "Nothing: it was given back, or not paid for in time. It is on sale again, or somebody else's.",
     ),
+    ProblemType(
+        "event-archived",
+        HTTPStatus.GONE,
+        "The event was archived.",
+        "Nothing: it is over. What was bought before stands in the ledger, and is not asked for here any more.",
+    ),
+    ProblemType(
+        "event-cancelled",
+        HTTPStatus.CONFLICT,
+        "The event was called off.",
+        "Nothing can be bought any more; what was bought is given back.",
+    ),
+    ProblemType(
+        "not-on-sale-yet",
+        HTTPStatus.CONFLICT,
+        "The sale has not begun.",
+        "Ask anew once it has, with a new key: this one stays refused. on_sale_at and Retry-After say when, if known.",
+    ),
+    ProblemType("sale-ended", HTTPStatus.CONFLICT, "The time to buy is over.", "Nothing can be bought any more."),
     ProblemType("sold-out", HTTPStatus.CONFLICT, "No ticket is left.", "One may come back: ask anew, with a new key."),
+    ProblemType(
+        "all-held",
+        HTTPStatus.CONFLICT,
+        "No ticket is left, but some are held that nobody has paid for yet.",
+        "They may come back within minutes: ask anew, with a new key.",
+    ),
     ProblemType(
         "not-enough-left",
         HTTPStatus.CONFLICT,
@@ -151,6 +176,24 @@ TYPES: Final = _types(
         "already-cancelled", HTTPStatus.CONFLICT, "The purchase was cancelled before.", "Nothing is left to be done."
     ),
     ProblemType(
+        "not-held",
+        HTTPStatus.CONFLICT,
+        "The purchase was not paid for in time, and has no tickets any more.",
+        "Nothing is left to be done. Who still wants tickets asks anew, with a new key.",
+    ),
+    ProblemType(
+        "over-buyer-limit",
+        HTTPStatus.CONFLICT,
+        "The buyer would have more tickets than one buyer may.",
+        "Ask for fewer, with a new key. What is held counts as well; the event's max_per_buyer is the limit.",
+    ),
+    ProblemType(
+        "event-open",
+        HTTPStatus.CONFLICT,
+        "The event is still sold, or tickets of it are held.",
+        "End its sale, wait until its holds have ended, and ask again.",
+    ),
+    ProblemType(
         "event-exists", HTTPStatus.CONFLICT, "Another request created this event.", "Choose another id for the event."
     ),
     ProblemType(
@@ -158,6 +201,12 @@ TYPES: Final = _types(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "More tickets than one order may have.",
         "Ask for no more than the event's max_per_order.",
+    ),
+    ProblemType(
+        "unknown-category",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The event has no such category.",
+        "Name one of the event's categories; an event that names none has one, general.",
     ),
     ProblemType(
         "idempotency-key-reused",
@@ -206,16 +255,26 @@ TYPES: Final = _types(
 
 OF_REASON: Final[Mapping[str, str]] = {
     "unknown_event": "unknown-event",
+    "event_archived": "event-archived",
+    "event_cancelled": "event-cancelled",
     "event_closed": "event-closed",
-    "sold_out": "sold-out",
-    "not_enough_left": "not-enough-left",
+    "not_on_sale_yet": "not-on-sale-yet",
+    "sale_ended": "sale-ended",
+    "unknown_category": "unknown-category",
     "over_order_limit": "over-order-limit",
+    "over_buyer_limit": "over-buyer-limit",
+    "sold_out": "sold-out",
+    "all_held": "all-held",
+    "not_enough_left": "not-enough-left",
     "request_id_reused": "idempotency-key-reused",
     "event_exists": "event-exists",
+    "event_open": "event-open",
     "no_such_purchase": "no-such-purchase",
+    "no_such_ticket": "no-such-ticket",
     "already_cancelled": "already-cancelled",
+    "not_held": "not-held",
 }
-"""The problem that a fact's reason is told as."""
+"""The problem that a fact's reason is told as. What only payments and expiries are refused for comes to nobody here."""
 
 
 def problem(name: str, detail: str, members: Mapping[str, Any] | None = None, fact: bytes | None = None) -> bytes:

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from pydantic_core import from_json
+
 from boxoffice.gateway.answering import MADE
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
 from models.facts import ce_type
@@ -14,9 +16,12 @@ from models.facts import ce_type
 EACH_BYTES: Final = 600
 """What one takes besides its fact: its id, its place, its waiter."""
 
-CONFIRMED: Final = ce_type("purchase_confirmed")
 _CANCELLED: Final = ce_type("purchase_cancelled")
-_DECISIONS: Final = frozenset(MADE) | {ce_type("purchase_rejected"), ce_type("command_rejected")}
+_OF_PURCHASES: Final = frozenset(
+    ce_type(kind) for kind in ("purchase_confirmed", "purchase_held", "hold_expired", "purchase_cancelled")
+)
+"""What a purchase may be answered with; another one may follow. Even one that has expired may still be paid for."""
+_DECISIONS: Final = MADE | {ce_type("purchase_rejected"), ce_type("command_rejected")}
 
 _Key = tuple[str, str]
 """An event's id, and a request's."""
@@ -40,6 +45,11 @@ class Asked:
     def is_accepted(self) -> bool:
         """Whether its answer is for ever; one that was refused may be asked again."""
         return self.answer is not None and self.answer.kind in MADE
+
+    @property
+    def may_change(self) -> bool:
+        """Whether it is a purchase, of which more may have become since."""
+        return self.purchase is None and self.answer is not None and self.answer.kind in _OF_PURCHASES
 
     @property
     def has_landed(self) -> bool:
@@ -109,7 +119,8 @@ class Recent:
         self._answer(asked, result)
         if asked.purchase is not None and result.kind == _CANCELLED:
             sale = self._kept.get((asked.key[0], asked.purchase))
-            if sale is not None:
+            # An earlier one that gave some tickets back may be asked again behind the one that gave back the rest.
+            if sale is not None and (sale.answer is None or seq_of(result.fact) > seq_of(sale.answer.fact)):
                 self._answer(sale, result)
         if self.size_bytes > self._most_bytes:
             self._make_room()
@@ -161,3 +172,12 @@ class Recent:
             _, oldest = self._kept.popitem(last=False)
             self.size_bytes -= oldest.size_bytes
             self._let_go(oldest)
+
+
+def seq_of(fact: bytes) -> int:
+    """A fact's number within its event; 0 where somebody else wrote it."""
+    try:
+        seq = from_json(fact).get("seq")
+    except (ValueError, AttributeError):
+        return 0
+    return seq if isinstance(seq, int) else 0

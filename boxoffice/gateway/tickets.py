@@ -31,6 +31,8 @@ SIGNED_FOR: Final = timedelta(seconds=60)
 STORE_WITHIN_S: Final = 5.0
 DRAWN_IN_S: Final = 2.0
 """About so long a ticket takes to be drawn."""
+PAID_IN_S: Final = 10.0
+"""So often it is worth looking whether a purchase was paid for."""
 
 _PRIVATE: Final = [
     ("cache-control", "private, no-cache"),
@@ -118,7 +120,7 @@ def _handed_out(request: Request, ticket: str, pdf: bytes) -> Response:
 
 
 def _see_that_it_is_held(known: Known, ticket: str) -> None:
-    """End a request for a ticket that its order does not hold, as far as is known of the order.
+    """End a request for a ticket that its order does not have, as far as is known of the order.
 
     Raises:
         Problem: it does not.
@@ -126,10 +128,17 @@ def _see_that_it_is_held(known: Known, ticket: str) -> None:
     if known.state is not State.ANSWERED:
         return
     fact: dict[str, Any] = from_json(known.fact)
+    if ticket in fact.get("remaining", ()):
+        return
     if ticket not in fact.get("tickets", ()):
-        raise Problem("no-such-ticket", "This request bought no such ticket.")
-    if fact["type"] != "purchase_confirmed":
-        raise Problem("ticket-cancelled", "The purchase was cancelled: its tickets are on sale again.")
+        raise Problem("no-such-ticket", "This request has no such ticket.")
+    match fact["type"]:
+        case "purchase_cancelled":
+            raise Problem("ticket-cancelled", "It was given back, and is on sale again.")
+        case "hold_expired":
+            raise Problem("ticket-cancelled", "It was not paid for in time, and is on sale again.")
+        case "purchase_held":
+            raise Problem("not-yet", "The ticket is held, and not paid for yet.", headers=[again_in(PAID_IN_S)])
 
 
 def _why_none(known: Known) -> Problem:

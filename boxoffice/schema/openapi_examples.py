@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from boxoffice.gateway import commands, posting, preferences, problems
 from boxoffice.gateway.answering import answer
@@ -18,7 +19,7 @@ from boxoffice.schema.examples import COMMANDS
 from models.api_keys import ApiKey, KeptSecret, digest
 from models.commands import read_command
 from models.event import Position
-from models.facts import ce_type, write_fact
+from models.facts import at_text, ce_type, write_fact
 from models.inventory import Inventory, decide, fold
 
 Json = dict[str, Any]
@@ -27,21 +28,31 @@ EVENT: Final = "42"
 CALLER: Final = "Kq8ZbT3xYw"
 """The id of the key that asks."""
 KEYS: Final = {
-    "create_event": "event-1",
     "purchase": "order-1",
     "cancel_purchase": "return-1",
+    "create_event": "event-1",
+    "change_event": "change-1",
     "add_tickets": "more-1",
+    "remove_tickets": "fewer-1",
     "close_event": "close-1",
+    "cancel_event": "off-1",
+    "archive_event": "archive-1",
 }
 """The Idempotency-Key of each command that does what it asks for."""
 ANSWERS: Final = {
-    "create_event": "event_created",
-    "purchase": "purchase_confirmed",
-    "cancel_purchase": "purchase_cancelled",
-    "add_tickets": "tickets_added",
-    "close_event": "event_closed",
+    "purchase": ("purchase_confirmed", "purchase_held"),
+    "cancel_purchase": ("purchase_cancelled",),
+    "create_event": ("event_created",),
+    "change_event": ("event_changed",),
+    "add_tickets": ("tickets_added",),
+    "remove_tickets": ("tickets_removed",),
+    "close_event": ("event_closed",),
+    "cancel_event": ("event_cancelled",),
+    "archive_event": ("event_archived",),
 }
-"""The fact that says so."""
+"""The facts that say so."""
+SINCE: Final = {"purchase": ("purchase_confirmed", "hold_expired", "purchase_cancelled")}
+"""The facts that say what has become of it since."""
 
 _WHO: Final = ApiKey(
     id=CALLER,
@@ -52,21 +63,55 @@ _WHO: Final = ApiKey(
     order_secret=digest("an example's"),
 )
 _SMALL_EVENT: Final = "43"
+_HELD_EVENT: Final = "44"
 _PARTITIONS: Final = 12
 _FIRST_OFFSET: Final = 1233
 _TIMESTAMP_MS: Final = 1_795_341_600_123
+_HOLD_S: Final = 600
+_OPENS_MS: Final = _TIMESTAMP_MS + 60_000
+_ENDS_MS: Final = _TIMESTAMP_MS + 86_400_000
+
+
+_SENT: Final[dict[str, Json]] = {
+    "change_event": {"starts_at": "2027-03-01T20:00:00Z", "prices": [{"category": "general", "amount": 4900}]},
+    "remove_tickets": {"count": 200},
+    "cancel_event": {},
+    "archive_event": {},
+    **COMMANDS,
+}
 
 
 def body(kind: str) -> Json:
     """What a caller sends, as an example."""
     needless = commands.SAID_ELSEWHERE - ({"event_id"} if kind == "create_event" else set())
-    members = {name: value for name, value in COMMANDS[kind].items() if name not in needless}
+    members = {name: value for name, value in _SENT[kind].items() if name not in needless}
     if kind == "cancel_purchase":
-        del members["buyer"]  # The key says whose it is.
+        members.pop("buyer", None)  # The key says whose it is.
+        members.pop("tickets", None)  # All of them, mostly.
     return members
 
 
 BODIES: Final = {kind: body(kind) for kind in ANSWERS}
+HELD_EVENT_BODY: Final[Json] = {
+    "event_id": _HELD_EVENT,
+    "name": "Night at the Opera",
+    "venue": "Main Hall",
+    "starts_at": "2027-03-01T19:30:00Z",
+    "categories": [
+        {"id": "stalls", "name": "Stalls", "capacity": 600, "price": {"amount": 4500, "currency": "EUR"}},
+        {"id": "balcony", "name": "Balcony", "capacity": 1, "price": {"amount": 2000, "currency": "EUR"}},
+    ],
+    "on_sale_at": at_text(_OPENS_MS),
+    "off_sale_at": at_text(_ENDS_MS),
+    "hold_s": _HOLD_S,
+    "max_per_buyer": 4,
+}
+"""An event with all that an event may have."""
+HELD_BODY: Final[Json] = {
+    "buyer": "b-77",
+    "lines": [{"category": "stalls", "quantity": 2}, {"category": "balcony", "quantity": 1}],
+}
+"""A purchase in it."""
 
 
 def location(event_id: str, key: str) -> str:
@@ -75,13 +120,14 @@ def location(event_id: str, key: str) -> str:
 
 
 class _Asked(NamedTuple):
-    """A command of the story that the examples tell."""
+    """A command of the story that the examples tell; ``at_ms`` is when it came."""
 
     kind: str
     key: str
     body: Json
     event_id: str = EVENT
     purchase: str | None = None
+    at_ms: int = _TIMESTAMP_MS
 
 
 def _story() -> list[_Asked]:
@@ -96,67 +142,133 @@ def _story() -> list[_Asked]:
         _Asked("purchase", KEYS["purchase"], {**buy, "quantity": 1}),
         _Asked("purchase", "order-2", {**buy, "quantity": 9}),
         _Asked("cancel_purchase", "return-0", {}, purchase="order-2"),
+        _Asked("cancel_purchase", "return-9", {"tickets": ["42-000009"]}, purchase=KEYS["purchase"]),
         _Asked("cancel_purchase", KEYS["cancel_purchase"], {}, purchase=KEYS["purchase"]),
         _Asked("cancel_purchase", "return-2", {}, purchase=KEYS["purchase"]),
+        _Asked("purchase", KEYS["purchase"], buy),
+        _Asked("change_event", KEYS["change_event"], BODIES["change_event"]),
         _Asked("add_tickets", KEYS["add_tickets"], BODIES["add_tickets"]),
+        _Asked("remove_tickets", KEYS["remove_tickets"], BODIES["remove_tickets"]),
+        _Asked("archive_event", "archive-0", {}),
         _Asked("close_event", KEYS["close_event"], {}),
         _Asked("purchase", "order-3", buy),
+        _Asked("archive_event", KEYS["archive_event"], {}),
+        _Asked("purchase", "order-9", buy),
         _Asked("create_event", "event-3", small, _SMALL_EVENT),
         _Asked("purchase", "order-4", buy, _SMALL_EVENT),
         _Asked("purchase", "order-5", {**buy, "quantity": 1}, _SMALL_EVENT),
         _Asked("purchase", "order-6", {**buy, "quantity": 1}, _SMALL_EVENT),
+        *_story_of_holds(),
     ]
 
 
+def _story_of_holds() -> list[_Asked]:
+    """The same of an event that has categories, and holds what is not paid for."""
+
+    def asked(kind: str, key: str, body: Json, at_ms: int = _OPENS_MS, purchase: str | None = None) -> _Asked:
+        return _Asked(kind, key, body, _HELD_EVENT, purchase, at_ms)
+
+    balcony = {"buyer": "b-78", "category": "balcony"}
+    stalls = {"buyer": "b-79", "category": "stalls"}
+    payment = {"payment": "pay-1", "amount": 4500, "currency": "EUR"}
+    paid_for = [
+        asked("purchase", "order-18", stalls),
+        asked("confirm_purchase", "paid-1", payment, purchase="order-18"),
+        asked("purchase", "order-18", stalls),
+    ]
+    return [
+        asked("create_event", "event-4", HELD_EVENT_BODY, _TIMESTAMP_MS),
+        asked("purchase", "order-11", HELD_BODY, _TIMESTAMP_MS),
+        asked("purchase", "order-12", {**balcony, "category": "boxes"}),
+        asked("purchase", "order-13", HELD_BODY),
+        asked("purchase", "order-14", balcony),
+        asked("purchase", "order-15", {"buyer": "b-77", "category": "stalls", "quantity": 2}),
+        *paid_for,
+        asked("expire_hold", "expiry-1", {}, _OPENS_MS + _HOLD_S * 1000, "order-13"),
+        asked("purchase", "order-13", HELD_BODY, _ENDS_MS),
+        asked("cancel_purchase", "return-3", {}, _ENDS_MS, "order-13"),
+        asked("purchase", "order-16", balcony, _ENDS_MS),
+        asked("cancel_event", KEYS["cancel_event"], {}, _ENDS_MS),
+        asked("purchase", "order-17", balcony, _ENDS_MS),
+    ]
+
+
+class _Told(NamedTuple):
+    """The story's answers.
+
+    Those that made something, and those that say what has become of it since, stand there by the types of their facts;
+    problems by their names.
+    """
+
+    made: dict[str, Response]
+    since: dict[str, Response]
+    refused: dict[str, Response]
+
+
 @cache
-def _told() -> tuple[Mapping[str, Response], Mapping[str, Response]]:
-    """The story's answers: those that made something, by the command; and the problems, by their names."""
+def _told() -> _Told:
     inventories = {home: Inventory(home) for home in range(_PARTITIONS)}
-    made: dict[str, Response] = {}
-    refused: dict[str, Response] = {}
+    told = _Told({}, {}, {})
     for offset, asked in enumerate(_story(), _FIRST_OFFSET):
         fact, home = _decided(inventories, asked, offset)
+        if asked.kind not in ANSWERS:
+            continue
         result = Result(Outcome.ANSWERED, write_fact(fact), ce_type(fact["type"]))
         try:
-            response = _answered(result, asked.kind, location(asked.event_id, asked.key), home, offset)
+            response = _answered(result, asked.key, location(asked.event_id, asked.key), home, offset)
         except Problem as problem:
-            refused.setdefault(problem.name, problem.response())
+            told.refused.setdefault(problem.name, problem.response())
         else:
-            made.setdefault(asked.kind, response)
-    return made, refused
+            answers = told.made if response.status == HTTPStatus.CREATED else told.since
+            answers.setdefault(fact["type"], response)
+    return told
 
 
 def _decided(inventories: Mapping[int, Inventory], asked: _Asked, offset: int) -> Any:
-    members = {name: value for name, value in asked.body.items() if name != "event_id"}
-    said = {} if asked.purchase is None else {"purchase": commands.request_id(CALLER, asked.purchase)}
-    request = commands.request_id(CALLER, asked.key)
-    command = read_command(commands.command(asked.kind, asked.event_id, request, members, **said))
+    command = read_command(_command_of(asked))
     home = home_partition(asked.event_id, _PARTITIONS)
-    position = Position(offset, _TIMESTAMP_MS, {"partition": home, "offset": offset})
+    position = Position(offset, asked.at_ms, {"partition": home, "offset": offset})
     fact = decide(inventories[home], command, position)
     fold(inventories[home], fact, offset)
     return fact, home
 
 
+def _command_of(asked: _Asked) -> bytes:
+    said = {} if asked.purchase is None else {"purchase": commands.request_id(CALLER, asked.purchase)}
+    request = commands.request_id(CALLER, asked.key)
+    if asked.kind not in ANSWERS:  # It does not come over HTTP.
+        return to_json({"type": asked.kind, "event_id": asked.event_id, "request_id": request, **asked.body, **said})
+    members = {name: value for name, value in asked.body.items() if name != "event_id"}
+    if "purchase" not in asked.kind:
+        said["actor"] = CALLER
+    return commands.command(asked.kind, asked.event_id, request, members, **said)
+
+
 def made(kind: str) -> Response:
     """The answer to a command that did what it asked for."""
-    return _told()[0][kind]
+    return _told().made[ANSWERS[kind][0]]
 
 
 def fact(kind: str) -> Json:
-    """The fact in that answer."""
-    members: Json = from_json(made(kind).body)
+    """The fact of a type that says that a command did what it asked for."""
+    members: Json = from_json(_told().made[kind].body)
+    return members
+
+
+def fact_since(kind: str) -> Json:
+    """The fact of a type that says what has become of a purchase since."""
+    members: Json = from_json(_told().since[kind].body)
     return members
 
 
 def accepted(kind: str) -> Response:
     """The answer to a command that waits for its decision."""
-    return _answered(Result(Outcome.ACCEPTED), kind, location(EVENT, KEYS[kind]))
+    return _answered(Result(Outcome.ACCEPTED), KEYS[kind], location(EVENT, KEYS[kind]))
 
 
-def _answered(result: Result, kind: str, place: str, home: int = 0, offset: int = 0) -> Response:
+def _answered(result: Result, key: str, place: str, home: int = 0, offset: int = 0) -> Response:
     """What the gateway makes of a command's end."""
-    return answer(Reply(result, home, offset), ANSWERS[kind], place)
+    return answer(Reply(result, home, offset), commands.request_id(CALLER, key), place)
 
 
 _BROKEN: Final[Mapping[str, Callable[[], Any]]] = {
@@ -165,15 +277,15 @@ _BROKEN: Final[Mapping[str, Callable[[], Any]]] = {
     "invalid-body": lambda: commands.command(
         "purchase", EVENT, commands.request_id(CALLER, "order-7"), {"quantity": 0, "note": "by the window"}
     ),
-    "not-taken": lambda: _answered(Result(Outcome.REFUSED), "purchase", ""),
-    "outcome-unknown": lambda: _answered(Result(Outcome.UNKNOWN), "purchase", ""),
+    "not-taken": lambda: _answered(Result(Outcome.REFUSED), KEYS["purchase"], ""),
+    "outcome-unknown": lambda: _answered(Result(Outcome.UNKNOWN), KEYS["purchase"], ""),
 }
 """What leads to a problem without the ledger."""
 
 
 def problem(name: str) -> Json:
     """A problem of a type."""
-    told = _told()[1].get(name) or _broken(name)
+    told = _told().refused.get(name) or _broken(name)
     members: Json = from_json(told.body if told else problems.problem(name, problems.TYPES[name].title))
     return members
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from boxoffice.gateway.messages import JSON
-from boxoffice.schema.openapi_examples import ANSWERS, BODIES, KEYS, accepted, fact, made
+from boxoffice.gateway.openings import TOO_EARLY
+from boxoffice.schema.openapi_examples import (
+    ANSWERS,
+    BODIES,
+    HELD_BODY,
+    HELD_EVENT_BODY,
+    KEYS,
+    SINCE,
+    accepted,
+    fact,
+    fact_since,
+    made,
+)
 from boxoffice.schema.openapi_parts import BEARER, LIMITS, body_name, header_references
 from boxoffice.schema.openapi_problems import by_status, problem_response
 from models.api_keys import Scope
@@ -76,7 +88,7 @@ class Operation:
         told = {}
         for status, names in by_status(self.problems).items():
             limits = LIMITS if is_limited and status not in _UNLIMITED else ()
-            again = ("Retry-After",) if status in _RETRIED else ()
+            again = ("Retry-After",) if status in _RETRIED or TOO_EARLY in names else ()
             challenge = ("WWW-Authenticate",) if status == "401" else ()
             headers = header_references(*again, *challenge, *limits)
             name = "-".join((status, *names, *(() if limits or status in _UNLIMITED else ("unlimited",))))
@@ -99,8 +111,30 @@ def content(schema: Json, example: Any = None, media_type: str = JSON) -> Json:
     return {media_type: {"schema": schema, **({} if example is None else {"example": example})}}
 
 
-def _fact_title(kind: str) -> str:
-    return "".join(word.title() for word in ANSWERS[kind].split("_"))
+def _contents(schema: Json, examples: Json) -> Json:
+    """A body with an example, or with several by their names."""
+    if len(examples) == 1:
+        return content(schema, *examples.values())
+    return {JSON: {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}}
+
+
+def fact_title(kind: str) -> str:
+    """The name of the schema of a type of facts."""
+    return "".join(word.title() for word in kind.split("_"))
+
+
+def _told_by(facts: dict[str, Json]) -> Json:
+    """A body that is a fact of one of these types, of which each has its example."""
+    schemas = [reference(fact_title(kind)) for kind in facts]
+    return _contents(schemas[0] if len(schemas) == 1 else {"oneOf": schemas}, facts)
+
+
+def _bodies(kind: str) -> Json:
+    """What a caller may send."""
+    return {
+        "purchase": {"plain": BODIES[kind], "lines": HELD_BODY},
+        "create_event": {"plain": BODIES[kind], "categories": HELD_EVENT_BODY},
+    }.get(kind, {"plain": BODIES[kind]})
 
 
 def _command(
@@ -108,11 +142,12 @@ def _command(
 ) -> Operation:
     """A request that becomes a command: all of them are answered alike."""
     in_path = {"create_event": (), "cancel_purchase": ("event", "purchaseKey")}.get(kind, ("event",))
+    kinds = ", or ".join(f"`{made}`" for made in ANSWERS[kind])
     answers = {
         "201": {
-            "description": f"The ledger holds it: `{ANSWERS[kind]}`. The body is the fact, byte for byte.",
+            "description": f"The ledger holds it: {kinds}. The body is the fact, byte for byte.",
             "headers": header_references("Location", "Idempotent-Replayed", *LIMITS),
-            "content": content(reference(_fact_title(kind)), fact(kind)),
+            "content": _told_by({made: fact(made) for made in ANSWERS[kind]}),
         },
         "202": {
             "description": "Kafka holds the command, and it will be decided. It was not waited for any longer: ask at "
@@ -120,12 +155,12 @@ def _command(
             "headers": header_references("Location", "Retry-After", *LIMITS),
         },
     }
-    if kind == "purchase":
+    if kind in SINCE:
         answers["200"] = {
-            "description": "A repeat of a purchase that was cancelled since: nothing was bought now. The body is the "
-            "cancellation.",
+            "description": "A repeat of a purchase of which more has become since: nothing was bought now. The body is "
+            "the newest fact about it: it was paid for, it was not in time, or tickets of it were given back.",
             "headers": header_references("Location", "Idempotent-Replayed", *LIMITS),
-            "content": content(reference(_fact_title("cancel_purchase")), fact("cancel_purchase")),
+            "content": _told_by({since: fact_since(since) for since in SINCE[kind]}),
         }
     needs_body = bool(BODIES[kind])
     return Operation(
@@ -137,11 +172,15 @@ def _command(
         description,
         security=allowed(scope),
         parameters=(*in_path, "idempotencyKey", "prefer", "requestId", "traceparent"),
-        body={"required": needs_body, "content": content(reference(body_name(kind)), BODIES[kind])},
+        body={"required": needs_body, "content": _contents(reference(body_name(kind)), _bodies(kind))},
         answers=dict(sorted(answers.items())),
         problems=(*_COMMAND, *problems),
     )
 
+
+_OF_AN_EVENT: Final = ("unknown-event", "event-archived")
+_OF_A_SALE: Final = (*_OF_AN_EVENT, "event-cancelled", "event-closed")
+_OF_WHAT_IS_LEFT: Final = ("unknown-category", "sold-out", "all-held", "not-enough-left")
 
 COMMANDS: Final = (
     _command(
@@ -150,8 +189,11 @@ COMMANDS: Final = (
         "buy",
         "buy",
         "Buy tickets.",
-        "All or none. Tickets go to who asks first: in the order in which Kafka holds the requests.",
-        *("unknown-event", "event-closed", "sold-out", "not-enough-left", "over-order-limit"),
+        "All or none. Tickets go to who asks first: in the order in which Kafka holds the requests. Where the event "
+        "has a `hold_s` and they cost something, they are held until they are paid for: 201 with `purchase_held`, "
+        "`due` and `amount`.",
+        *_OF_A_SALE,
+        *("not-on-sale-yet", "sale-ended", *_OF_WHAT_IS_LEFT, "over-order-limit", "over-buyer-limit"),
     ),
     _command(
         "cancel_purchase",
@@ -159,8 +201,9 @@ COMMANDS: Final = (
         "cancel",
         "buy",
         "Give tickets back.",
-        "Only a purchase that was made with a key of the same caller. Its tickets are on sale again.",
-        *("unknown-event", "no-such-purchase", "already-cancelled"),
+        "All tickets of a purchase, or some; held ones too. Only of a purchase that was made with a key of the same "
+        "caller. They are on sale again.",
+        *(*_OF_AN_EVENT, "no-such-purchase", "no-such-ticket", "already-cancelled", "not-held"),
     ),
     _command(
         "create_event",
@@ -169,7 +212,17 @@ COMMANDS: Final = (
         "events",
         "Put an event on sale.",
         "The body names the event. A number that an event has is never another's.",
-        "event-exists",
+        *("event-exists", "event-archived"),
+    ),
+    _command(
+        "change_event",
+        "/v1/events/{event}/change",
+        "changeEvent",
+        "events",
+        "Change an event.",
+        "What is not named stays as it is. What was bought keeps its price, what is held its time. A limit of 0 is no "
+        "limit.",
+        *(*_OF_AN_EVENT, "event-cancelled", "unknown-category"),
     ),
     _command(
         "add_tickets",
@@ -177,8 +230,17 @@ COMMANDS: Final = (
         "addTickets",
         "events",
         "Add tickets to an event.",
-        "They come behind all others.",
-        *("unknown-event", "event-closed"),
+        "They come behind all others of their category.",
+        *(*_OF_A_SALE, "unknown-category"),
+    ),
+    _command(
+        "remove_tickets",
+        "/v1/events/{event}/removal",
+        "removeTickets",
+        "events",
+        "Take tickets from sale.",
+        "From the tail of what is left, all or none: nobody loses what he has.",
+        *(*_OF_A_SALE, *_OF_WHAT_IS_LEFT),
     ),
     _command(
         "close_event",
@@ -186,8 +248,28 @@ COMMANDS: Final = (
         "closeEvent",
         "events",
         "End a sale.",
-        "Purchases can still be cancelled. The body may be left out.",
-        *("unknown-event", "event-closed"),
+        "Purchases can still be paid for and cancelled. The body may be left out.",
+        *_OF_A_SALE,
+    ),
+    _command(
+        "cancel_event",
+        "/v1/events/{event}/cancellation",
+        "cancelEvent",
+        "events",
+        "Call an event off.",
+        "Nothing is sold any more. Its purchases are given back one by one, by `boxoffice event cancel`. The body may "
+        "be left out.",
+        *(*_OF_AN_EVENT, "event-cancelled"),
+    ),
+    _command(
+        "archive_event",
+        "/v1/events/{event}/archiving",
+        "archiveEvent",
+        "events",
+        "Let an event be forgotten.",
+        "Of an event whose sale has ended, and of which nothing is held. It stands in the ledger alone then, and all "
+        "that comes later is answered `event-archived`: a repeat of this request too. The body may be left out.",
+        *(*_OF_AN_EVENT, "event-open"),
     ),
 )
 assert accepted("purchase").status == 202, "what the gateway answers is what is told here"  # noqa: PLR2004

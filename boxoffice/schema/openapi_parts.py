@@ -161,16 +161,37 @@ def header_references(*names: str) -> Json:
 # Bodies
 
 _BODIES: Final = {
-    "create_event": ("CreateEvent", "NewEvent"),
     "purchase": ("Purchase", "NewPurchase"),
     "cancel_purchase": ("CancelPurchase", "NewCancellation"),
+    "create_event": ("CreateEvent", "NewEvent"),
+    "change_event": ("ChangeEvent", "NewChange"),
     "add_tickets": ("AddTickets", "NewTickets"),
+    "remove_tickets": ("RemoveTickets", "NewRemoval"),
     "close_event": ("CloseEvent", "NewClosing"),
+    "cancel_event": ("CancelEvent", "NewCallingOff"),
+    "archive_event": ("ArchiveEvent", "NewArchiving"),
 }
 _DESCRIPTIONS: Final = {
-    "purchase": "Buy `quantity` tickets, all or none.",
-    "cancel_purchase": "Give back the tickets of a purchase. With `buyer` only if that is who bought them.",
+    "purchase": "Buy tickets, all or none: `quantity` of one category, or `lines` of several.",
+    "cancel_purchase": "Give back the tickets of a purchase, or some. With `buyer` only if that is who bought them.",
 }
+
+
+def _given(**types: str) -> Json:
+    """Members of these types; one that is null is not given."""
+    return {"properties": {name: {"type": type_} for name, type_ in types.items()}}
+
+
+_EITHER: Final[dict[str, Json]] = {
+    "purchase": {"anyOf": [_given(lines="null"), _given(quantity="null", category="null")]},
+    "create_event": {
+        "anyOf": [
+            {**_given(capacity="integer", price="object", categories="null"), "required": ["capacity", "price"]},
+            {**_given(capacity="null", price="null", categories="array"), "required": ["categories"]},
+        ]
+    },
+}
+"""Members that stand beside each other, or instead of others."""
 
 
 def body_name(kind: str) -> str:
@@ -193,6 +214,7 @@ def _body(kind: str, name: str, command: Json) -> Json:
         "description": _DESCRIPTIONS.get(kind, command["description"]),
         "properties": {member: schema for member, schema in command["properties"].items() if member not in needless},
         **({"required": required} if required else {}),
+        **_EITHER.get(kind, {}),
     }
 
 

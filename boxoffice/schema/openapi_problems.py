@@ -7,13 +7,14 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from boxoffice.gateway import problems
+from boxoffice.gateway.openings import TOO_EARLY
 from boxoffice.gateway.problems import MEDIA_TYPE, TYPES, TYPES_PATH, ProblemType
 from boxoffice.schema.openapi_examples import problem
 
 Json = dict[str, Any]
 
 _REASONS: Final = {name: reason for reason, name in problems.OF_REASON.items()}
-_WITHOUT_A_FACT_TOO: Final = frozenset({"unknown-event", "no-such-purchase"})
+_WITHOUT_A_FACT_TOO: Final = frozenset({"unknown-event", "no-such-purchase", "no-such-ticket"})
 """What is sometimes found before the ledger is asked."""
 _REFUSED: Final = [{"$ref": f"#/components/schemas/{name}"} for name in ("PurchaseRejected", "CommandRejected")]
 _TAKEN: Final = {
@@ -79,7 +80,7 @@ def _schema(kind: ProblemType) -> Json:
         "detail": {"type": "string"},
         **_further(kind),
     }
-    optional = {"fact", "reason"} if kind.name in _WITHOUT_A_FACT_TOO else {"errors"}
+    optional = {"fact", "reason"} if kind.name in _WITHOUT_A_FACT_TOO else {"errors", "on_sale_at"}
     return {
         "type": "object",
         "title": title,
@@ -98,6 +99,8 @@ def _further(kind: ProblemType) -> Json:
     if kind.name == "invalid-body":
         errors = {"type": "array", "items": {"$ref": "#/components/schemas/BodyError"}, "minItems": 1}
         further["errors"] = {**errors, "description": "What is wrong with which member."}
+    if kind.name == TOO_EARLY:
+        further["on_sale_at"] = {"type": "string", "description": "When the sale begins, where that is known here."}
     if kind.name in _REASONS:
         further["reason"] = {"type": "string", "const": _REASONS[kind.name], "description": "The fact's."}
         further["fact"] = {"oneOf": _REFUSED, "description": "As it stands in the ledger."}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from boxoffice.schema.examples import examples
 from boxoffice.schema.openapi_examples import fact
@@ -18,6 +18,7 @@ from boxoffice.schema.openapi_operations import (
     reference,
 )
 from boxoffice.schema.openapi_parts import LIMITS, ORDER_SECRET, header_references
+from models.shapes import DecisionFact
 
 Json = dict[str, Any]
 
@@ -26,10 +27,8 @@ _STREAM: Final = (
     f"retry: 3127\n\nevent: stats\nid: {_FIGURES['event_id']}-{_FIGURES['seq']}\ndata: {{…}}\n\nevent: beat\ndata:\n\n"
 )
 _LIVE: Final = ({"url": "http://127.0.0.1:8081", "description": "The live process, `boxoffice run live`."},)
-_ANSWERS: Final = (
-    *("PurchaseConfirmed", "PurchaseCancelled", "EventCreated", "TicketsAdded", "EventClosed"),
-    *("PurchaseRejected", "CommandRejected"),
-)
+_ANSWERS: Final = [model.__name__ for model in get_args(DecisionFact)]
+"""A key with the scope `read` may look at what others asked for on Kafka as well."""
 
 SCHEMAS: Final[dict[str, Json]] = {
     **OPERATING_SCHEMAS,
@@ -175,14 +174,16 @@ _LOOKING: Final = (
         "buying",
         "What has become of a request.",
         "With the key that made the request, one with the scope `read` and the `caller`, or the request's own secret. "
-        "What nobody here knows is no answer: send the request again with the same Idempotency-Key.",
+        "Of a purchase it is told what it is now: bought, held, paid for, expired, given back, or some of it. What "
+        "nobody here knows is no answer: send the request again with the same Idempotency-Key. A refusal is known to "
+        "the instance that heard it and to the ledger.",
         security=_WHOSE,
         parameters=("event", "requestKey", "caller", "preferSoon", "requestId"),
         answers={
             "200": {
-                "description": "It was decided. The body is the fact.",
+                "description": "It was decided. The body is the fact; of a purchase the newest about it.",
                 "headers": header_references(*LIMITS),
-                "content": content(reference("RequestAnswer"), fact("purchase")),
+                "content": content(reference("RequestAnswer"), fact("purchase_confirmed")),
             },
             "202": {"description": "It is on its way.", "headers": header_references("Retry-After", *LIMITS)},
         },
