@@ -1,10 +1,10 @@
 """Records: what an event's ``purchases`` hash holds of every accepted command, as one line of JSON.
 
 ``{"type":"purchase","seq":2,"offset":1234,"source":{"partition":3,"offset":1234},"at":"…","buyer":"b-77",
-"tickets":["42-000001","42-000002"]}``. Of a purchase that is of several categories, is held, costs something else than
-the event began with, or names an actor, ``lines``, ``due`` and ``actor`` come before ``tickets``. These are the tickets
-that it has, or had last; ``"by"`` comes behind them, or ``"cancelled_by"`` if they are all given back: the newest
-request that has changed it.
+"tickets":["42-000001","42-000002"]}``. ``lines`` come before ``tickets`` if the event names categories, or the purchase
+is held or costs something else than the event began with; behind them ``due`` and ``actor``, where there is one. The
+tickets are those that it has, or had last; ``"by"`` comes behind them, or ``"cancelled_by"`` if they are all given
+back: the newest request that has changed it.
 
 Whatever else was accepted has the members of its fact. Their types are those of facts, but for a few that have older
 names: ``creation`` (the rest stands in ``meta``), ``cancellation``, ``addition`` and ``closing``.
