@@ -5,6 +5,7 @@ A command is strictly typed and bounded; whatever breaks a bound is unreadable, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -59,6 +60,19 @@ def _null_is_left_out(schema: dict[str, Any]) -> None:
             schema["properties"][name] = {"anyOf": [member, {"type": "null"}], **kept}
 
 
+_NULL: Final = {"type": "null"}
+
+
+def _one_of(*given: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Say which members may stand beside each other, which is the schema's half of :func:`fault_of`."""
+
+    def say(schema: dict[str, Any]) -> None:
+        _null_is_left_out(schema)
+        schema["anyOf"] = [{"type": "object", **members} for members in given]
+
+    return say
+
+
 class Message(BaseModel):
     """Strict: no ``"2"``, ``2.0`` or ``true`` for a number.
 
@@ -85,6 +99,13 @@ class Line(Message):
 
 class Purchase(Message):
     """Buy tickets, all or none: ``quantity`` of one category, or ``lines`` of several. ``type`` may be left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_one_of(
+            {"properties": {"lines": _NULL}},
+            {"properties": {"quantity": _NULL, "category": _NULL}},
+        )
+    )
 
     type: Annotated[Literal["purchase"], Field(title="PurchaseType")] = "purchase"
     request_id: RequestId
@@ -156,6 +177,19 @@ class Category(Message):
 
 class CreateEvent(Message):
     """Put tickets on sale: ``capacity`` at one ``price``, or those of ``categories``."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_one_of(
+            {
+                "properties": {"capacity": {"type": "integer"}, "price": {"type": "object"}, "categories": _NULL},
+                "required": ["capacity", "price"],
+            },
+            {
+                "properties": {"categories": {"type": "array"}, "capacity": _NULL, "price": _NULL},
+                "required": ["categories"],
+            },
+        )
+    )
 
     type: Literal["create_event"]
     request_id: RequestId

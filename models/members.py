@@ -156,7 +156,9 @@ HoldSOrNone = Annotated[
         ge=0,
         le=MAX_HOLD_S,
         description="0: nothing is held any more.",
-        json_schema_extra={"anyOf": [{"maximum": 0}, {"minimum": LEAST_HOLD_S}]},
+        json_schema_extra={
+            "anyOf": [{"type": "integer", "maximum": 0}, {"type": "integer", "minimum": LEAST_HOLD_S}],
+        },
     ),
     AfterValidator(_nothing_or_a_hold),
 ]

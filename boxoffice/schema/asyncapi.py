@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from boxoffice import __version__
-from boxoffice.schema.examples import COMMANDS, Example, examples
+from boxoffice.schema.examples import COMMANDS, FURTHER_COMMANDS, Example, examples, further_examples
 from boxoffice.schema.headers import CONTENT_TYPE, HEADERS, INTERNAL_HEADERS
 from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, components, json_schemas
 from models.commands import BY_TYPE
@@ -129,11 +129,16 @@ def _by_name(messages: dict[str, list[Json]]) -> Json:
 def _messages() -> dict[str, list[Json]]:
     """The messages by their topics' names."""
     shown = {name: _example(name, example) for name, example in examples().items()}
+    further: dict[str, list[Json]] = {}
+    for example in further_examples():
+        name = example.payload["type"]
+        of_type = further.setdefault(name, [])
+        of_type.append(_example(f"{name}_{len(of_type) + 2}", example))
     of = {
-        purchase_requests.TOPIC.name: [
-            _described(name, "commandHeaders", {"name": name, "payload": COMMANDS[name]}) for name in BY_TYPE
+        purchase_requests.TOPIC.name: [_described(name, "commandHeaders", *_commands(name)) for name in BY_TYPE],
+        purchase_results.TOPIC.name: [
+            _described(name, "factHeaders", shown[name], *further.get(name, ())) for name in FACTS
         ],
-        purchase_results.TOPIC.name: [_described(name, "factHeaders", shown[name]) for name in FACTS],
         ticket_documents.TOPIC.name: [_described(name, "announcementHeaders", shown[name]) for name in ANNOUNCEMENTS],
         event_stats.TOPIC.name: [
             _described(STATISTICS, "statisticsHeaders", shown[STATISTICS]),
@@ -145,6 +150,12 @@ def _messages() -> dict[str, list[Json]]:
         ],
     }
     return _with_keys(of, PUBLIC_TOPICS)
+
+
+def _commands(name: str) -> list[Json]:
+    """A command's examples."""
+    further = [{"name": f"{name}_2", "payload": FURTHER_COMMANDS[name]}] if name in FURTHER_COMMANDS else []
+    return [{"name": name, "payload": COMMANDS[name]}, *further]
 
 
 def _internal_messages() -> dict[str, list[Json]]:
@@ -173,7 +184,7 @@ def _example(name: str, example: Example) -> Json:
     return {"name": name, "headers": example.headers, "payload": example.payload}
 
 
-def _described(name: str, headers: str, example: Json) -> Json:
+def _described(name: str, headers: str, *shown: Json) -> Json:
     """A message whose value has a schema of its own."""
     schema = json_schemas()[name]
     return {
@@ -184,7 +195,7 @@ def _described(name: str, headers: str, example: Json) -> Json:
         **_correlation(schema["properties"]),
         "headers": _schema(headers),
         "payload": _schema(schema["title"]),
-        "examples": [example],
+        "examples": [*shown],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, get_args, get_type_hints
 from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from models import documents, facts
+from models import documents, shapes
 from models.commands import BY_TYPE, Command
 from models.documents import DocumentAnnouncement
 from models.figures import EventFigures
@@ -24,7 +24,7 @@ def _by_type(models: Iterable[Any]) -> dict[str, Any]:
     return {get_args(get_type_hints(model)["type"])[0]: model for model in models}
 
 
-FACTS: Final = _by_type(facts.MODELS)
+FACTS: Final = _by_type(shapes.MODELS)
 ANNOUNCEMENTS: Final = _by_type(documents.MODELS)
 STATISTICS: Final = "event_stats"
 UNIONS: Final = {"command": "Command", "fact": "Fact", "announcement": "Announcement"}
@@ -77,7 +77,8 @@ def json_schemas() -> dict[str, Json]:
 def components() -> Json:
     """The same for one document: by title, and with what they refer to beside them.
 
-    Code is generated from it: so an integer says how wide it is, and what has a name of its own is a component.
+    Code is generated from it: so an integer says how wide it is, and what has a name of its own is a component. What
+    narrows a type by alternatives is said by the JSON Schemas alone.
     """
     _, definitions = TypeAdapter.json_schemas(
         [(name, "validation", adapter) for name, adapter in _adapters().items()],
@@ -102,6 +103,9 @@ def _for_generators(schema: Any, named: Json, *, is_component: bool = True) -> A
     if not isinstance(schema, dict):
         return schema
     made = {name: _for_generators(value, named, is_component=False) for name, value in schema.items()}
+    if "type" in made:
+        # It says no more than what may stand beside what, for which no language has a type.
+        made.pop("anyOf", None)
     if made.get("type") == "integer" and made.get("maximum", 0) > _LARGEST_INT32:
         made["format"] = "int64"
     if is_component or not isinstance(made.get("title"), str):
@@ -136,4 +140,6 @@ def _or_null(schema: Json) -> Json:
     made = {**schema, "type": [schema["type"], "null"]}
     if "const" in made:
         made["enum"] = [made.pop("const")]
+    if "anyOf" in made:
+        made["anyOf"] = [_or_null(one) for one in made["anyOf"]]
     return made | ({"enum": [*made["enum"], None]} if "enum" in made else {})

@@ -19,16 +19,16 @@ from boxoffice.documents.announcing import announcement_record
 from boxoffice.kafka.clients import home_partition
 from boxoffice.kafka.side_records import MAX_DEAD_LETTER_BYTES, SideRecord, dead_letter
 from boxoffice.schema import asyncapi, documents, internal_asyncapi, json_schemas, write_docs
-from boxoffice.schema.examples import COMMANDS, examples
+from boxoffice.schema.examples import COMMANDS, FURTHER_COMMANDS, examples, further_facts
 from boxoffice.schema.examples import facts as decided
 from boxoffice.schema.files import beside_the_documents
 from boxoffice.schema.headers import HEADERS
 from boxoffice.schema.payloads import ANNOUNCEMENTS, FACTS, STATISTICS, UNIONS
 from boxoffice.selling.deciding import MAX_TRACE_BYTES, Answer
 from boxoffice.selling.publishing import ledger_record
-from boxoffice.settings import KafkaSettings, StatisticsSettings
+from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.figures import event_figures, stats_record
-from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_HEADER_BYTES, UnreadableCommandError, read_command
+from models.commands import UnreadableCommandError, read_command
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
@@ -37,11 +37,10 @@ from models.documents import (
     removed,
 )
 from models.facts import NewerFactError, UnreadableFactError, read_fact, write_fact
-from models.figures import BUCKETS
 from models.inventory import Inventory
 from models.ledger import Ledger
 from models.members import MAX_QUANTITY
-from models.shapes import Fact, PurchaseConfirmed, Reason
+from models.shapes import Fact, PurchaseConfirmed
 from models.statistics import PartitionStatistics, Statistics
 from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record
@@ -50,13 +49,11 @@ from tests.unit.test_ledger import decide_after
 from topics import (
     TOPICS,
     api_keys,
-    dead_letters,
     documents_places,
     purchase_requests,
     purchase_results,
     stats_changelog,
 )
-from topics.definition import DAY_MS
 from topics.purchase_requests import ORIGIN_HEADER, TRACE_HEADER
 
 Json = dict[str, Any]
@@ -97,6 +94,9 @@ CHECKS: dict[str, Any] = {
     "maximum": lambda value, most: not _is(value, "integer") or value <= most,
     "minItems": lambda value, least: not isinstance(value, list) or len(value) >= least,
     "maxItems": lambda value, most: not isinstance(value, list) or len(value) <= most,
+    "uniqueItems": lambda value, _: (
+        not isinstance(value, list) or len({json.dumps(one) for one in value}) == len(value)
+    ),
     "required": lambda value, names: not isinstance(value, dict) or value.keys() >= set(names),
 }
 
@@ -126,7 +126,7 @@ def _holds(value: Any, keyword: str, argument: Any, root: Json) -> bool:
         return not isinstance(value, dict) or all(
             valid(value[name], schema, root) for name, schema in argument.items() if name in value
         )
-    if isinstance(argument, bool):
+    if keyword == "additionalProperties" and isinstance(argument, bool):
         return True  # Whether further properties may be there: looked at above.
     if keyword in {"propertyNames", "additionalProperties"}:
         # Ours stand where no properties are named: they are about all of them.
@@ -167,9 +167,30 @@ def test_an_example_fits_its_own_schema_and_the_union_and_no_other(name: str) ->
     assert fitting == {name, *(union for union, of in unions.items() if name in of)}
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+FURTHER = [
+    *((name, command) for name, command in FURTHER_COMMANDS.items()),
+    *((fact["type"], json.loads(write_fact(fact))) for fact in further_facts()),
+]
+"""Examples of types that have another one, of which they have other members."""
+
+
+@pytest.mark.parametrize(("name", "message"), FURTHER)
+def test_a_further_example_fits_its_schema_and_shows_what_the_first_does_not(name: str, message: Json) -> None:
+    fitting = {other for other in SCHEMAS if fits(message, other)}
+    assert fitting == {name, "command" if name in COMMANDS else "fact"}
+    assert message.keys() - MEMBERS[name].keys() or message["type"] == "purchase_held"
+
+
+@pytest.mark.parametrize("command", [*COMMANDS.values(), *FURTHER_COMMANDS.values()])
 def test_an_example_of_a_command_can_be_read(command: Json) -> None:
-    assert read_command(json.dumps(command).encode()).model_dump() == command
+    assert read_command(json.dumps(command).encode()).model_dump(exclude_unset=True) == command
+
+
+def test_every_optional_member_of_a_command_is_shown_somewhere_or_is_like_one_that_is() -> None:
+    """But for those of ``change_event``, which are ``create_event``'s."""
+    shown: dict[str, set[str]] = {name: {*COMMANDS[name], *FURTHER_COMMANDS.get(name, ())} for name in COMMANDS}
+    assert {member for name, schema in SCHEMAS.items() if name in shown and name != "change_event"
+            for member in schema["properties"].keys() - shown[name]} == {"actor", "category"}  # fmt: skip
 
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
@@ -179,31 +200,89 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
      {}, {"amount": 0, "currency": "EUR"}, {"amount": 10**12 + 1, "currency": "EUR"}, {"amount": 1, "currency": "E"},
      {"amount": 1}, {"partition": 0, "offset": 0}, {"partition": -1, "offset": 0}, {"partition": 0}, "redis",
      "sold_out", "2026-11-22T10:00:00.123Z", ["x"] * 100, ["x"] * 101, "42-000001", "42-00001", "042-000001",
-     "42-1000000", "a" * 64, "A" * 64, 2**63 - 1]
+     "42-1000000", "a" * 64, "A" * 64, 2**63 - 1, 59, 60, 86_400, 86_401, "stalls", "Stalls", "-", "s" * 33,
+     ["42-000001", "42-000002"], ["42-000001"] * 2, [f"42-{number:06d}" for number in range(101)],
+     [{"category": "stalls", "quantity": 2}], [{"category": "stalls", "quantity": 0}], [{"category": "stalls"}],
+     [{"category": "stalls", "quantity": 1, "note": None}], [{"category": "stalls", "quantity": 60}] * 2,
+     [{"category": "stalls", "amount": 4500}], [{"category": "stalls", "amount": 1}, {"category": "rear", "amount": 0}],
+     [{"id": "a", "name": "A", "capacity": 1, "price": {"amount": 0, "currency": "EUR"}}],
+     [{"id": "a", "name": "A", "capacity": 1, "price": {"amount": 0, "currency": currency}} for currency in
+      ("EUR", "USD")],
+     [{"id": f"c{number}", "name": "C", "capacity": 10**6, "price": {"amount": 1, "currency": "EUR"}} for number in
+      range(2)],
+     [{"id": f"c{number}", "name": "C", "capacity": 1, "price": {"amount": 1, "currency": "EUR"}} for number in
+      range(51)],
+     [{"id": "a", "name": "", "capacity": 1, "price": {"amount": 0, "currency": "EUR"}}]]
 )  # fmt: skip
 
+SUMS = ("in all", "comes more than once", "must have one currency")
+"""Of what no schema can say: of sums, and of ids that differ."""
 
-@given(st.sampled_from(sorted(COMMANDS)), st.data())
-def test_a_schema_takes_the_commands_that_a_worker_reads(name: str, data: st.DataObject) -> None:
-    """But for days that are on no calendar, which a pattern cannot know, and 2.0, an integer to JSON Schema.
 
-    What nobody knows may be null and is better not sent: no schema has it.
+@given(st.sampled_from([*COMMANDS.values(), *FURTHER_COMMANDS.values()]), st.data())
+def test_a_schema_takes_the_commands_that_a_worker_reads(example: Json, data: st.DataObject) -> None:
+    """What may stand beside what included; null counts as left out for both.
+
+    But for days that are on no calendar, which a pattern cannot know, 2.0, an integer to JSON Schema, sums, and ids
+    that must differ. What nobody knows may be null and is better not sent: no schema has it.
     """
-    command = {**COMMANDS[name]}
-    _change(command, data)
-    readable = True
+    command = {**example}
+    names = [*SCHEMAS[example["type"]]["properties"], "note"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        _change(command, data, names)
+    known = {member: value for member, value in command.items() if value is not None or member in names[:-1]}
+    why = why_unreadable(command)
+    assert fits(known, "command") == (why is None) or any(what in str(why) for what in SUMS), why
+
+
+def why_unreadable(command: Json) -> str | None:
+    """What a worker finds wrong with a command; None if it reads it."""
     try:
         read_command(json.dumps(command).encode())
-    except UnreadableCommandError:
-        readable = False
-    known = {member: value for member, value in command.items() if value is not None or member in COMMANDS[name]}
-    assert fits(known, "command") == readable
+    except UnreadableCommandError as error:
+        return str(error)
+    return None
+
+
+COMBINED: dict[str, list[tuple[Json, bool]]] = {
+    "create_event": [
+        ({}, True),
+        ({"capacity": None}, False),
+        ({"price": ...}, False),
+        ({"categories": None}, True),
+        ({"categories": FURTHER_COMMANDS["create_event"]["categories"]}, False),
+        ({"categories": FURTHER_COMMANDS["create_event"]["categories"], "capacity": None, "price": None}, True),
+        ({"categories": FURTHER_COMMANDS["create_event"]["categories"], "capacity": ..., "price": ...}, True),
+        ({"categories": FURTHER_COMMANDS["create_event"]["categories"], "capacity": ...}, False),
+        ({"categories": FURTHER_COMMANDS["create_event"]["categories"], "price": ...}, False),
+    ],
+    "purchase": [
+        ({"quantity": ...}, True),
+        ({"category": "stalls"}, True),
+        ({"lines": None}, True),
+        ({"lines": [{"category": "stalls", "quantity": 1}]}, False),
+        ({"lines": [{"category": "stalls", "quantity": 1}], "quantity": None, "category": None}, True),
+        ({"lines": [{"category": "stalls", "quantity": 1}], "quantity": ...}, True),
+        ({"lines": [{"category": "stalls", "quantity": 1}], "quantity": ..., "category": "rear"}, False),
+    ],
+    "change_event": [({"hold_s": hold_s}, hold_s in (None, 0, 60)) for hold_s in (None, 0, 1, 59, 60, -1)],
+}
+"""Members that are added to an example, or left out of it (...), and whether it can be read then."""
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "readable"),
+    [(name, members, readable) for name, cases in COMBINED.items() for members, readable in cases],
+)
+def test_schema_and_reader_agree_on_what_may_stand_beside_what(name: str, members: Json, *, readable: bool) -> None:
+    command = {member: value for member, value in (COMMANDS[name] | members).items() if value is not ...}
+    assert fits(command, name) == (why_unreadable(command) is None) == readable
 
 
 @given(st.sampled_from(sorted(FACTS)), st.data())
 def test_a_schema_takes_the_facts_that_a_worker_reads(name: str, data: st.DataObject) -> None:
     fact = {**MEMBERS[name]}
-    _change(fact, data)
+    _change(fact, data, [*SCHEMAS[name]["properties"], "note"])
     readable = True
     try:
         read_fact(json.dumps(fact).encode())
@@ -217,7 +296,7 @@ def test_a_schema_takes_the_facts_that_a_worker_reads(name: str, data: st.DataOb
 @given(st.sampled_from(sorted(ANNOUNCEMENTS)), st.data())
 def test_a_schema_takes_the_announcements_that_are_read(name: str, data: st.DataObject) -> None:
     announcement = {**MEMBERS[name]}
-    _change(announcement, data)
+    _change(announcement, data, [*announcement, "note"])
     readable = True
     try:
         read_announcement(json.dumps(announcement).encode())
@@ -228,8 +307,8 @@ def test_a_schema_takes_the_announcements_that_are_read(name: str, data: st.Data
     assert (fits(announcement, "announcement") and of_its_event) == readable
 
 
-def _change(message: Json, data: st.DataObject) -> None:
-    member = data.draw(st.sampled_from([*message, "note"]))
+def _change(message: Json, data: st.DataObject, names: list[str]) -> None:
+    member = data.draw(st.sampled_from(names))
     if data.draw(st.booleans()):
         message.pop(member, None)
     else:
@@ -255,7 +334,7 @@ def subschemas(schema: Any) -> Iterator[Json]:
 OF_TYPE = {
     "minimum": "number", "maximum": "number", "pattern": "string", "minLength": "string", "maxLength": "string",
     "minItems": "array", "maxItems": "array", "items": "array", "properties": "object", "required": "object",
-    "additionalProperties": "object", "propertyNames": "object",
+    "additionalProperties": "object", "propertyNames": "object", "uniqueItems": "array",
 }  # fmt: skip
 """Keywords of JSON Schema, 2020-12, that say something of one type only; and that type."""
 OTHER_KEYWORDS = {
@@ -378,7 +457,10 @@ def test_code_is_generated_with_wide_integers_and_names_for_what_is_shared() -> 
         for name, member in schema.get("properties", {}).items()
         if "enum" in member or "anyOf" in member
     ]
-    assert {name for _, name in anonymous} <= {"event_id"}
+    # Of an object that may be left out or null there is no shorter way to say so.
+    assert {name for _, name in anonymous} == {"event_id", "price"}
+    assert generated["CreateEvent"]["properties"]["price"]["anyOf"] == [{"$ref": "#/components/schemas/Price"}, NULL]
+    assert not any("anyOf" in schema for schema in generated.values())
     wide = [one for schema in generated.values() for one in subschemas(schema) if one.get("maximum", 0) > 2**31 - 1]
     assert all(one["format"] == "int64" for one in wide)
     assert generated["DecidedBy"]["enum"] == ["redis", "local"]
@@ -409,6 +491,7 @@ def test_every_message_is_sent_or_received(document: Json) -> None:
 
 
 MESSAGES = DOCUMENT["components"]["messages"]
+NULL = {"type": "null"}
 
 
 @pytest.mark.parametrize("name", [name for name, message in MESSAGES.items() if "examples" in message])
@@ -427,6 +510,8 @@ def test_the_examples_lie_at_their_home() -> None:
     home = home_partition("42", KafkaSettings.model_fields["partitions"].default)
     assert MEMBERS["purchase_confirmed"]["source"]["partition"] == home
     assert MEMBERS["command_forwarded"]["home"] == home
+    home_of_holds = home_partition("43", KafkaSettings.model_fields["partitions"].default)
+    assert MEMBERS["purchase_held"]["source"]["partition"] == home_of_holds
     assert MEMBERS[STATISTICS]["partition"] == home
 
 
@@ -579,108 +664,3 @@ def test_documents_are_written_where_one_asks_for_them(tmp_path: Path) -> None:
     for path in written:
         text = path.read_text(encoding="utf-8")
         assert json.loads(text) if path.suffix == ".json" else text.startswith("# ")
-
-
-# docs/messages.md
-
-GUIDE = (DOCS / "messages.md").read_text(encoding="utf-8")
-
-
-def tables() -> list[list[list[str]]]:
-    """The guide's tables, as rows of cells, with the head row and without the ruler."""
-    found = re.findall(r"(?:^\|.*\|\n)+", GUIDE, re.MULTILINE)
-    rows = [[[cell.strip() for cell in row[1:-1].split("|")] for row in table.splitlines()] for table in found]
-    return [[table[0], *table[2:]] for table in rows]
-
-
-def table(head: str) -> list[list[str]]:
-    """The rows of the first table whose first column is so named."""
-    return next(rows[1:] for rows in tables() if rows[0][0] == head)
-
-
-def code(cell: str) -> str:
-    return cell.strip("`")
-
-
-def test_the_guide_shows_every_message_as_it_is() -> None:
-    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)]
-    shown = {message.get("type", STATISTICS): message for message in blocks}
-    assert shown == MEMBERS
-
-
-def test_the_guides_topics_are_the_definitions() -> None:
-    def kept(config: Any) -> str:
-        if config["cleanup.policy"] == "compact":
-            return "compacted"
-        retention_ms = int(config["retention.ms"])
-        return "for ever" if retention_ms < 0 else f"{retention_ms // DAY_MS} days"
-
-    told = [[code(row[0]), *row[1:]] for row in table("topic")]
-    assert told == [[topic.name, topic.holds, topic.key, kept(topic.config)] for topic in TOPICS]
-
-
-def test_the_guides_reasons_are_the_definitions() -> None:
-    assert [code(row[0]) for row in table("reason")] == [reason.value for reason in Reason]
-
-
-def _bounds(schema: Any) -> set[int]:
-    """Every bound in a member's schema, but the ones that a pattern hides."""
-    if isinstance(schema, list):
-        return {bound for item in schema for bound in _bounds(item)}
-    if not isinstance(schema, dict):
-        return set()
-    own = {schema[name] for name in ("minimum", "maximum", "minLength", "maxLength") if name in schema}
-    return own | {bound for item in schema.values() for bound in _bounds(item)}
-
-
-def test_the_guides_bounds_are_the_definitions() -> None:
-    rows = {(code(row[0]), code(of)): row for row in table("member") for of in row[1].split(", ")}
-    defined = {
-        (member, "all" if member in {"type", "event_id", "request_id"} else name): (schema, SCHEMAS[name])
-        for name in BY_TYPE
-        for member, schema in SCHEMAS[name]["properties"].items()
-    }
-    assert rows.keys() == defined.keys()
-    for (member, of), (schema, whole) in defined.items():
-        told = {int(number) for number in re.findall(r"\d+", rows[member, of][2])}
-        expected = _bounds(resolve(whole, schema["$ref"]) if "$ref" in schema else schema)
-        if member in {"request_id", "purchase"}:
-            expected = {1, 64}
-            assert "{1,64}" in schema["pattern"]
-        if member not in {"type", "event_id", "starts_at"}:
-            assert expected <= told, member
-        if of != "all":
-            assert (rows[member, of][3] == "yes") == (member in whole["required"])
-
-
-def test_the_guides_figures_are_the_definitions() -> None:
-    told = [code(name) for row in table("figure") for name in row[0].split(", ")]
-    assert sorted(told) == sorted(SCHEMAS[STATISTICS]["properties"])
-    assert f"in each of {BUCKETS} seconds or minutes" in GUIDE
-    assert f"`BOXOFFICE_STATS_INTERVAL_MS` ({StatisticsSettings.model_fields['interval_ms'].default} ms" in GUIDE
-
-
-def test_the_guides_sizes_are_the_definitions() -> None:
-    assert f"at most {MAX_COMMAND_BYTES} bytes" in GUIDE
-    assert f"together at most {MAX_HEADER_BYTES} " in GUIDE
-
-
-def test_the_guides_headers_are_the_definitions() -> None:
-    facts, letters = (rows[1:] for rows in tables() if rows[0][0] == "header")
-    assert {code(row[0]) for row in facts} == HEADERS["factHeaders"]["properties"].keys()
-    cloud_event = ["ce_specversion", "ce_source", "ce_type", "ce_id", "ce_time", "content-type"]
-    assert [code(row[0]) for row in letters] == [
-        *cloud_event,
-        dead_letters.REASON_HEADER,
-        dead_letters.POSITION_HEADER,
-        dead_letters.TICKET_HEADER,
-        dead_letters.CUT_HEADER,
-    ]
-
-
-def test_the_guides_links_lead_somewhere() -> None:
-    headings = {
-        re.sub(r"[^a-z ]", "", line.lower()).strip().replace(" ", "-") for line in GUIDE.splitlines() if line[:1] == "#"
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", GUIDE):
-        assert target[1:] in headings if target.startswith("#") else (DOCS / target.partition("#")[0]).exists(), target
