@@ -185,19 +185,16 @@ class RedisStore:
         return decode_decisions(reply)
 
     async def forget(self, event_ids: Iterable[str]) -> None:
-        """Take away all that serves these events."""
+        """Take away all that serves these events, as far as what is there says what that is."""
         for some in _chunks(event_ids, _POSITIONS_PER_CALL):
             async with self._call():
-                metas = [("HMGET", event_keys(self._prefix, one).meta, "seq", "categories") for one in some]
-                found = await self._pipelined(metas)
-                kept = [
-                    ("UNLINK", *event_keys(self._prefix, one, _categories(meta[1])).all)
-                    for one, meta in zip(some, found, strict=True)
-                    if isinstance(meta, list) and meta[0] is not None
-                ]
-                for reply in await self._pipelined(kept) if kept else ():
-                    if isinstance(reply, RedisError):
-                        raise reply
+                found = await self._pipelined(
+                    ("HGET", event_keys(self._prefix, one).meta, "categories") for one in some
+                )
+                named = [_categories(kept) for kept in map(_readable, found)]
+                keys = [event_keys(self._prefix, one, of_it).all for one, of_it in zip(some, named, strict=True)]
+                for reply in await self._pipelined(("UNLINK", *all_of_it) for all_of_it in keys):
+                    _readable(reply)
 
     # What an operator asks the workers for
 
@@ -455,12 +452,22 @@ def _lacks_script(replies: Iterable[Any]) -> bool:
     return any(isinstance(reply, NoScriptError) for reply in replies)
 
 
+def _readable(reply: Any) -> Any:
+    """A reply; None where a key is of another type, so that nothing of it can be read.
+
+    Raises:
+        RedisError: Redis did not serve.
+    """
+    if not isinstance(reply, RedisError):
+        return reply
+    if str(reply).startswith("WRONGTYPE"):
+        return None
+    raise reply
+
+
 def _position(replies: list[Any]) -> EventPosition | None:
-    """From HMGET, HLEN and LLEN of each queue; a key of another type is nothing that can be read."""
-    for error in replies:
-        if isinstance(error, RedisError) and not str(error).startswith("WRONGTYPE"):
-            raise error
-    meta, records, *left = replies
+    """From HMGET, HLEN and LLEN of each queue."""
+    meta, records, *left = map(_readable, replies)
     with suppress(TypeError, ValueError):
         seq, fence, *taken = meta
         # What an event lacks of which there is none is none held.

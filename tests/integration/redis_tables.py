@@ -220,8 +220,18 @@ async def differing(store: RedisStore, table: Table) -> list[str]:
     return differences(found, table.copy())
 
 
-async def dumped(client: Redis, keys: Iterable[str]) -> list[bytes | None]:
-    return [await client.dump(key) for key in keys]
+async def dumped(client: Redis, keys: Iterable[str]) -> list[Any]:
+    """All that lies under some keys. DUMP would not do: of a larger hash it says the fields in any order."""
+    return [await _dumped(client, key) for key in keys]
+
+
+async def _dumped(client: Redis, key: str) -> Any:
+    match await client.type(key):
+        case b"hash":
+            return await ask(client, "HGETALL", key)
+        case b"list":
+            return await ask(client, "LRANGE", key, 0, -1)
+    return await client.dump(key)
 
 
 @asynccontextmanager
