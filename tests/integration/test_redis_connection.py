@@ -157,11 +157,16 @@ def test_a_url_that_cannot_be_used_is_refused_in_a_sentence(url: str) -> None:
 # Stores
 
 
+def events_on_sale(event_ids: tuple[str, ...]) -> Table:
+    table = Table()
+    table.take(at_home([creation(event_id, "c-1", capacity=300) for event_id in event_ids]))
+    return table
+
+
 async def sells_and_repairs(store: RedisStore, event_ids: tuple[str, ...], turn: int = 0) -> None:
     """Everything that a store does, for several events at once."""
     await store.ping()
-    table = Table()
-    table.take(at_home([creation(event_id, "c-1", capacity=300) for event_id in event_ids]))
+    table = events_on_sale(event_ids)
     for event_id in event_ids:
         assert await store.rebuild(table.snapshot(event_id)) == Code.REPLACED
     sales = [
@@ -169,19 +174,20 @@ async def sells_and_repairs(store: RedisStore, event_ids: tuple[str, ...], turn:
         for event_id in event_ids
         for command in (purchase(f"r-{turn}", 2, event_id), cancellation(f"x-{turn}", f"r-{turn}", event_id))
     ]
-    calls = table.take(at_home(sales, 100 + turn)).calls
+    calls = table.take(at_home(sales, 100 + turn))
     for reply in await store.decide(list(calls.values())):
         assert isinstance(reply, DecideReply)
-        assert [code for code, _, _ in reply.answers] == [Code.CONFIRMED, Code.CANCELLED]
+        assert [code for code, _, _ in reply.answers] == [Code.SOLD, Code.APPLIED]
     table.take(at_home([addition(f"a-{turn}", 2, event_id) for event_id in event_ids], 200 + turn))
     for event_id in event_ids:
-        assert (await store.settle(event_id, table.history[event_id])).code == Code.SETTLED
+        assert (await store.settle(table.event(event_id), table.history[event_id])).code == Code.DECIDED
         assert await store.read_event(event_id) == table.copy(event_id)
-    positions = await store.positions(event_ids)
+    positions = await store.positions(table.inventory.events.values())
     assert {position and position.seq for position in positions.values()} == {4}
 
 
 EVENT_IDS = tuple(str(number) for number in range(12))
+EVENTS = tuple(events_on_sale(EVENT_IDS).inventory.events.values())
 
 
 async def test_one_server_serves(redis_server: RedisAddress, prefix: str) -> None:
@@ -243,7 +249,7 @@ async def test_a_cluster_that_lost_a_node_fails_at_once_and_serves_when_it_is_ba
         started = time.monotonic()
         for _ in range(3):
             with pytest.raises(RedisError):
-                await store.positions(EVENT_IDS)
+                await store.positions(EVENTS)
             with pytest.raises(RedisError):
                 await store.ping()
         assert time.monotonic() - started < 5.0
@@ -253,7 +259,7 @@ async def test_a_cluster_that_lost_a_node_fails_at_once_and_serves_when_it_is_ba
         async def answers() -> bool:
             with contextlib.suppress(RedisError):
                 await store.ping()
-                await store.positions(EVENT_IDS)
+                await store.positions(EVENTS)
                 return True
             return False
 

@@ -32,7 +32,7 @@ async def sell_while(working: asyncio.Task[Code], store: RedisStore, table: Tabl
     while not working.done():
         number += 1
         offset = table.inventory.events[event_id].fence + 1
-        calls = table.take(at_home([purchase(f"r-{number}", event_id=event_id)], offset)).calls
+        calls = table.take(at_home([purchase(f"r-{number}", event_id=event_id)], offset))
         started = time.perf_counter()
         [reply] = await store.decide(list(calls.values()))
         waits_ms.append((time.perf_counter() - started) * 1000)
@@ -74,7 +74,7 @@ async def test_a_sold_ticket_costs_little_memory(new_redis: NewRedis, prefix: st
         unsold_bytes = (await client.info("memory"))["used_memory"] - empty_bytes
         for first in range(0, orders, batch):
             sales = [purchase(str(uuid.uuid4()), 2, buyer=str(uuid.uuid4())) for _ in range(batch)]
-            await decide_in(store, *table.take(at_home(sales, first + 1)).calls.values())
+            await decide_in(store, *table.take(at_home(sales, first + 1)).values())
         sold_bytes = (await client.info("memory"))["used_memory"] - empty_bytes
         tickets = 2 * orders
         log.info(

@@ -35,12 +35,20 @@ from tests.integration.redis_tables import (
     Table,
     addition,
     at_home,
+    behind,
+    calling_off,
     cancellation,
+    categories,
+    change,
     closing,
     creation,
     decide_in,
+    expiry,
     open_store,
+    order,
+    payment,
     purchase,
+    removal,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +71,13 @@ async def client(redis_server: RedisAddress) -> AsyncIterator[Redis]:
         yield opened
 
 
+def some_calls() -> list[DecideCall]:
+    """The calls for an event that is nowhere but in a table."""
+    table = Table()
+    table.take(at_home([creation()]))
+    return taken(table, purchase("r-1"))
+
+
 async def on_sale(store: RedisStore, *event_ids: str, capacity: int = 10) -> Table:
     table = Table()
     table.take(at_home([creation(event_id, f"c-{event_id}", capacity=capacity) for event_id in event_ids]))
@@ -73,7 +88,7 @@ async def on_sale(store: RedisStore, *event_ids: str, capacity: int = 10) -> Tab
 
 def taken(table: Table, *commands: Command) -> list[DecideCall]:
     offset = 1 + max(event.fence for event in table.inventory.events.values())
-    return list(table.take(at_home(commands, offset)).calls.values())
+    return list(table.take(at_home(commands, offset)).values())
 
 
 # Deciding
@@ -100,7 +115,7 @@ async def test_scripts_that_redis_forgot_are_loaded_again(store: RedisStore, cli
     replies = await decide_in(store, *taken(table, purchase("r-1", event_id="7"), purchase("r-1")))
     assert [reply.code for reply in replies] == [Code.DECIDED, Code.DECIDED]
     await client.script_flush()
-    assert (await store.settle("42", table.history["42"])).code == Code.SETTLED
+    assert (await store.settle(table.event(), table.history["42"])).code == Code.DECIDED
     await client.script_flush()
     assert await store.rebuild(table.snapshot()) == Code.REPLACED
 
@@ -131,9 +146,10 @@ async def test_an_error_of_the_backlog_is_the_calls_error(new_redis: NewRedis, p
     async with open_store(server.url, prefix) as full, Redis.from_url(server.url) as client:
         table = await on_sale(full, "42")
         taken(table, purchase("r-1"))
+        backlog = list(table.history["42"])
         [call] = taken(table, purchase("r-2"))
         await client.config_set("maxmemory", 1)
-        [error] = await full.decide([DecideCall("42", call.seq, call.commands, table.history["42"])])
+        [error] = await full.decide([behind(backlog, call)])
         assert isinstance(error, ResponseError)
 
 
@@ -150,9 +166,9 @@ async def test_a_dead_server_fails_at_once(form: str) -> None:
         for attempt in (
             store.ping(),
             store.decide(taken(table, purchase("r-1"))),
-            store.settle("42", table.history["42"]),
+            store.settle(table.event(), table.history["42"]),
             store.rebuild(table.snapshot()),
-            store.positions(["42"]),
+            store.positions([table.event()]),
             store.read_event("42"),
         ):
             with pytest.raises(RedisError):
@@ -172,7 +188,7 @@ async def test_a_dead_server_is_asked_once() -> None:
         port = server.sockets[0].getsockname()[1]
         async with open_store(f"redis://127.0.0.1:{port}", "") as store:
             with pytest.raises(RedisConnectionError):
-                await store.decide([DecideCall("42", 1, at_home([purchase("r-1")]))])
+                await store.decide(some_calls())
     assert connections == 1
 
 
@@ -200,11 +216,10 @@ async def test_a_silent_server_costs_one_timeout_and_its_late_replies_reach_nobo
                     continue
                 break
         # The same answer, whether the call that was given up had its effect or not.
-        fact = table.history["42"][-1][0]
-        assert agrees(fact, reply.answers[0])
+        assert agrees(table.facts()[-1], reply.answers[0])
         [again] = await store.decide(calls)
         assert isinstance(again, DecideReply)
-        assert again.answers == [(Code.CONFIRMED, 2, "7-000001,7-000002")]
+        assert again.answers == [(Code.SOLD, 2, "7-000001,7-000002")]
 
 
 async def test_a_reply_that_drips_is_bounded_as_a_whole(prefix: str) -> None:
@@ -225,7 +240,7 @@ async def test_a_reply_that_drips_is_bounded_as_a_whole(prefix: str) -> None:
         async with open_store(f"redis://127.0.0.1:{port}", prefix, redis_timeout_ms=200) as store:
             started = time.monotonic()
             with pytest.raises(RedisTimeoutError):
-                await store.decide([DecideCall("42", 1, at_home([purchase("r-1")]))])
+                await store.decide(some_calls())
             assert time.monotonic() - started < 1.5
         server.close()
 
@@ -237,7 +252,7 @@ async def test_a_restarted_server_serves_again(new_redis: NewRedis, prefix: str)
         table = await on_sale(store, "42")
         await server.restart()
         [reply] = await decide_in(store, *taken(table, purchase("r-1")))
-        assert reply.answers == [(Code.CONFIRMED, 2, "42-000001")]
+        assert reply.answers == [(Code.SOLD, 2, "42-000001")]
 
 
 async def test_more_calls_than_connections_wait_for_their_turn(redis_server: RedisAddress, prefix: str) -> None:
@@ -245,7 +260,7 @@ async def test_more_calls_than_connections_wait_for_their_turn(redis_server: Red
         table = await on_sale(store, "42")
         calls = taken(table, purchase("r-1"))
         replies = await asyncio.gather(*[decide_in(store, *calls) for _ in range(50)])
-        assert all(reply.answers == [(Code.CONFIRMED, 2, "42-000001")] for [reply] in replies)
+        assert all(reply.answers == [(Code.SOLD, 2, "42-000001")] for [reply] in replies)
 
 
 # Rebuilding
@@ -299,7 +314,7 @@ async def test_a_load_that_is_given_up_leaves_keys_that_expire(
     assert len(left) == {1: 1, 3: 2, 12: 3}[steps]
     for key in left:
         assert 30 < await client.ttl(key) <= 40
-    assert [await client.ttl(key) for key in event_keys(prefix, "42")] == [-1, -1, -1]
+    assert [await client.ttl(key) for key in event_keys(prefix, "42").all] == [-1, -1, -1]
 
 
 async def test_two_loads_of_one_event_do_not_meet(store: RedisStore, client: Redis, prefix: str) -> None:
@@ -352,12 +367,27 @@ async def test_positions_of_many_events_some_missing_some_damaged(
     await client.set(event_keys(prefix, "8").meta, "text")
     await client.hset(event_keys(prefix, "9").meta, mapping={"seq": "1", "fence": "x", "sold": "0"})
     await client.hset(event_keys(prefix, "10").meta, mapping={"seq": "1", "fence": "1", "sold": "0"})
-    await client.set(event_keys(prefix, "10").tickets, "text")
+    await client.set(event_keys(prefix, "10").queues[0], "text")
     many = [str(number) for number in range(1000, 2200)]
-    found = await store.positions(["7", "8", "9", "10", "42", *many])
+    others = Table()
+    others.take(at_home([creation(event_id, f"c-{event_id}") for event_id in ["8", "9", "10", *many]]))
+    found = await store.positions([*table.inventory.events.values(), *others.inventory.events.values()])
     assert found.pop("7") == EventPosition(1, 0, 0, 10, 1)
     assert found.pop("42") == EventPosition(2, 2, 2, 8, 2)
     assert found == dict.fromkeys(["8", "9", "10", *many])
+
+
+async def test_a_position_counts_what_is_sold_and_held_in_all_categories(
+    store: RedisStore, client: Redis, prefix: str
+) -> None:
+    table = Table()
+    table.take(at_home([creation(categories=categories(general=4, stalls=3, balcony=2), hold_s=600)]))
+    await store.rebuild(table.snapshot())
+    sold = order("r-1", general=2, stalls=1), purchase("r-2", category="balcony"), payment("p-1", "r-1", 3 * 4500)
+    await decide_in(store, *taken(table, *sold, removal("m-1", 1)))
+    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 4, 4, 5)}
+    await client.delete(event_keys(prefix, "42", ["balcony"]).queues[0])
+    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 4, 3, 5)}
 
 
 async def test_an_event_that_is_not_there_is_read_as_none(store: RedisStore) -> None:
@@ -367,24 +397,39 @@ async def test_an_event_that_is_not_there_is_read_as_none(store: RedisStore) -> 
 async def test_of_each_request_that_was_accepted_the_fact_is_made_again(
     store: RedisStore, client: Redis, prefix: str
 ) -> None:
-    table = await on_sale(store, "42", capacity=5)
+    table = Table()
+    created = creation(categories=categories(general=5, stalls=4), hold_s=600, max_per_buyer=9)
     commands: list[Command] = [
-        purchase("r-1", 2),
+        order("r-1", general=2, stalls=1),
         purchase("r-2"),
-        cancellation("x-1", "r-1"),
+        purchase("r-3", category="stalls"),
+        cancellation("x-1", "r-1", tickets=["42-000002"]),
+        payment("p-1", "r-1", 2 * 4500),
+        payment("p-2", "r-1", 2 * 4500),
+        cancellation("x-2", "r-2"),
         addition("a-1", 3),
-        closing("z-1"),
-        purchase("r-3"),
+        removal("m-1", 1, category="stalls"),
+        change("v-1", venue="Kleine Halle", prices=[{"category": "stalls", "amount": 1}]),
+        expiry("e-1", "r-3"),
+        purchase("r-4", actor="desk"),
+        calling_off("z-1"),
     ]
-    await decide_in(store, *taken(table, *commands))
-    later = Position(1_000, 1_795_341_700_000, {"partition": HOME, "offset": 1_000})
-    accepted: list[Command] = [creation("42", "c-42", capacity=5), *commands[:-1]]
-    for command in accepted:
+    table.take(at_home([created]))
+    await store.rebuild(table.snapshot())
+    late_ms = 1_795_341_600_000 + 700_000
+    await decide_in(store, *table.take(at_home(commands[:-3], 1)).values())
+    await decide_in(store, *table.take(at_home(commands[-3:], 20, late_ms)).values())
+    later = Position(1_000, late_ms + 100_000, {"partition": HOME, "offset": 1_000})
+    for command in (created, *commands):
         kept = await store.read_request("42", command.request_id)
         assert kept is not None
         made, again = fact_of("42", command.request_id, kept), decide(table.inventory, command, later)
         assert {**made, "decided_by": None} == {**again, "decided_by": None}
-    assert await store.read_request("42", "r-3") is None
+    assert {fact["type"] for fact in table.facts()} == {
+        *("purchase_held", "purchase_cancelled", "purchase_confirmed", "payment_refused", "tickets_added"),
+        *("tickets_removed", "event_changed", "hold_expired", "event_cancelled"),
+    }
+    assert await store.read_request("42", "never") is None
     assert await store.read_request("7", "r-1") is None
     await client.hset(event_keys(prefix, "42").purchases, "r-2", "tickets please")
     with pytest.raises(UnreadableRecordError):
