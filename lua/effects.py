@@ -20,6 +20,7 @@ from models.tickets import ticket_number
 
 _Change = dict[str, Any]
 REJECTIONS: Final = frozenset({"purchase_rejected", "command_rejected"})
+_TOLD_LATER: Final = REJECTIONS | {"purchase_held", "event_archived"}
 
 
 class Effect(NamedTuple):
@@ -42,9 +43,9 @@ def is_sale(fact: DecisionFact) -> bool:
 
 def effect_of(event: Event, fact: DecisionFact, partition: int) -> Effect | None:
     """What follows from a fact that was just folded; None where it can be made later, or the event is forgotten."""
-    if is_sale(fact) or fact["type"] in REJECTIONS or fact["type"] == "event_archived":
+    kind, request_id = fact["type"], fact["request_id"]
+    if kind in _TOLD_LATER or (kind == "purchase_confirmed" and fact.get("purchase", request_id) == request_id):
         return None
-    request_id = fact["request_id"]
     told = [request_id]
     purchase = fact.get("purchase")
     if isinstance(purchase, str) and fact["type"] != "payment_refused":
@@ -72,14 +73,16 @@ def effect_of_sale(event: Event, fact: Any, offset: int) -> Effect:
 
 def sale_members(event: Event, fact: Any, offset: int) -> str:
     """The part of a purchase's record that Redis takes as it is."""
-    lines = fact.get("lines", ())
-    due, actor = fact.get("due", ""), fact.get("actor", "")
-    if len(lines) == 1 and not due and not event.names_categories:
-        lines = () if lines[0]["price"] == event.first_price else lines
-    detail = sale_detail(
-        fact["buyer"], [(line["category"], line["quantity"], line["price"]) for line in lines], due, actor
-    )
-    return members(offset, fact["source"], fact["at"], detail)
+    return members(offset, fact["source"], fact["at"], _sale_detail(event, fact))
+
+
+def _sale_detail(event: Event, fact: Any) -> str:
+    buyer, lines, actor = fact["buyer"], fact.get("lines"), fact.get("actor", "")
+    # As nearly all are: the event says what they cost.
+    if not event.names_categories and "due" not in fact and (not lines or lines[0]["price"] == event.first_price):
+        return sale_detail(buyer, actor=actor)
+    named = [(line["category"], line["quantity"], line["price"]) for line in lines or ()]
+    return sale_detail(buyer, named, fact.get("due", ""), actor)
 
 
 def _by_category(event: Event, tickets: Iterable[str]) -> dict[int, list[str]]:

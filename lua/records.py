@@ -15,7 +15,8 @@ Redis puts ``type`` and ``seq`` in front and ``tickets`` behind what :func:`memb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -40,11 +41,11 @@ def members(offset: int, source: Source, at: str, detail: str = "") -> str:
     )
 
 
-def sale_detail(buyer: str, lines: Iterable[tuple[str, int, int]] = (), due: str = "", actor: str = "") -> str:
+def sale_detail(buyer: str, lines: Sequence[tuple[str, int, int]] = (), due: str = "", actor: str = "") -> str:
     """The members that only a purchase has. A buyer may contain quotes; lines are category, quantity and price."""
-    detail = f',"buyer":{to_json(buyer).decode()}'
-    if shown := list(lines):
-        detail += f',"lines":{to_json(shown).decode()}'
+    detail = f',"buyer":{encode_basestring(buyer)}'
+    if lines:
+        detail += f',"lines":{to_json(lines).decode()}'
     if due:
         detail += f',"due":"{due}"'
     if actor:

@@ -44,12 +44,8 @@ class State(IntEnum):
     EXPIRED = 3
 
 
-class PricedLine(NamedTuple):
-    """What was asked for of one category: its place among the event's, how many, and what each costs."""
-
-    category: int
-    quantity: int
-    price: int
+PricedLine = tuple[int, int, int]
+"""What was asked for of one category: its place among the event's, how many, and what each costs."""
 
 
 class Accepted(NamedTuple):
@@ -168,7 +164,7 @@ def _unpack_purchase(accepted: Accepted, packed: bytes, at: int, *, is_json: boo
             buyer=buyer,
             by=by,
             state=State(state),
-            lines=tuple(PricedLine(*line) for line in lines),
+            lines=tuple((place, quantity, price) for place, quantity, price in lines),
             due_ms=due_ms,
             payment=payment,
             actor=actor,

@@ -25,7 +25,7 @@ from models.commands import (
     Purchase,
     RemoveTickets,
 )
-from models.decisions import request_of
+from models.decisions import position_of, request_of
 from models.event import Event
 from models.holding import expired, paid
 from models.members import GENERAL
@@ -39,7 +39,7 @@ def answer_again(event: Event, command: Command, packed: bytes, partition: int) 
     if isinstance(command, CreateEvent):
         if accepted.kind is not Kind.CREATION:
             return None
-        return creation_again(event, command, request_of(event, command.request_id, accepted, partition).position)
+        return creation_again(event, command, position_of(accepted, partition))
     if accepted.kind is Kind.PURCHASE:
         if not isinstance(command, Purchase) or not is_same_purchase(event, command, accepted):
             return None

@@ -53,7 +53,7 @@ def cancelled(
     lines = event.lines_of(purchase)
     tickets, left = list(event.tickets(runs)), list(event.tickets(remaining))
     costs: dict[str, Any] = {"remaining": left or None}
-    if event.by_present_rules(request.seq):
+    if event.by_present_rules(request[1]):
         costs = {
             "lines": returned_lines(event, purchase, runs),
             "remaining": left,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from models.commands import AddTickets, CancelEvent, ChangeEvent, CloseEvent, CreateEvent, RemoveTickets
-from models.decisions import Request, decision, next_request, refused
+from models.decisions import decision, next_request, refused
 from models.event import Event, FoldError, Position
 from models.facts import RULES_VERSION, with_form_of_time
 from models.members import GENERAL
@@ -44,7 +44,7 @@ def created(command: CreateEvent, position: Position) -> EventCreated:
     price, categories = command.price, command.categories
     fact: EventCreated = decision(
         "event_created",
-        Request(command.event_id, 1, command.request_id, position, command.actor),
+        (command.event_id, 1, command.request_id, position, command.actor),
         name=command.name,
         venue=command.venue,
         starts_at=command.starts_at,
@@ -223,7 +223,7 @@ def fold_closing(event: Event, fact: EventClosed, offset: int, origin: Origin) -
     """Nothing is sold any more."""
     event.new_request(fact)
     event.keep(fact, offset, origin)
-    event.closed = True
+    event.end_sale()
 
 
 def decide_calling_off(event: Event, command: CancelEvent, position: Position) -> DecisionFact:
@@ -238,7 +238,7 @@ def fold_calling_off(event: Event, fact: EventCancelled, offset: int, origin: Or
     """The event will not take place."""
     event.new_request(fact)
     event.keep(fact, offset, origin)
-    event.cancelled = True
+    event.end_sale(cancelled=True)
 
 
 def _reason_against(event: Event) -> Reason | None:

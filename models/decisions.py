@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.accepted import Accepted, Runs
 from models.commands import Command, Purchase
@@ -12,27 +12,19 @@ from models.facts import at_text
 from models.members import GENERAL
 from models.shapes import CommandRejected, PurchaseRejected, Reason, ReturnedLine, Source, WantedLine
 
-
-class Request(NamedTuple):
-    """What a fact says of the command that it answers, whatever that was."""
-
-    event_id: str
-    seq: int
-    request_id: str
-    position: Position
-    actor: str | None
+Request = tuple[str, int, str, Position, str | None]
+"""What a fact says of the command that it answers, whatever that was: event, seq, request id, position, actor."""
 
 
 def next_request(event: Event, command: Command, position: Position) -> Request:
     """A command that the event's next fact answers."""
-    return Request(event.event_id, event.seq + 1, command.request_id, position, command.actor)
+    return event.event_id, event.seq + 1, command.request_id, position, command.actor
 
 
 def request_of(event: Event, request_id: str, accepted: Accepted, partition: int) -> Request:
     """A request that was accepted before; ``partition`` is the event's home."""
-    source = source_of(accepted.source, accepted.offset, partition)
-    position = Position(accepted.offset, accepted.at_ms, source)
-    return Request(event.event_id, accepted.seq, request_id, position, accepted.actor or None)
+    position = position_of(accepted, partition)
+    return event.event_id, accepted.seq, request_id, position, accepted.actor or None
 
 
 def decision(kind: str, request: Request, **members: Any) -> Any:
@@ -46,6 +38,11 @@ def decision(kind: str, request: Request, **members: Any) -> Any:
     fact["at"] = at_text(position.timestamp_ms)
     fact["decided_by"] = "local"
     return fact
+
+
+def position_of(accepted: Accepted, partition: int) -> Position:
+    """Where an accepted request came from; ``partition`` is the event's home."""
+    return Position(accepted.offset, accepted.at_ms, source_of(accepted.source, accepted.offset, partition))
 
 
 def source_of(source: tuple[int, int] | None, offset: int, partition: int) -> Source:
@@ -66,7 +63,7 @@ def returned_lines(event: Event, purchase: Accepted, runs: Runs) -> list[Returne
 def rejected(command: Command, reason: Reason, seq: int, position: Position) -> PurchaseRejected | CommandRejected:
     """The fact that refuses a command."""
     if not isinstance(command, Purchase):
-        request = Request(command.event_id, seq, command.request_id, position, command.actor)
+        request = command.event_id, seq, command.request_id, position, command.actor
         refusal: CommandRejected = decision("command_rejected", request, command=command.type, reason=reason)
         return refusal
     asked = wanted(command)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from models.accepted import Accepted, Kind, PricedLine, Run, Runs, State, pack, unpack
-from models.facts import at_ms, clamped_ms
+from models.facts import MAX_TIMESTAMP_MS, at_ms, clamped_ms
 from models.members import GENERAL
 from models.refusals import Refusals
 from models.shapes import DecisionFact, EventChanged, EventCreated, Source
@@ -38,15 +38,12 @@ class Position(NamedTuple):
     @property
     def at_ms(self) -> int:
         """When it came, within the calendar."""
-        return clamped_ms(self.timestamp_ms)
+        timestamp_ms = self.timestamp_ms
+        return timestamp_ms if 0 <= timestamp_ms <= MAX_TIMESTAMP_MS else clamped_ms(timestamp_ms)
 
 
-class Draft(NamedTuple):
-    """A sale that was just decided, with what it was made of: it is folded without a look at what it says."""
-
-    fact: DecisionFact
-    lines: tuple[PricedLine, ...]
-    runs: Runs
+Draft = tuple[DecisionFact, tuple[PricedLine, ...], Runs, Position]
+"""A sale that was just decided, with what it was made of: it is folded without a look at what it says."""
 
 
 class Category:
@@ -135,7 +132,6 @@ class Event:
         "_firsts",
         "_named",
         "_owners",
-        "_places",
         "accepted",
         "bought",
         "cancelled",
@@ -144,13 +140,18 @@ class Event:
         "created",
         "currency",
         "draft",
+        "event_id",
         "fence",
+        "first_price",
+        "has_conditions",
         "hold_s",
         "issued",
+        "names_categories",
         "now",
         "off_sale_ms",
         "on_sale_ms",
         "payments",
+        "places",
         "prefix",
         "refusals",
         "rules_since",
@@ -160,7 +161,8 @@ class Event:
     def __init__(self, created: EventCreated, fence: int) -> None:
         self.created = created
         self.now: EventCreated | EventChanged = created
-        self.prefix = f"{created['event_id']}-"
+        self.event_id = created["event_id"]
+        self.prefix = f"{self.event_id}-"
         self.seq = 1
         self.fence = fence
         self.closed = False
@@ -168,15 +170,18 @@ class Event:
         self.issued = 0
         self.rules_since = int(created["rules"] >= REMEMBERS_REFUSALS)
         self.categories: list[Category] = []
-        self._places: dict[str, int] = {}
+        self.places: dict[str, int] = {}
         # Which category a ticket's number belongs to: the first numbers of ranges, and whose they are.
         self._firsts: list[int] = []
         self._owners: list[int] = []
         for id_, name, price, capacity in _categories(created):
-            self._places[id_] = len(self.categories)
+            self.places[id_] = len(self.categories)
             self.categories.append(Category(id_, name, price, self.issued + 1, capacity))
             self._issue(len(self.categories) - 1, capacity)
         self.currency = _currency(created)
+        self.names_categories = "categories" in created
+        self.first_price = self.categories[0].price
+        """Of a ticket as it began, in an event that names no categories."""
         self.accepted: dict[str, bytes] = {}
         self.refusals = Refusals()
         self.payments: dict[str, str] = {}
@@ -199,11 +204,6 @@ class Event:
         return copied
 
     # What it is
-
-    @property
-    def event_id(self) -> str:
-        """The event's id."""
-        return self.created["event_id"]
 
     @property
     def left(self) -> int:
@@ -230,14 +230,15 @@ class Event:
         """The version of the rules that it is sold by."""
         return self.now["rules"]
 
-    @property
-    def names_categories(self) -> bool:
-        """Whether it was created with categories of its own."""
-        return "categories" in self.created
-
     def place_of(self, category: str | None) -> int | None:
         """Where a category stands among the event's; None where it has none of that id."""
-        return self._places.get(category or GENERAL)
+        return self.places.get(category or GENERAL)
+
+    def end_sale(self, *, cancelled: bool = False) -> None:
+        """Nothing is sold any more: it was closed, or called off."""
+        self.closed |= not cancelled
+        self.cancelled |= cancelled
+        self.has_conditions = True
 
     def by_present_rules(self, seq: int) -> bool:
         """Whether the fact of this seq says what the present rules say."""
@@ -256,6 +257,9 @@ class Event:
         self.on_sale_ms = _ms(terms.get("on_sale_at"))
         self.off_sale_ms = _ms(terms.get("off_sale_at"))
         self.hold_s = terms.get("hold_s", 0)
+        conditions = {"on_sale_at", "off_sale_at", "max_per_order", "max_per_buyer"}
+        # Most sales have none, and need not look at each.
+        self.has_conditions = self.closed or self.cancelled or not conditions.isdisjoint(terms)
         if "max_per_buyer" not in terms:
             self.bought = None
         elif self.bought is None:
@@ -351,7 +355,7 @@ class Event:
 
     def knows(self, request_id: str) -> bool:
         """Whether a request was answered for good, accepted or refused."""
-        return request_id in self.accepted or (bool(self.refusals) and request_id in self.refusals)
+        return request_id in self.accepted or (self.refusals.count > 0 and request_id in self.refusals)
 
     def purchase(self, request_id: str) -> Accepted | None:
         """The purchase of that request id; None where there is none."""
@@ -383,7 +387,7 @@ class Event:
         """What a purchase asked for, and at which prices."""
         if purchase.lines:
             return purchase.lines
-        return (PricedLine(0, count_of(purchase.runs), self.first_price),)
+        return ((0, count_of(purchase.runs), self.first_price),)
 
     def lines_now(self, purchase: Accepted) -> tuple[PricedLine, ...]:
         """The same, of the tickets that it has, or had last."""
@@ -393,12 +397,7 @@ class Event:
         """The same, of some tickets that are the purchase's, or were."""
         own = self.by_category(runs)
         lines = self.lines_of(purchase)
-        return tuple(PricedLine(place, count_of(own[place]), price) for place, _, price in lines if place in own)
-
-    @property
-    def first_price(self) -> int:
-        """Of a ticket, in an event that names no categories, as it began."""
-        return self.created["price"]["amount"]
+        return tuple((place, count_of(own[place]), price) for place, _, price in lines if place in own)
 
     def amount_of(self, runs: Iterable[Run], lines: Iterable[PricedLine]) -> int:
         """What tickets of a purchase cost."""

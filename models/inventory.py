@@ -103,9 +103,10 @@ def decide(inventory: Inventory, command: Command, position: Position) -> Decisi
     event = inventory.events.get(command.event_id)
     if event is None:
         return _decide_without_event(inventory, command, position)
-    known, answer = _answer_before(inventory.partition, event, command)
-    if known:
-        return answer or refused(event, command, _reused(event, command), position)
+    if command.request_id in event.accepted or event.refusals.count or event.payments:
+        known, answer = _answer_before(inventory.partition, event, command)
+        if known:
+            return answer or refused(event, command, _reused(event, command), position)
     if type(command) is Purchase:
         return decide_purchase(event, command, position)
     return _DECIDE[type(command)](event, command, position)
@@ -175,7 +176,7 @@ def fold(inventory: Inventory, fact: Fact, offset: int) -> bool:
         return False
     event = inventory.events.get(fact["event_id"])  # type: ignore[arg-type]  # None with seq 0 alone
     if event is None:
-        return _fold_without_event(inventory, cast(DecisionFact, fact), offset)
+        return _fold_without_event(inventory, fact, offset)  # type: ignore[arg-type]  # the others have seq 0
     if seq <= event.seq:
         return False
     if seq > event.seq + 1:
@@ -185,7 +186,7 @@ def fold(inventory: Inventory, fact: Fact, offset: int) -> bool:
         inventory.archived[event.event_id] = seq
         del inventory.events[event.event_id]
     else:
-        _fold_into(event, cast(DecisionFact, fact), offset, origin)
+        _fold_into(event, fact, offset, origin)  # type: ignore[arg-type]  # the others have seq 0
     event.seq = seq
     event.fence = offset
     if origin is not None:

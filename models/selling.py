@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from models.accepted import Accepted, Kind, PricedLine, Runs, State, pack_purchase
 from models.commands import Purchase
 from models.decisions import Request, refused, rejected, source_of, wanted, wanted_lines
-from models.event import Draft, Event, FoldError, Position, at_ms_of
+from models.event import Event, FoldError, Position, at_ms_of
 from models.facts import at_ms, at_text
 from models.members import GENERAL
 from models.refusals import Refused, checksum
@@ -32,49 +32,47 @@ Origin = tuple[int, int] | None
 Sold = PurchaseConfirmed | PurchaseHeld
 
 
-class Sale(NamedTuple):
-    """A purchase that gets tickets: who asked for what, and which they are."""
-
-    request_id: str
-    buyer: str
-    lines: Lines
-    runs: Runs
-    actor: str | None
-
-
 def decide_purchase(event: Event, command: Purchase, position: Position) -> DecisionFact:
     """The fact about a new request to buy."""
     lines = _lines(event, command)
-    reason = _reason_against(event, command, lines, position)
-    if reason is not None or lines is None:
-        return refused(event, command, reason or Reason.UNKNOWN_CATEGORY, position)
-    runs = event.head(lines) if len(lines) > 1 else event.categories[lines[0][0]].head(lines[0][1])
-    sale = Sale(command.request_id, command.buyer, lines, runs, command.actor)
-    fact: DecisionFact
-    if event.hold_s and _amount(lines):
-        fact = held(event, sale, event.seq + 1, position, position.at_ms + event.hold_s * 1000)
+    if event.has_conditions and (reason := _reason_of_conditions(event, command, lines, position)) is not None:
+        return refused(event, command, reason, position)
+    if lines is None:
+        return refused(event, command, Reason.UNKNOWN_CATEGORY, position)
+    place, quantity, _ = lines[0]
+    category = event.categories[place]
+    if len(lines) == 1 and category.left >= quantity:
+        runs = category.head(quantity)
+    elif (reason := _reason_of_what_is_left(event, lines)) is not None:
+        return refused(event, command, reason, position)
     else:
-        fact = confirmed(event, sale, event.seq + 1, position)
-    event.draft = Draft(fact, lines, runs)
+        runs = event.head(lines)
+    fact: DecisionFact
+    request = event.event_id, event.seq + 1, command.request_id, position, command.actor
+    if event.hold_s and _amount(lines):
+        fact = held(event, request, command.buyer, lines, runs, position.at_ms + event.hold_s * 1000)
+    else:
+        fact = confirmed(event, request, command.buyer, lines, runs)
+    event.draft = fact, lines, runs, position
     return fact
 
 
 def _lines(event: Event, command: Purchase) -> Lines | None:
     """What is asked for, at what it costs now; None if a category is not known."""
     if command.lines is None:
-        place = event.place_of(command.category)
-        return None if place is None else (PricedLine(place, command.quantity, event.categories[place].price),)
+        place = event.places.get(command.category or GENERAL)
+        return None if place is None else ((place, command.quantity, event.categories[place].price),)
     lines = []
     for line in command.lines:
         place = event.place_of(line.category)
         if place is None:
             return None
-        lines.append(PricedLine(place, line.quantity, event.categories[place].price))
+        lines.append((place, line.quantity, event.categories[place].price))
     return tuple(lines)
 
 
-def _reason_against(event: Event, command: Purchase, lines: Lines | None, position: Position) -> Reason | None:
-    """The first reason against it, in the order of the rules."""
+def _reason_of_conditions(event: Event, command: Purchase, lines: Lines | None, position: Position) -> Reason | None:
+    """The first reason against it that is not what is left, in the order of the rules."""
     if event.cancelled:
         return Reason.EVENT_CANCELLED
     if event.closed:
@@ -85,12 +83,10 @@ def _reason_against(event: Event, command: Purchase, lines: Lines | None, positi
         return Reason.SALE_ENDED
     if lines is None:
         return Reason.UNKNOWN_CATEGORY
-    quantity = command.quantity if command.lines is None else sum(line.quantity for line in lines)
+    quantity = sum(quantity for _, quantity, _ in lines)
     if quantity > event.now.get("max_per_order", quantity):
         return Reason.OVER_ORDER_LIMIT
-    if is_over_buyer_limit(event, command.buyer, quantity):
-        return Reason.OVER_BUYER_LIMIT
-    return _reason_of_what_is_left(event, lines)
+    return Reason.OVER_BUYER_LIMIT if is_over_buyer_limit(event, command.buyer, quantity) else None
 
 
 def is_over_buyer_limit(event: Event, buyer: str, quantity: int) -> bool:
@@ -112,20 +108,23 @@ def _reason_of_what_is_left(event: Event, lines: Lines) -> Reason | None:
 
 
 def _amount(lines: Lines) -> int:
+    if len(lines) == 1:
+        return lines[0][1] * lines[0][2]
     return sum(quantity * price for _, quantity, price in lines)
 
 
 # Facts
 
 
-def confirmed(event: Event, sale: Sale, seq: int, position: Position) -> PurchaseConfirmed:
+def confirmed(event: Event, request: Request, buyer: str, lines: Lines, runs: Runs) -> PurchaseConfirmed:
     """The fact of a purchase that is confirmed at once."""
-    request_id, buyer, lines, runs, actor = sale
+    event_id, seq, request_id, position, actor = request
     tickets = event.tickets(runs)
-    if event.by_present_rules(seq):
-        fact: PurchaseConfirmed = {
+    fact: PurchaseConfirmed
+    if 0 < event.rules_since <= seq:
+        fact = {
             "type": "purchase_confirmed",
-            "event_id": event.event_id,
+            "event_id": event_id,
             "seq": seq,
             "request_id": request_id,
             "purchase": request_id,
@@ -142,7 +141,7 @@ def confirmed(event: Event, sale: Sale, seq: int, position: Position) -> Purchas
     else:
         fact = {
             "type": "purchase_confirmed",
-            "event_id": event.event_id,
+            "event_id": event_id,
             "seq": seq,
             "request_id": request_id,
             "buyer": buyer,
@@ -157,13 +156,13 @@ def confirmed(event: Event, sale: Sale, seq: int, position: Position) -> Purchas
     return fact
 
 
-def held(event: Event, sale: Sale, seq: int, position: Position, due_ms: int) -> PurchaseHeld:
+def held(event: Event, request: Request, buyer: str, lines: Lines, runs: Runs, due_ms: int) -> PurchaseHeld:
     """The fact of a purchase that has to be paid for."""
-    request_id, buyer, lines, runs, actor = sale
+    event_id, seq, request_id, position, actor = request
     tickets = event.tickets(runs)
     fact: PurchaseHeld = {
         "type": "purchase_held",
-        "event_id": event.event_id,
+        "event_id": event_id,
         "seq": seq,
         "request_id": request_id,
         "purchase": request_id,
@@ -224,10 +223,10 @@ def is_same_purchase(event: Event, command: Purchase, accepted: Accepted) -> boo
 
 def first_fact(event: Event, request: Request, accepted: Accepted) -> DecisionFact:
     """What a purchase was answered with first, which nothing has changed since."""
-    sale = Sale(request.request_id, accepted.buyer, event.lines_of(accepted), accepted.runs, request.actor)
+    lines, runs = event.lines_of(accepted), accepted.runs
     if accepted.state is State.HELD:
-        return held(event, sale, request.seq, request.position, accepted.due_ms)
-    return confirmed(event, sale, request.seq, request.position)
+        return held(event, request, accepted.buyer, lines, runs, accepted.due_ms)
+    return confirmed(event, request, accepted.buyer, lines, runs)
 
 
 def refusal_again(command: Purchase, refusal: Refused, partition: int) -> DecisionFact | None:
@@ -247,45 +246,40 @@ def _content(buyer: str, lines: Any, actor: str | None) -> str:
 # Folding
 
 
-def fold_sale(
-    event: Event, fact: PurchaseConfirmed | PurchaseHeld, offset: int, origin: tuple[int, int] | None
-) -> None:
+def fold_sale(event: Event, fact: Sold, offset: int, origin: Origin) -> None:
     """Take a purchase into the event that is confirmed at once, or held."""
-    timestamp_ms, request_id = at_ms_of(fact), event.new_request(fact)
-    draft = event.draft
-    if draft is not None and draft.fact is fact:
-        lines, runs = draft.lines, draft.runs
+    draft, event.draft = event.draft, None
+    if draft is not None and draft[0] is fact:
+        _, lines, runs, position = draft
+        timestamp_ms = position.at_ms
     else:
+        timestamp_ms, _ = at_ms_of(fact), event.new_request(fact)
         lines, runs = _checked(event, fact)
-    event.draft = None
-    is_held = fact["type"] == "purchase_held"
-    if len(lines) == 1:
+    buyer, is_held = fact["buyer"], fact["type"] == "purchase_held"
+    if len(lines) > 1:
+        (event.hold if is_held else event.sell)(runs)
+    else:
         category = event.categories[lines[0][0]]
         taken = category.take(runs)
         if is_held:
             category.held += taken
         else:
             category.sold += taken
-    elif is_held:
-        event.hold(runs)
-    else:
-        event.sell(runs)
     if event.bought is not None:
-        event.count_for(fact["buyer"], fact["quantity"])
-    seq, buyer, actor = fact["seq"], fact["buyer"], fact.get("actor", "")
-    if not is_held and not actor and is_usual(event, lines):
-        event.accepted[request_id] = pack_purchase(seq, offset, timestamp_ms, origin, runs, buyer)
+        event.count_for(buyer, fact["quantity"])
+    if not is_held and "actor" not in fact and is_usual(event, lines):
+        event.accepted[fact["request_id"]] = pack_purchase(fact["seq"], offset, timestamp_ms, origin, runs, buyer)
         return
     kept = lines if is_held or not is_usual(event, lines) else ()
-    accepted = Accepted(Kind.PURCHASE, seq, offset, timestamp_ms, origin, runs, buyer, lines=kept, actor=actor)
+    accepted = Accepted(Kind.PURCHASE, fact["seq"], offset, timestamp_ms, origin, runs, buyer, lines=kept)
     if is_held:
         accepted = accepted._replace(state=State.HELD, due_ms=at_ms(cast(PurchaseHeld, fact)["due"]))
-    event.accept(request_id, accepted)
+    event.accept(fact["request_id"], accepted._replace(actor=fact.get("actor", "")))
 
 
 def is_usual(event: Event, lines: Lines) -> bool:
     """Whether what a purchase asked for need not be remembered: the event says it."""
-    return not event.names_categories and lines[0].price == event.first_price
+    return not event.names_categories and lines[0][2] == event.first_price
 
 
 def _checked(event: Event, fact: Sold) -> tuple[Lines, Runs]:
@@ -309,9 +303,7 @@ def _lines_of_fact(event: Event, fact: Sold) -> Lines:
         named = [(place, len(fact["tickets"]))]
     else:
         named = [(event.place_of(line["category"]), line["quantity"]) for line in fact["lines"]]
-    lines = [
-        PricedLine(place, quantity, event.categories[place].price) for place, quantity in named if place is not None
-    ]
+    lines = [(place, quantity, event.categories[place].price) for place, quantity in named if place is not None]
     if len(lines) != len(named) or not lines or any(quantity < 1 for _, quantity, _ in lines):
         raise FoldError(f"event {event.event_id} has no such categories as the fact sells")
     return tuple(lines)
