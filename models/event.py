@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from models.accepted import Accepted, Kind, PricedLine, Run, Runs, State, pack, unpack
 from models.facts import MAX_TIMESTAMP_MS, at_ms, clamped_ms
-from models.members import GENERAL
+from models.members import GENERAL, MAX_QUANTITY
 from models.refusals import Refusals
 from models.shapes import DecisionFact, EventChanged, EventCreated, Source
 from models.tickets import LEAST_DIGITS, ticket_number
@@ -146,6 +146,7 @@ class Event:
         "has_conditions",
         "hold_s",
         "issued",
+        "max_per_order",
         "names_categories",
         "now",
         "off_sale_ms",
@@ -257,7 +258,8 @@ class Event:
         self.on_sale_ms = _ms(terms.get("on_sale_at"))
         self.off_sale_ms = _ms(terms.get("off_sale_at"))
         self.hold_s = terms.get("hold_s", 0)
-        conditions = {"on_sale_at", "off_sale_at", "max_per_order", "max_per_buyer"}
+        self.max_per_order = terms.get("max_per_order", MAX_QUANTITY)
+        conditions = {"on_sale_at", "off_sale_at", "max_per_buyer"}
         # Most sales have none, and need not look at each.
         self.has_conditions = self.closed or self.cancelled or not conditions.isdisjoint(terms)
         if "max_per_buyer" not in terms:

@@ -41,6 +41,8 @@ def decide_purchase(event: Event, command: Purchase, position: Position) -> Deci
         return refused(event, command, Reason.UNKNOWN_CATEGORY, position)
     place, quantity, _ = lines[0]
     category = event.categories[place]
+    if sum_of(lines) > event.max_per_order:
+        return refused(event, command, Reason.OVER_ORDER_LIMIT, position)
     if len(lines) == 1 and category.left >= quantity:
         runs = category.head(quantity)
     elif (reason := _reason_of_what_is_left(event, lines)) is not None:
@@ -83,10 +85,15 @@ def _reason_of_conditions(event: Event, command: Purchase, lines: Lines | None, 
         return Reason.SALE_ENDED
     if lines is None:
         return Reason.UNKNOWN_CATEGORY
-    quantity = sum(quantity for _, quantity, _ in lines)
-    if quantity > event.now.get("max_per_order", quantity):
+    quantity = sum_of(lines)
+    if quantity > event.max_per_order:
         return Reason.OVER_ORDER_LIMIT
     return Reason.OVER_BUYER_LIMIT if is_over_buyer_limit(event, command.buyer, quantity) else None
+
+
+def sum_of(lines: Lines) -> int:
+    """How many tickets are asked for."""
+    return lines[0][1] if len(lines) == 1 else sum(quantity for _, quantity, _ in lines)
 
 
 def is_over_buyer_limit(event: Event, buyer: str, quantity: int) -> bool:

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from benchmarks.sale import patient_store
 from boxoffice.batching import Outgoing
 from boxoffice.redis.store import DecideCall, DecideReply
-from boxoffice.selling.deciding import Answer, Decided, OwnedPartition, Record, new_partition
+from boxoffice.selling.deciding import Answer, OwnedPartition, Record, new_partition
 from boxoffice.selling.publishing import ledger_record
 from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
-from lua.calls import agrees
+from lua.calls import Applied, agrees
 from models.shapes import Decider
 
 
@@ -45,18 +45,18 @@ class Deciding:
         }
 
     async def _ask_redis(self, answers: Mapping[int, list[Answer]]) -> None:
-        by_event: defaultdict[str, list[Decided]] = defaultdict(list)
-        for of_partition in answers.values():
+        by_event: defaultdict[tuple[int, str], list[Applied]] = defaultdict(list)
+        for number, of_partition in answers.items():
             for answer in of_partition:
                 if answer.decided is not None:
-                    by_event[answer.decided.command.event_id].append(answer.decided)
-        replies = await self._store.decide([_call(event_id, decided) for event_id, decided in by_event.items()])
+                    by_event[number, answer.decided.fact["event_id"]].append(answer.decided)
+        replies = await self._store.decide([self._call(*where, decided) for where, decided in by_event.items()])
         for decided, reply in zip(by_event.values(), replies, strict=True):
             assert isinstance(reply, DecideReply), reply
             for one, told in zip(decided, reply.answers, strict=True):
                 assert agrees(one.fact, told), (one, told)
                 one.fact["decided_by"] = Decider.REDIS.value
 
-
-def _call(event_id: str, decided: list[Decided]) -> DecideCall:
-    return DecideCall(event_id, decided[0].seq_before, [(one.command, one.position) for one in decided])
+    def _call(self, number: int, event_id: str, decided: list[Applied]) -> DecideCall:
+        event = self.owned[number].ledger.inventory.events[event_id]
+        return DecideCall(event, decided[0].fact["seq"] - 1, decided)

@@ -18,13 +18,13 @@ from boxoffice import metrics
 from boxoffice.failpoints import Failpoint, passing
 from boxoffice.redis.breaker import Breaker, DrillError, is_server_error, tell_unexpected
 from boxoffice.redis.store import DecideCall, EventPosition, RedisStore, Snapshot
-from boxoffice.selling.deciding import Decided, OwnedPartition
+from boxoffice.selling.deciding import OwnedPartition
 from boxoffice.selling.event_copy import Copy, CopyState, Tally
 from boxoffice.selling.publishing import Sold
 from boxoffice.settings import RedisSettings
 from boxoffice.tasks import end_tasks
 from lua import Code
-from lua.calls import DecideReply, agrees, moves_many
+from lua.calls import Applied, DecideReply, agrees, moves_many
 from models.shapes import Decider
 
 log = structlog.get_logger(__name__)
@@ -105,7 +105,7 @@ class Copies:
         Facts on which it agrees become ``decided_by: redis``. Whatever Redis does, the facts stand. Returns the events
         about which it was asked.
         """
-        calls: list[tuple[Copy, list[Decided], DecideCall]] = []
+        calls: list[tuple[Copy, list[Applied], DecideCall]] = []
         room = INLINE_BACKLOG
         for copy, decided in self._by_event(sold):
             if self.breaker.is_open or not copy.can_decide(room) or _moves_many(decided):
@@ -131,8 +131,8 @@ class Copies:
             self._compare(copy, decided, reply)
         return asked
 
-    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Decided]]]:
-        by_event: defaultdict[str, list[Decided]] = defaultdict(list)
+    def _by_event(self, sold: Sold) -> list[tuple[Copy, list[Applied]]]:
+        by_event: defaultdict[str, list[Applied]] = defaultdict(list)
         for owned, answers in sold:
             for answer in answers:
                 if answer.decided is not None:
@@ -161,8 +161,8 @@ class Copies:
         self._to_forget.add(event_id)
         self._check_now.set()
 
-    def _missed(self, copy: Copy, decided: list[Decided]) -> None:
-        copy.missed(one.applied for one in decided)
+    def _missed(self, copy: Copy, decided: list[Applied]) -> None:
+        copy.missed(decided)
         if _moves_many(decided):
             copy.lost()
         self._bound_backlog()
@@ -181,7 +181,7 @@ class Copies:
             shed.append(copy.event.event_id)
         log.warning("backlog full: events will be rebuilt", events=len(shed), event_id=shed[0])
 
-    def _compare(self, copy: Copy, decided: list[Decided], reply: DecideReply | Exception) -> None:
+    def _compare(self, copy: Copy, decided: list[Applied], reply: DecideReply | Exception) -> None:
         if isinstance(reply, Exception):
             if is_server_error(reply):
                 self.breaker.failed(reply)
@@ -202,7 +202,7 @@ class Copies:
         else:
             self._diverged(copy, decided, reply)
 
-    def _diverged(self, copy: Copy, decided: list[Decided], reply: DecideReply) -> None:
+    def _diverged(self, copy: Copy, decided: list[Applied], reply: DecideReply) -> None:
         """The table is right; publishing shows whether it knows the whole ledger."""
         metrics.DIVERGENCES.inc()
         differing = next(
@@ -416,15 +416,15 @@ class Copies:
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 
 
-def _call(copy: Copy, decided: list[Decided]) -> DecideCall:
+def _call(copy: Copy, decided: list[Applied]) -> DecideCall:
     backlog = list(copy.backlog)
-    seq_before = backlog[0].fact["seq"] - 1 if backlog else decided[0].seq_before
-    return DecideCall(copy.event, seq_before, [one.applied for one in decided], backlog)
+    seq_before = backlog[0].fact["seq"] - 1 if backlog else decided[0].fact["seq"] - 1
+    return DecideCall(copy.event, seq_before, decided, backlog)
 
 
-def _moves_many(decided: list[Decided]) -> bool:
+def _moves_many(decided: list[Applied]) -> bool:
     return any(moves_many(one.fact) for one in decided)
 
 
-def _archives(decided: list[Decided]) -> bool:
+def _archives(decided: list[Applied]) -> bool:
     return decided[-1].fact["type"] == "event_archived"

@@ -17,7 +17,7 @@ from models.event import Position
 from models.facts import at_text, unreadable
 from models.inventory import decide, fold, is_second_copy
 from models.ledger import Ledger
-from models.shapes import CommandForwarded, DecisionFact, Fact, OffsetsPassed, Source
+from models.shapes import CommandForwarded, Fact, OffsetsPassed, Source
 from topics.purchase_requests import TRACE_HEADER
 
 Record = ConsumerRecord[bytes, bytes]
@@ -30,30 +30,18 @@ class OriginAheadError(Exception):
 
 
 @dataclass(slots=True)
-class Decided:
-    """A command decided at home, for Redis to decide too. ``seq_before`` is the event's, before it."""
-
-    applied: Applied
-    seq_before: int
-
-    @property
-    def fact(self) -> DecisionFact:
-        """What was decided."""
-        return self.applied.fact
-
-
-@dataclass(slots=True)
 class Answer:
     """A ledger record to be: the fact, the offsets that it accounts for, and what follows from it.
 
-    A forward goes out before it; a dead letter is kept behind it, when that can be.
+    ``decided`` is for Redis to decide too, where the event was there before. A forward goes out before it; a dead
+    letter is kept behind it, when that can be.
     """
 
     fact: Fact
     first: int
     last: int
     trace: bytes | None = None
-    decided: Decided | None = None
+    decided: Applied | None = None
     forward: SideRecord | None = None
     dead_letter: SideRecord | None = None
 
@@ -180,12 +168,11 @@ class OwnedPartition:
         inventory = self.ledger.inventory
         fact = decide(inventory, command, position)
         event = inventory.events.get(command.event_id)
-        seq_before = event.seq if event is not None else 0
         is_new = fold(inventory, fact, position.offset)
         if event is None or not is_new:
             return Answer(fact, first, position.offset, trace)
         effect = effect_of(event, fact, self.number)
-        return Answer(fact, first, position.offset, trace, Decided(Applied(fact, position.offset, effect), seq_before))
+        return Answer(fact, first, position.offset, trace, Applied(fact, position.offset, effect))
 
     def _forwarded(self, record: Record, command: Command, home: int, first: int) -> Answer:
         fact: CommandForwarded = {

@@ -45,7 +45,7 @@ def test_a_command_at_home_is_decided() -> None:
     assert answer.fact["source"] == {"partition": 0, "offset": 1}
     assert answer.fact["at"] == "2026-11-22T10:00:00.124Z"
     assert answer.decided is not None
-    assert answer.decided.seq_before == 1
+    assert answer.decided.fact["seq"] == 2
 
 
 def test_a_repeat_is_answered_from_memory_and_not_sent_to_redis() -> None:
