@@ -25,7 +25,8 @@ from boxoffice.kafka import clients
 from boxoffice.kafka.clients import home_partition
 from boxoffice.statistics.figures import event_figures, stats_record
 from boxoffice.tasks import end_tasks
-from models.statistics import EventStatistics
+from models.members import GENERAL
+from models.statistics_rows import CategoryStatistics, EventStatistics
 from topics import event_stats
 
 PRODUCT: Final = Program("product", ("-m", "boxoffice.cli", "run", "live"))
@@ -119,7 +120,15 @@ async def _update(sale: Sale) -> None:
 
 async def _publish(sale: Sale, seq: int) -> None:
     row = EventStatistics(
-        EVENT, "Night at the Opera", "EUR", 4_500, 10_000, seq=seq, sold=seq, at="2026-11-22T10:00:00.000Z"
+        EVENT,
+        "Night at the Opera",
+        "Main Hall",
+        "2027-03-01T19:30:00Z",
+        "EUR",
+        4_500,
+        {GENERAL: CategoryStatistics("", 4_500, 10_000, sold=seq, taken=4_500 * seq)},
+        seq=seq,
+        at="2026-11-22T10:00:00.000Z",
     )
     partition = home_partition(EVENT, sale.settings.kafka.partitions)
     key, value, headers = stats_record(EVENT, event_figures(row, partition))

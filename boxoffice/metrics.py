@@ -223,8 +223,14 @@ STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken int
 TICKETS_ISSUED: Final = Gauge(
     "boxoffice_tickets_issued", "Tickets of a partition's events, sold or not.", ["partition"], registry=STATS
 )
+TICKETS_HELD: Final = Gauge(
+    "boxoffice_tickets_held",
+    "Tickets of a partition's events that are kept for buyers who have not paid yet.",
+    ["partition"],
+    registry=STATS,
+)
 TICKETS_SOLD: Final = Gauge(
-    "boxoffice_tickets_sold", "Tickets of a partition's events that buyers hold.", ["partition"], registry=STATS
+    "boxoffice_tickets_sold", "Tickets of a partition's events that are their buyers'.", ["partition"], registry=STATS
 )
 # Audit
 AUDITS: Final = Counter("boxoffice_audits", "Audits, by outcome: agrees, differs, failed.", ["outcome"], registry=AUDIT)
@@ -287,10 +293,13 @@ class Gathered:
         self._counts, self._sum = [0] * len(self._bounds), 0.0
 
 
+_HAVE_REASONS: Final = frozenset({"purchase_rejected", "command_rejected", "payment_refused"})
+
+
 def count_decisions(facts: Iterable[Fact]) -> None:
     """Count a batch's answers."""
     kinds = Count((fact["type"], fact.get("reason"), fact.get("decided_by")) for fact in facts)
     for (outcome, reason, decided_by), number in kinds.items():
         # Of a reader's complaints there are as many as there are mistakes.
-        known = str(reason or "") if outcome in ("purchase_rejected", "command_rejected") else ""
+        known = str(reason or "") if outcome in _HAVE_REASONS else ""
         DECISIONS.labels(outcome, known, str(decided_by or "")).inc(number)

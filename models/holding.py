@@ -107,6 +107,8 @@ def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin
     payment = fact.get("payment", "")
     if (event.tickets(runs), purchase.buyer) != (fact["tickets"], fact["buyer"]) or not payment:
         raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other tickets")
+    if _costs(fact) != [(event.categories[place].id, quantity, price) for place, quantity, price in lines]:
+        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
     if payment in event.payments:
         raise FoldError(f"event {event.event_id} knows payment {payment}")
     if late:
@@ -130,6 +132,10 @@ def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin
             actor=fact.get("actor", ""),
         ),
     )
+
+
+def _costs(fact: PurchaseConfirmed) -> list[tuple[str, int, int]]:
+    return [(line["category"], line["quantity"], line["price"]) for line in fact.get("lines", ())]
 
 
 def fold_payment_refusal(event: Event, fact: PaymentRefused, offset: int, origin: Origin) -> None:

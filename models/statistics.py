@@ -1,223 +1,56 @@
 """Statistics: the fold of a ledger partition into figures, one row for each event.
 
 Times are the facts' own, so that a ledger gives the same figures whenever it is read, and however its
-records are cut into batches. A row is absolute: it says what was counted up to ``offset`` of the ledger.
+records are cut into batches.
 
 The chain takes what its header and the event's seq say is next, which is all that an honest ledger
 needs. What only the rules can refuse (tickets out of turn, a purchase that is not there) shows when its
 command is decided again: the partition is ``contested``, and has to be read again from its beginning
-by :meth:`Statistics.by_the_rules`.
+by :meth:`Statistics.by_the_rules`. So nothing may be refused here that the rules take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from typing import Any, Final
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-
+from models.decisions import wanted_lines
 from models.facts import NewerFactError, UnreadableFactError, at_ms, read_fact, read_range
-from models.figures import BUCKETS
+from models.figures import Status
 from models.ledger import Ledger, Taken
-from models.members import Amount, Currency, EventIdText, Name
+from models.members import GENERAL
 from models.shapes import (
-    At,
     CommandRejected,
+    EventChanged,
     EventCreated,
     Fact,
-    PartitionNumber,
+    HoldExpired,
+    PaymentRefused,
     PurchaseCancelled,
     PurchaseConfirmed,
+    PurchaseHeld,
     PurchaseRejected,
 )
+from models.statistics_rows import CategoryStatistics, EventStatistics, PartitionStatistics
 
-# Of a row that is read: what is counted on from there stays within what is published.
-Counted = Annotated[int, Field(ge=0, le=2**53)]
-CountedBySpan = Annotated[list[Counted], Field(min_length=BUCKETS, max_length=BUCKETS)]
-Bookmark = Annotated[int, Field(ge=-1, le=2**63 - 1)]
-
-VERSION: Final = 1
-"""Of the rows: rows of another version are made anew from the ledger."""
-
-SECOND_MS: Final = 1_000
-MINUTE_MS: Final = 60_000
-
-
-# Counting
-
-
-@dataclass(slots=True)
-class Window:
-    """Tickets sold in each of the last ``BUCKETS`` spans of ``width_ms``, the newest last.
-
-    ``newest`` counts spans since 1970. It moves with the sales, never with the clock.
-    """
-
-    width_ms: int
-    newest: Counted = 0
-    sold: CountedBySpan = field(default_factory=lambda: [0] * BUCKETS)
-
-    def add(self, timestamp_ms: int, tickets: int) -> None:
-        """Count tickets; what is older than the window is left out."""
-        back = self.newest - timestamp_ms // self.width_ms
-        if back < 0:
-            self.newest -= back
-            self.sold = (self.sold + [0] * min(-back, BUCKETS))[-BUCKETS:]
-            back = 0
-        if back < BUCKETS:
-            self.sold[-1 - back] += tickets
-
-
-def added(windows: Iterable[Window], width_ms: int) -> Window:
-    """Windows of one width as one."""
-    total = Window(width_ms)
-    for window in windows:
-        for back, tickets in enumerate(reversed(window.sold)):
-            if tickets:
-                total.add((window.newest - back) * width_ms, tickets)
-    return total
-
-
-def _seconds() -> Window:
-    return Window(SECOND_MS)
-
-
-def _minutes() -> Window:
-    return Window(MINUTE_MS)
-
-
-def _of_width(width_ms: int) -> AfterValidator:
-    """A window's spans may not be of another width than they are counted by."""
-
-    def check(window: Window) -> Window:
-        if window.width_ms != width_ms:
-            raise ValueError(f"its spans must be of {width_ms} ms")
-        return window
-
-    return AfterValidator(check)
-
-
-Seconds = Annotated[Window, _of_width(SECOND_MS)]
-Minutes = Annotated[Window, _of_width(MINUTE_MS)]
-
-
-@dataclass(slots=True)
-class EventStatistics:
-    """An event's row. ``sold`` are the tickets that buyers hold, ``cancelled`` those they gave back.
-
-    ``rejected`` counts purchases and ``refused`` other commands, by reason; ``decided_by`` all facts. ``at``
-    is the time of the last fact.
-    """
-
-    event_id: EventIdText
-    name: Name
-    currency: Currency
-    price: Amount
-    issued: Counted
-    seq: Counted = 0
-    offset: Counted = 0
-    sold: Counted = 0
-    cancelled: Counted = 0
-    purchases: Counted = 0
-    cancellations: Counted = 0
-    closed: bool = False
-    at: At = ""
-    first_sale: At | None = None
-    last_sale: At | None = None
-    rejected: dict[str, Counted] = field(default_factory=dict)
-    refused: dict[str, Counted] = field(default_factory=dict)
-    decided_by: dict[str, Counted] = field(default_factory=dict)
-    seconds: Seconds = field(default_factory=_seconds)
-    minutes: Minutes = field(default_factory=_minutes)
-
-    @property
-    def remaining(self) -> int:
-        """Tickets that can still be sold."""
-        return self.issued - self.sold
-
-    @property
-    def revenue(self) -> int:
-        """What the tickets cost that buyers hold, in the currency's smallest unit."""
-        return self.sold * self.price
-
-
-@dataclass(slots=True)
-class PartitionStatistics:
-    """A partition's row: how far its ledger was read, and what belongs to no event.
-
-    ``offset`` is the next record's, ``bookmark`` that of the last command accounted for, and ``facts`` how
-    many facts all events' rows hold together: rows that do not add up to it are not all there.
-    """
-
-    partition: PartitionNumber
-    version: Literal[1] = VERSION
-    offset: Counted = 0
-    bookmark: Bookmark = -1
-    facts: Counted = 0
-    forwarded: Counted = 0
-    unreadable: Counted = 0
-    unknown_event: Counted = 0
-    seconds: Seconds = field(default_factory=_seconds)
-    minutes: Minutes = field(default_factory=_minutes)
-
-
-_EVENT: Final = TypeAdapter(EventStatistics)
-_PARTITION: Final = TypeAdapter(PartitionStatistics)
-
-
-class UnreadableRowError(Exception):
-    """A row that is none, or of another version."""
-
-
-def write_row(row: EventStatistics | PartitionStatistics) -> bytes:
-    """The row as one line of JSON."""
-    return _EVENT.dump_json(row) if isinstance(row, EventStatistics) else _PARTITION.dump_json(row)
-
-
-def read_event_row(value: bytes) -> EventStatistics:
-    """The inverse of :func:`write_row`.
-
-    Raises:
-        UnreadableRowError: it is no event's row.
-    """
-    try:
-        row = _EVENT.validate_json(value, strict=True)
-    except ValidationError as error:
-        raise UnreadableRowError(str(error)) from None
-    if write_row(row) != value or not row.seq or row.sold > row.issued:
-        raise UnreadableRowError(f"nobody of ours wrote the row of event {row.event_id}")
-    return row
-
-
-def read_partition_row(value: bytes) -> PartitionStatistics:
-    """The inverse of :func:`write_row`.
-
-    Raises:
-        UnreadableRowError: it is no partition's row, or one of another version.
-    """
-    try:
-        row = _PARTITION.validate_json(value, strict=True)
-    except ValidationError as error:
-        raise UnreadableRowError(str(error)) from None
-    if write_row(row) != value:
-        raise UnreadableRowError(f"nobody of ours wrote the row of partition {row.partition}")
-    return row
+_Lines = list[tuple[CategoryStatistics, int, int]]
+"""Of each line the category, how many tickets, and what each costs."""
 
 
 class Statistics:
     """The fold of one ledger partition.
 
-    ``touched`` are the events whose rows have changed since it was emptied last; ``issued`` and ``sold`` are what all
-    events' rows add up to.
+    ``touched`` are the events whose rows have changed since it was emptied last; ``issued`` (without those that were
+    removed), ``held`` and ``sold`` are the tickets that all events' rows add up to.
     """
 
     def __init__(self, row: PartitionStatistics, events: Iterable[EventStatistics] = ()) -> None:
         self.row = row
         self.events = {event.event_id: event for event in events}
         self.touched: dict[str, EventStatistics] = {}
-        self.issued = sum(event.issued for event in self.events.values())
-        self.sold = sum(event.sold for event in self.events.values())
+        self.issued = self._sum("issued") - self._sum("removed")
+        self.held = self._sum("held")
+        self.sold = self._sum("sold")
         self.contested = False
         self._rules: Ledger | None = None
 
@@ -279,10 +112,10 @@ class Statistics:
             return self._fold_uncounted(fact)
         event = self.events.get(fact["event_id"] or "")
         if event is None:
-            if fact["type"] != "event_created" or seq != 1 or _timestamp_ms(fact["at"]) is None:
+            if fact["type"] != "event_created" or seq != 1 or (event := _created(fact)) is None:
                 return False
-            event = self.events[fact["event_id"]] = _created(fact)
-            self.issued += event.issued
+            self.events[event.event_id] = event
+            self.issued += event.total("issued")
         elif seq <= event.seq:
             return True
         elif seq != event.seq + 1 or not self._fold_into(event, fact):
@@ -311,32 +144,50 @@ class Statistics:
         return True
 
     def _fold_into(self, event: EventStatistics, fact: Fact) -> bool:
-        if fact["type"] == "purchase_confirmed":
-            return self._fold_sale(event, fact)
-        if fact["type"] == "purchase_rejected":
-            return _fold_reason(event.rejected, fact)
-        if fact["type"] == "command_rejected":
-            return _fold_reason(event.refused, fact)
-        if _timestamp_ms(fact["at"]) is None:
-            return False
         match fact["type"]:
+            case "purchase_rejected":
+                return _fold_rejection(event, fact)
+            case "command_rejected":
+                return _count(event.refused, fact)
+        if event.status is Status.ARCHIVED:
+            return False
+        if fact["type"] == "event_archived":
+            event.status = Status.ARCHIVED
+            return True
+        timestamp_ms = _timestamp_ms(fact["at"])
+        return timestamp_ms is not None and self._fold_at(event, fact, timestamp_ms)
+
+    def _fold_at(self, event: EventStatistics, fact: Fact, timestamp_ms: int) -> bool:
+        match fact["type"]:
+            case "purchase_confirmed":
+                return self._fold_sale(event, fact, timestamp_ms)
+            case "purchase_held":
+                return self._fold_hold(event, fact)
+            case "hold_expired":
+                return self._fold_return(event, fact, "held", "expired")
             case "purchase_cancelled":
                 return self._fold_cancellation(event, fact)
             case "tickets_added":
-                event.issued += fact["count"]
-                self.issued += fact["count"]
-                return True
-            case "event_closed":
-                event.closed = True
-                return True
-        return False
+                return self._fold_number(event, fact.get("category", GENERAL), fact["count"])
+            case "tickets_removed":
+                return self._fold_number(event, fact["category"], -fact["count"])
+        return _fold_terms(event, fact)
 
-    def _fold_sale(self, event: EventStatistics, fact: PurchaseConfirmed) -> bool:
-        tickets, timestamp_ms = len(fact["tickets"]), _timestamp_ms(fact["at"])
-        if timestamp_ms is None or tickets != fact["quantity"] or tickets > event.issued - event.sold:
+    def _fold_sale(self, event: EventStatistics, fact: PurchaseConfirmed, timestamp_ms: int) -> bool:
+        """Tickets are sold: at once, because they were held and are paid for, or late."""
+        is_paid = fact.get("purchase", fact["request_id"]) != fact["request_id"]
+        is_late = is_paid and bool(fact.get("late"))
+        was_held = is_paid and not is_late
+        lines, tickets = _lines(event, fact), len(fact["tickets"])
+        if lines is None or tickets != fact["quantity"] or not _are_there(lines, "held" if was_held else "remaining"):
             return False
-        event.sold += tickets
+        for category, quantity, price in lines:
+            category.sold += quantity
+            category.taken += quantity * price
+            category.held -= quantity if was_held else 0
+            category.late += quantity if is_late else 0
         self.sold += tickets
+        self.held -= tickets if was_held else 0
         event.purchases += 1
         event.last_sale = fact["at"]
         if event.first_sale is None:
@@ -345,28 +196,158 @@ class Statistics:
             window.add(timestamp_ms, tickets)
         return True
 
-    def _fold_cancellation(self, event: EventStatistics, fact: PurchaseCancelled) -> bool:
-        tickets = len(fact["tickets"])
-        if tickets > event.sold:
+    def _fold_hold(self, event: EventStatistics, fact: PurchaseHeld) -> bool:
+        lines, tickets = _lines(event, fact), len(fact["tickets"])
+        if lines is None or tickets != fact["quantity"] or not _are_there(lines, "remaining"):
             return False
-        event.sold -= tickets
-        self.sold -= tickets
-        event.cancelled += tickets
+        for category, quantity, _ in lines:
+            category.held += quantity
+        self.held += tickets
+        event.holds += 1
+        return True
+
+    def _fold_cancellation(self, event: EventStatistics, fact: PurchaseCancelled) -> bool:
+        was_held = bool(fact.get("held"))
+        if not self._fold_return(event, fact, *(("held", "released") if was_held else ("sold", "cancelled"))):
+            return False
         event.cancellations += 1
         return True
 
+    def _fold_return(
+        self, event: EventStatistics, fact: HoldExpired | PurchaseCancelled, figure: str, counted_as: str
+    ) -> bool:
+        """Tickets that were held, or sold, are on sale again."""
+        lines = _lines(event, fact)
+        if lines is None or not _are_there(lines, figure):
+            return False
+        tickets = len(fact["tickets"])
+        for category, quantity, price in lines:
+            setattr(category, figure, getattr(category, figure) - quantity)
+            setattr(category, counted_as, getattr(category, counted_as) + quantity)
+            category.refunded += quantity * price if figure == "sold" else 0
+        if figure == "sold":
+            self.sold -= tickets
+        else:
+            self.held -= tickets
+        return True
 
-def _created(fact: EventCreated) -> EventStatistics:
-    return EventStatistics(
+    def _fold_number(self, event: EventStatistics, category_id: str, more: int) -> bool:
+        """There are more tickets of a category, or less."""
+        category = event.categories.get(category_id)
+        if category is None or category.remaining + more < 0:
+            return False
+        if more > 0:
+            category.issued += more
+        else:
+            category.removed -= more
+        self.issued += more
+        return True
+
+    def _sum(self, figure: str) -> int:
+        return sum(event.total(figure) for event in self.events.values())
+
+
+def _created(fact: EventCreated) -> EventStatistics | None:
+    """The row of a new event; None where the fact cannot create one."""
+    if ("categories" in fact) == ("price" in fact) or ("price" in fact) != ("capacity" in fact):
+        return None
+    if _timestamp_ms(fact["at"]) is None:
+        return None
+    categories = _categories(fact)
+    event = EventStatistics(
         event_id=fact["event_id"],
         name=fact["name"],
-        currency=fact["price"]["currency"],
-        price=fact["price"]["amount"],
-        issued=fact["capacity"],
+        venue=fact["venue"],
+        starts_at=fact["starts_at"],
+        currency=next(iter(categories.values()))[2],
+        first_price=fact["price"]["amount"] if "price" in fact else None,
+        categories={
+            id_: CategoryStatistics(name, price, capacity) for id_, (name, price, _, capacity) in categories.items()
+        },
     )
+    _set_terms(event, fact)
+    return event
 
 
-def _fold_reason(counts: dict[str, int], fact: PurchaseRejected | CommandRejected) -> bool:
+def _fold_terms(event: EventStatistics, fact: Fact) -> bool:
+    """What changes no number of tickets."""
+    match fact["type"]:
+        case "payment_refused":
+            return _count(event.payments_refused, fact)
+        case "event_changed":
+            return _fold_change(event, fact)
+        case "event_closed" | "event_cancelled":
+            event.status = Status.CLOSED if fact["type"] == "event_closed" else Status.CANCELLED
+            return True
+    return False
+
+
+def _fold_change(event: EventStatistics, fact: EventChanged) -> bool:
+    """The event is given anew."""
+    if ("price" in fact) != (event.first_price is not None) or ("price" in fact) == ("categories" in fact):
+        return False
+    categories = _categories(fact)
+    if [*categories] != [*event.categories]:
+        return False
+    for category, (name, price, *_) in zip(event.categories.values(), categories.values(), strict=True):
+        category.name, category.price = name, price
+    _set_terms(event, fact)
+    return True
+
+
+def _categories(fact: EventCreated | EventChanged) -> dict[str, tuple[str, int, str, int]]:
+    """Of each category its name, price, currency and capacity, by its id."""
+    given: Any = fact
+    named = given.get("categories")
+    if named is None:
+        return {GENERAL: ("", given["price"]["amount"], given["price"]["currency"], given.get("capacity", 0))}
+    return {of["id"]: (of["name"], of["price"]["amount"], of["price"]["currency"], of["capacity"]) for of in named}
+
+
+_TERMS: Final = ("name", "venue", "starts_at", "on_sale_at", "off_sale_at", "hold_s", "max_per_order", "max_per_buyer")
+
+
+def _set_terms(event: EventStatistics, fact: EventCreated | EventChanged) -> None:
+    for name in _TERMS:
+        setattr(event, name, fact.get(name))
+
+
+def _lines(
+    event: EventStatistics, fact: PurchaseConfirmed | PurchaseHeld | HoldExpired | PurchaseCancelled
+) -> _Lines | None:
+    """What a fact is about; None if it does not name the event's categories, or not as many tickets as it says.
+
+    By the rules before there are no lines: it is about the one category, at the price that the event began with.
+    """
+    named: Any = fact.get("lines")
+    if named is None:
+        if event.first_price is None:
+            return None
+        return [(event.categories[GENERAL], len(fact["tickets"]), event.first_price)]
+    lines: _Lines = []
+    for line in named:
+        category = event.categories.get(line["category"])
+        if category is None:
+            return None
+        lines.append((category, line["quantity"], line["price"]))
+    return lines if sum(quantity for _, quantity, _ in lines) == len(fact["tickets"]) else None
+
+
+def _are_there(lines: _Lines, figure: str) -> bool:
+    """Whether each category has as many tickets of a kind."""
+    return all(getattr(category, figure) >= quantity for category, quantity, _ in lines)
+
+
+def _fold_rejection(event: EventStatistics, fact: PurchaseRejected) -> bool:
+    _count(event.rejected, fact)
+    for line in wanted_lines(fact):
+        category = event.categories.get(line["category"])
+        if category is not None:
+            _count(category.rejected, fact)
+    return True
+
+
+def _count(counts: dict[str, int], fact: PurchaseRejected | CommandRejected | PaymentRefused) -> bool:
     # A plain string: as a key an enum's member would be written more slowly.
     reason = str(fact["reason"])
     counts[reason] = counts.get(reason, 0) + 1

@@ -23,7 +23,8 @@ from models.event import Position
 from models.facts import at_text, unreadable
 from models.inventory import Inventory, decide, fold
 from models.shapes import Fact, Source
-from models.statistics import EventStatistics, PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import EventStatistics, PartitionStatistics
 from topics import purchase_requests, purchase_results
 from topics.purchase_results import READ_HEADER
 

@@ -20,7 +20,8 @@ from boxoffice.settings import KafkaSettings
 from boxoffice.statistics.publishing import Publisher
 from boxoffice.statistics.table import Recovered, Rows, StatisticsTable, rows_of
 from models.ledger import Ledger, Taken
-from models.statistics import PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import PartitionStatistics
 from topics import purchase_results
 from topics.purchase_results import READ_HEADER
 
@@ -61,8 +62,8 @@ class Counting:
         self._owned, self._unsure = {}, {}
         for number, recovered in self._table.recovered(numbers).items():
             self._adopt(recovered, ends[TP(self._topic, number)])
-        metrics.TICKETS_ISSUED.clear()
-        metrics.TICKETS_SOLD.clear()
+        for metric in (metrics.TICKETS_ISSUED, metrics.TICKETS_HELD, metrics.TICKETS_SOLD):
+            metric.clear()
         self._measure(self._owned)
         for number, statistics in self._owned.items():
             consumer.start_at(TP(self._topic, number), statistics.row.offset)
@@ -103,6 +104,7 @@ class Counting:
     def _measure(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             metrics.TICKETS_ISSUED.labels(str(number)).set(self._owned[number].issued)
+            metrics.TICKETS_HELD.labels(str(number)).set(self._owned[number].held)
             metrics.TICKETS_SOLD.labels(str(number)).set(self._owned[number].sold)
 
     async def _fold_run(self, statistics: Statistics, run: Run) -> None:

@@ -13,15 +13,26 @@ from boxoffice.batching import Outgoing, Removal
 from models.facts import at_ms, at_text
 from models.figures import (
     EVENT_MEMBERS,
+    CategoryFigures,
     EventFigures,
     PartitionFigures,
+    RevenueFigures,
+    Status,
     UnreadableFiguresError,
     WindowFigures,
     read_figures,
     read_totals,
 )
 from models.members import EVENT_ID_PATTERN
-from models.statistics import MINUTE_MS, SECOND_MS, EventStatistics, PartitionStatistics, Window, added
+from models.statistics_rows import (
+    MINUTE_MS,
+    SECOND_MS,
+    CategoryStatistics,
+    EventStatistics,
+    PartitionStatistics,
+    Window,
+    added,
+)
 
 Figures = dict[str, Any]
 """An event's figures, as ``event-stats`` has them."""
@@ -32,12 +43,21 @@ Totals = dict[str, Any]
 _EVENT_ID: Final = re.compile(EVENT_ID_PATTERN.encode())
 _CE_TYPE: Final = b"boxoffice.event_stats.v1"
 _CE_SOURCE: Final = b"boxoffice/stats"
-_COUNTS: Final = ("issued", "sold", "remaining", "cancelled", "purchases", "cancellations")
-_BY_NAME: Final = ("rejected", "refused", "decided_by")
+_TICKETS: Final = ("issued", "removed", "remaining", "held", "sold", "expired", "released", "cancelled", "late")
+_COUNTS: Final = (*_TICKETS, "purchases", "holds", "cancellations")
+_BY_NAME: Final = ("rejected", "refused", "payments_refused", "decided_by")
 _OF_NO_EVENT: Final = ("forwarded", "unreadable", "unknown_event")
 _WINDOWS: Final = {"sold_by_second": SECOND_MS, "sold_by_minute": MINUTE_MS}
 _SOLD_IN: Final = "sold in"
-_TEXTS: Final = frozenset({"event_id", "name", "at", "first_sale_at", "last_sale_at"})
+_ARCHIVED: Final = "archived"
+_MONEY: Final = ("revenue", "refunded")
+"""Sums by currency."""
+_TEXTS: Final = frozenset(
+    {
+        *("event_id", "name", "venue", "starts_at", "status", "on_sale_at", "off_sale_at"),
+        *("at", "first_sale_at", "last_sale_at"),
+    }
+)
 
 
 def event_figures(event: EventStatistics, partition: int) -> Figures:
@@ -45,27 +65,71 @@ def event_figures(event: EventStatistics, partition: int) -> Figures:
     figures: EventFigures = {
         "event_id": event.event_id,
         "name": event.name,
+        "venue": event.venue,
+        "starts_at": event.starts_at,
+        "status": event.status,
+        "on_sale_at": event.on_sale_at,
+        "off_sale_at": event.off_sale_at,
+        "hold_s": event.hold_s,
+        "max_per_order": event.max_per_order,
+        "max_per_buyer": event.max_per_buyer,
         "partition": partition,
         "seq": event.seq,
         "offset": event.offset,
         "at": event.at,
-        "issued": event.issued,
-        "sold": event.sold,
-        "remaining": event.remaining,
-        "cancelled": event.cancelled,
+        "issued": event.total("issued"),
+        "removed": event.total("removed"),
+        "remaining": event.total("remaining"),
+        "held": event.total("held"),
+        "sold": event.total("sold"),
+        "expired": event.total("expired"),
+        "released": event.total("released"),
+        "cancelled": event.total("cancelled"),
+        "late": event.total("late"),
         "purchases": event.purchases,
+        "holds": event.holds,
         "cancellations": event.cancellations,
         "rejected": event.rejected,
         "refused": event.refused,
+        "payments_refused": event.payments_refused,
         "decided_by": event.decided_by,
-        "revenue": {"amount": event.revenue, "currency": event.currency},
-        "closed": event.closed,
+        "revenue": _revenue(event.total("revenue"), event.total("refunded"), event.currency),
+        "closed": event.status is not Status.OPEN,
         "first_sale_at": event.first_sale,
         "last_sale_at": event.last_sale,
         "sold_by_second": window_members(event.seconds),
         "sold_by_minute": window_members(event.minutes),
+        "categories": [_category(id_, category, event.currency) for id_, category in event.categories.items()],
     }
     return {**figures}
+
+
+def _category(id_: str, category: CategoryStatistics, currency: str) -> CategoryFigures:
+    return {
+        "id": id_,
+        "name": category.name,
+        "price": {"amount": category.price, "currency": currency},
+        "issued": category.issued,
+        "removed": category.removed,
+        "remaining": category.remaining,
+        "held": category.held,
+        "sold": category.sold,
+        "expired": category.expired,
+        "released": category.released,
+        "cancelled": category.cancelled,
+        "late": category.late,
+        "rejected": category.rejected,
+        "revenue": _revenue(category.revenue, category.refunded, currency),
+    }
+
+
+def _revenue(amount: int, refunded: int, currency: str) -> RevenueFigures:
+    return {"amount": amount, "currency": currency, "refunded": refunded}
+
+
+def is_archived(figures: Mapping[str, Any]) -> bool:
+    """Whether the event was archived: Redis has no figures of it any more."""
+    return figures.get("status") == Status.ARCHIVED
 
 
 def window_members(window: Window) -> WindowFigures:
@@ -185,27 +249,34 @@ class Sums:
 
     def totals(self) -> Totals:
         """The sums."""
-        found: Totals = {"events": len(self._of), **dict.fromkeys(_COUNTS, 0), **{name: {} for name in _BY_NAME}}
-        found["revenue"] = {}
+        found: Totals = {
+            "events": len(self._of),
+            **dict.fromkeys((_ARCHIVED, *_COUNTS), 0),
+            **{name: {} for name in (*_BY_NAME, *_MONEY)},
+        }
         for (name, *of), count in sorted(self._sum.items()):
             if not of:
                 found[name] = count
             elif name == _SOLD_IN:
                 # Of a currency in which nothing was paid too, but not of one in which nothing is sold any more.
                 if count:
-                    found["revenue"][of[0]] = self._sum["revenue", of[0]]
-            elif count and name != "revenue":
+                    for sum_of in _MONEY:
+                        found[sum_of][of[0]] = self._sum[sum_of, of[0]]
+            elif count and name not in _MONEY:
                 found[name][of[0]] = count
         return found
 
 
 def _counts(figures: Figures) -> Counter[tuple[str, ...]]:
-    counts: Counter[tuple[str, ...]] = Counter({(name,): figures[name] for name in _COUNTS})
+    counts: Counter[tuple[str, ...]] = Counter({(name,): figures.get(name, 0) for name in _COUNTS})
     for name in _BY_NAME:
-        counts.update({(name, key): count for key, count in figures[name].items()})
-    currency = figures["revenue"]["currency"]
-    counts["revenue", currency] = figures["revenue"]["amount"]
+        counts.update({(name, key): count for key, count in figures.get(name, {}).items()})
+    revenue = figures["revenue"]
+    currency = revenue["currency"]
+    counts["revenue", currency] = revenue["amount"]
+    counts["refunded", currency] = revenue.get("refunded", 0)
     counts[_SOLD_IN, currency] = 1
+    counts[_ARCHIVED,] = int(is_archived(figures))
     return counts
 
 
@@ -234,10 +305,11 @@ def totals_of_all(partitions: Sequence[Totals], events: Sequence[Figures]) -> To
     told = {of["partition"] for of in partitions}
     untold = totals_of_events([figures for figures in events if figures["partition"] not in told])
     parts = [*partitions, untold]
-    total: Totals = {name: sum(of[name] for of in parts) for name in ("events", *_COUNTS)}
+    # What an earlier release does not tell was nothing then.
+    total: Totals = {name: sum(of.get(name, 0) for of in parts) for name in ("events", _ARCHIVED, *_COUNTS)}
     total |= {name: sum(of[name] for of in partitions) for name in _OF_NO_EVENT}
-    for name in (*_BY_NAME, "revenue"):
-        total[name] = _added(of[name] for of in parts)
+    for name in (*_BY_NAME, *_MONEY):
+        total[name] = _added(of.get(name, {}) for of in parts)
     return {**total, **_windows(parts)}
 
 

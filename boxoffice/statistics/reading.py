@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import time
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -17,10 +18,11 @@ from boxoffice.redis.connection import FAILURES, RedisClient, connect
 from boxoffice.redis.presence import Presences, ProcessState, read_presences
 from boxoffice.settings import RedisSettings, Settings
 from boxoffice.statistics.documents import Announced, DocumentCounter
-from boxoffice.statistics.figures import Figures, Totals, totals_of_all
+from boxoffice.statistics.figures import Figures, Totals, is_archived, totals_of_all
 from boxoffice.statistics.published import Published, read_topic
 from boxoffice.statistics.redis_figures import InRedis, RedisFigures
 from boxoffice.tasks import end_tasks
+from models.figures import completed, sale_status
 from models.words import number_of
 from topics import event_stats, ticket_documents
 
@@ -28,6 +30,8 @@ from topics import event_stats, ticket_documents
 @dataclass(frozen=True)
 class Report:
     """Statistics as they were read at one time; ``documents`` are None where nothing counts them.
+
+    ``events`` are those that were not archived, with all members; the totals count all.
 
     ``unreadable`` are the places in Redis that hold no statistics, ``lacking`` what else should be there and is not,
     in words; ``left_out`` says that the topic, which has it all, cannot be read either, and ``unsure`` that nobody
@@ -117,7 +121,8 @@ class Reader:
         events = _merged(found.events, published.figures)
         return Report(
             totals_of_all(found.totals, events),
-            _in_order(events),
+            # Redis has none of those that were archived: nobody is shown them from the topic alone.
+            _in_order([completed(figures) for figures in events if not is_archived(figures)]),
             in_redis is not None,
             processes,
             self._documents,
@@ -156,7 +161,7 @@ def _lacking(found: InRedis, partitions: int | None) -> list[str]:
     told = {of["partition"] for of in found.totals}
     missing = [number for number in range(partitions or 0) if number not in told]
     counted = sum(figures["partition"] in told for figures in found.events)
-    events = sum(of["events"] for of in found.totals) - counted
+    events = sum(of["events"] - of.get("archived", 0) for of in found.totals) - counted
     return [
         *([f"{number_of(len(missing), 'partition')} ({', '.join(map(str, missing))})"] if missing else []),
         # Those that cannot be read are told by themselves.
@@ -194,21 +199,10 @@ def _connected(settings: RedisSettings) -> tuple[RedisFigures, RedisClient]:
 
 def members(report: Report) -> dict[str, Any]:
     """The report as JSON, for dashboards."""
-    totals = report.totals
+    now_ms = int(time() * 1000)
     return {
-        "global": {
-            "totalEvents": totals["events"],
-            "totalTickets": totals["issued"],
-            "totalSold": totals["sold"],
-            "totalRemaining": totals["remaining"],
-            "totalCancelled": totals["cancelled"],
-            "rejected": totals["rejected"],
-            "decidedBy": totals["decided_by"],
-            "revenue": totals["revenue"],
-            "soldBySecond": _window(totals["sold_by_second"]),
-            "soldByMinute": _window(totals["sold_by_minute"]),
-        },
-        "events": [_event_members(figures) for figures in report.events],
+        "global": _global_members(report.totals),
+        "events": [_event_members(figures, now_ms) for figures in report.events],
         "system": {
             "usingFallback": report.using_fallback,
             "redisConnected": report.redis_connected,
@@ -220,6 +214,29 @@ def members(report: Report) -> dict[str, Any]:
             "complete": report.complete,
         },
         "pdf": _document_members(report.documents),
+    }
+
+
+def _global_members(totals: Totals) -> dict[str, Any]:
+    return {
+        "totalEvents": totals["events"],
+        "archivedEvents": totals["archived"],
+        "totalTickets": totals["issued"],
+        "totalRemoved": totals["removed"],
+        "totalSold": totals["sold"],
+        "totalHeld": totals["held"],
+        "totalRemaining": totals["remaining"],
+        "totalExpired": totals["expired"],
+        "totalReleased": totals["released"],
+        "totalCancelled": totals["cancelled"],
+        "totalLate": totals["late"],
+        "rejected": totals["rejected"],
+        "paymentsRefused": totals["payments_refused"],
+        "decidedBy": totals["decided_by"],
+        "revenue": totals["revenue"],
+        "refunded": totals["refunded"],
+        "soldBySecond": _window(totals["sold_by_second"]),
+        "soldByMinute": _window(totals["sold_by_minute"]),
     }
 
 
@@ -247,20 +264,28 @@ def _document_members(documents: Announced | None) -> dict[str, Any]:
     }
 
 
-def _event_members(figures: Figures) -> dict[str, Any]:
+def _event_members(figures: Figures, now_ms: int) -> dict[str, Any]:
     return {
         "eventId": figures["event_id"],
         "name": figures["name"],
+        "venue": figures["venue"],
+        "startsAt": figures["starts_at"],
+        "status": figures["status"],
+        "saleStatus": sale_status(figures, now_ms).value,
+        "onSaleAt": figures["on_sale_at"],
+        "offSaleAt": figures["off_sale_at"],
+        "holdSeconds": figures["hold_s"],
+        "maxPerOrder": figures["max_per_order"],
+        "maxPerBuyer": figures["max_per_buyer"],
         "partition": figures["partition"],
         "seq": figures["seq"],
         "offset": figures["offset"],
-        "totalTickets": figures["issued"],
-        "soldTickets": figures["sold"],
-        "remainingTickets": figures["remaining"],
-        "cancelledTickets": figures["cancelled"],
+        **_ticket_members(figures),
         "purchases": figures["purchases"],
+        "holds": figures["holds"],
         "rejected": figures["rejected"],
         "refused": figures["refused"],
+        "paymentsRefused": figures["payments_refused"],
         "decidedBy": figures["decided_by"],
         "revenue": figures["revenue"],
         "closed": figures["closed"],
@@ -268,6 +293,32 @@ def _event_members(figures: Figures) -> dict[str, Any]:
         "lastSaleAt": figures["last_sale_at"],
         "soldBySecond": _window(figures["sold_by_second"]),
         "soldByMinute": _window(figures["sold_by_minute"]),
+        "categories": [_category_members(category) for category in figures["categories"]],
+    }
+
+
+def _category_members(category: Figures) -> dict[str, Any]:
+    return {
+        "id": category["id"],
+        "name": category["name"],
+        "price": category["price"],
+        **_ticket_members(category),
+        "rejected": category["rejected"],
+        "revenue": category["revenue"],
+    }
+
+
+def _ticket_members(figures: Figures) -> dict[str, int]:
+    return {
+        "totalTickets": figures["issued"],
+        "removedTickets": figures["removed"],
+        "soldTickets": figures["sold"],
+        "heldTickets": figures["held"],
+        "remainingTickets": figures["remaining"],
+        "expiredTickets": figures["expired"],
+        "releasedTickets": figures["released"],
+        "cancelledTickets": figures["cancelled"],
+        "lateTickets": figures["late"],
     }
 
 

@@ -63,11 +63,18 @@ class RedisFigures:
     # Writing
 
     async def write(self, totals: Totals, figures: Mapping[str, Figures | None]) -> None:
-        """Write events of a partition, and then the partition's totals; without figures an event is removed."""
-        for some in _chunks(figures.items()):
-            await self._put([self._write_words(event_id, of_event) for event_id, of_event in some])
+        """Write events of a partition, and then the partition's totals; without figures an event is removed.
+
+        That comes last: so there are never less of them than the totals say.
+        """
+        await self._write_events({event_id: of_event for event_id, of_event in figures.items() if of_event})
         key = global_statistics_key(self._prefix)
         await self._put([("HSET", key, str(totals["partition"]), to_json(totals))])
+        await self._write_events({event_id: None for event_id, of_event in figures.items() if not of_event})
+
+    async def _write_events(self, figures: Mapping[str, Figures | None]) -> None:
+        for some in _chunks(figures.items()):
+            await self._put([self._write_words(event_id, of_event) for event_id, of_event in some])
 
     async def _put(self, commands: Sequence[Sequence[Any]]) -> None:
         """Run commands; a key under which something else lies than a hash is ours, and is written anew."""

@@ -1,4 +1,7 @@
-"""The figures in Redis. It may be down, or lose what it was given: it is brought up to date when it can be."""
+"""The figures in Redis. It may be down, or lose what it was given: it is brought up to date when it can be.
+
+Of an archived event Redis keeps none: they count in the totals, and stay on ``event-stats``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import structlog
 
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import RedisSettings
-from boxoffice.statistics.figures import Sums, partition_totals
+from boxoffice.statistics.figures import Figures, Sums, is_archived, partition_totals
 from boxoffice.statistics.publishing import EndingOnFailure, Publisher
 from boxoffice.statistics.redis_figures import RedisFigures
 from models.statistics import Statistics
@@ -78,12 +81,15 @@ class RedisPublisher(Publisher):
         figures = {event_id: self._figures(number, event_id) for event_id in ids}
         # What is touched from here on is newer than what is sent.
         del self._changed[number]
+        kept: dict[str, Figures | None] = {}
         for event_id, of_event in figures.items():
             given.sums.put(event_id, of_event)
-            given.seqs[event_id] = of_event["seq"] if of_event is not None else 0
+            is_kept = of_event is not None and not is_archived(of_event)
+            kept[event_id] = of_event if is_kept else None
+            given.seqs[event_id] = of_event["seq"] if of_event is not None and is_kept else 0
         given.offset = row.offset
         try:
-            await self._redis.write(partition_totals(given.sums, row), figures)
+            await self._redis.write(partition_totals(given.sums, row), kept)
         except BaseException:
             self._changed[number] |= ids
             raise

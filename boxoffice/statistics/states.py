@@ -12,8 +12,8 @@ from pydantic_core import from_json
 from boxoffice.statistics.figures import read_stats_record
 from models.figures import UnreadableFiguresError
 
-MOST_BYTES: Final = 16 * 1024
-"""Of one record: more than figures with the longest name and the largest numbers take."""
+MOST_BYTES: Final = 128 * 1024
+"""Of one record: more than figures of 50 categories with the longest names and the largest numbers take."""
 _LINE_ENDS: Final = (b"\n", b"\r")
 """We write none, and a stream of server-sent events would take what follows for its own."""
 

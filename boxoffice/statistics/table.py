@@ -21,10 +21,10 @@ from faust.types import TP
 from boxoffice import metrics
 from boxoffice.batching import BatchProducer, Outgoing, Removal
 from models.members import EVENT_ID_PATTERN
-from models.statistics import (
+from models.statistics import Statistics
+from models.statistics_rows import (
     EventStatistics,
     PartitionStatistics,
-    Statistics,
     UnreadableRowError,
     read_event_row,
     read_partition_row,

@@ -30,7 +30,8 @@ from lua.keys import event_statistics_key, global_statistics_key, process_key
 from models.commands import Command
 from models.documents import DocumentAnnouncement, write_announcement
 from models.ledger import Ledger
-from models.statistics import EventStatistics, PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import EventStatistics, PartitionStatistics
 from tests.integration.test_presence import state
 from tests.support.office import Office, boxoffice_path, until
 from tests.support.servers import KafkaAddress, NewRedis, RedisAddress

@@ -20,7 +20,8 @@ from boxoffice.statistics.table import Recovered, Rows, StatisticsTable
 from models.commands import Command
 from models.ledger import Ledger
 from models.shapes import Source
-from models.statistics import PartitionStatistics, Statistics, read_event_row, read_partition_row
+from models.statistics import Statistics
+from models.statistics_rows import PartitionStatistics, read_event_row, read_partition_row
 from tests.support.office import Office
 from tests.support.servers import KafkaAddress
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, opening, purchase

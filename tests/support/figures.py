@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from boxoffice.kafka import clients
 from boxoffice.kafka.clients import home_partition
 from boxoffice.statistics.figures import event_figures, stats_record
 from boxoffice.statistics.states import EventStates
-from models.statistics import EventStatistics
+from models.members import GENERAL
+from models.statistics_rows import CategoryStatistics, EventStatistics
 from tests.support.office import Office
 
 ISSUED = 1_000
 
 
 def row(event_id: str, seq: int, **members: Any) -> EventStatistics:
-    """An event's row; as many tickets are sold as it has facts beside its creation."""
-    sold = min(seq - 1, ISSUED)
-    figures = {"name": "Night", "currency": "EUR", "price": 4_500, "issued": ISSUED, "sold": sold, **members}
-    return EventStatistics(event_id=event_id, seq=seq, at="2026-11-22T10:00:00.000Z", **figures)
+    """An event's row, of one category; as many tickets are sold as it has facts beside its creation.
+
+    Members that a category has are given to that.
+    """
+    sold = members.get("sold", min(seq - 1, ISSUED))
+    price = members.pop("price", 4_500)
+    counts = {"issued": ISSUED, "sold": sold, "taken": sold * price}
+    counts |= {name: members.pop(name) for name in [*members] if name in _OF_CATEGORY}
+    of_event = {
+        "name": "Night",
+        "venue": "Main Hall",
+        "starts_at": "2027-03-01T19:30:00Z",
+        "currency": "EUR",
+        "first_price": price,
+        "at": "2026-11-22T10:00:00.000Z",
+        **members,
+    }
+    categories = {GENERAL: CategoryStatistics("", price, **counts)}
+    return EventStatistics(**{"event_id": event_id, "seq": seq, "categories": categories, **of_event})
+
+
+_OF_CATEGORY = {field.name for field in fields(CategoryStatistics)} - {"name", "price", "rejected"}
 
 
 def written(event_id: str, seq: int, **members: Any) -> tuple[bytes, bytes]:

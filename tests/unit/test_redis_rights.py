@@ -16,7 +16,8 @@ from boxoffice.settings import RedisSettings, Settings, load_settings
 from boxoffice.statistics.figures import Totals, totals_of_events
 from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_keys, event_statistics_key, global_statistics_key
-from models.statistics import PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import PartitionStatistics
 from tests.integration.redis_tables import Table, addition, at_home, cancellation, creation, purchase
 from tests.simulation.redis_memory import RedisMemory, as_redis_py_raises
 

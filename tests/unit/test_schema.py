@@ -41,7 +41,8 @@ from models.inventory import Inventory
 from models.ledger import Ledger
 from models.members import MAX_QUANTITY
 from models.shapes import Fact, PurchaseConfirmed
-from models.statistics import PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import PartitionStatistics
 from models.tickets import are_tickets_of, ticket_name
 from tests.unit.records import record
 from tests.unit.strategies import HOME, Arrival, arrivals, sell

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from boxoffice.statistics.figures import event_figures
 from models.commands import Command
-from models.event import Event
+from models.event import Category, Event
 from models.facts import at_ms, at_text, read_fact, write_fact
 from models.figures import BUCKETS
 from models.ledger import Ledger, Taken
-from models.statistics import (
+from models.members import GENERAL
+from models.statistics import Statistics
+from models.statistics_rows import (
     EventStatistics,
     PartitionStatistics,
-    Statistics,
     UnreadableRowError,
     Window,
     added,
@@ -28,6 +29,7 @@ from models.statistics import (
     read_partition_row,
     write_row,
 )
+from models.tickets import ticket_number
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, arrivals, opening, purchase
 from tests.unit.test_ledger import LedgerRecord, by_redis, decide_after
 
@@ -57,29 +59,94 @@ def figures_by_the_rules(
 
 def _figures(event: Event, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     sales = [fact for fact in facts if fact["type"] == "purchase_confirmed"]
-    cancellations = [fact for fact in facts if fact["type"] == "purchase_cancelled"]
-    price = event.created["price"]
+    categories = [_of_category(event, category, facts) for category in event.categories]
+    now = event.now
+    ended = [
+        fact["type"].removeprefix("event_") for fact in facts if fact["type"] in ("event_closed", "event_cancelled")
+    ]
     return {
         "event_id": event.event_id,
-        "name": event.created["name"],
+        **{name: now.get(name) for name in ("name", "venue", "starts_at", "on_sale_at", "off_sale_at", "hold_s")},
+        **{name: now.get(name) for name in ("max_per_order", "max_per_buyer")},
+        "status": ended[-1] if ended else "open",
         "seq": event.seq,
         "at": facts[-1]["at"],
-        "issued": event.issued,
-        "sold": event.sold,
-        "remaining": event.left,
-        "cancelled": sum(len(fact["tickets"]) for fact in cancellations),
+        **{name: sum(of[name] for of in categories) for name in TICKETS},
         "purchases": len(sales),
-        "cancellations": len(cancellations),
-        "rejected": Counter(str(fact["reason"]) for fact in facts if fact["type"] == "purchase_rejected"),
-        "refused": Counter(str(fact["reason"]) for fact in facts if fact["type"] == "command_rejected"),
+        "holds": sum(fact["type"] == "purchase_held" for fact in facts),
+        "cancellations": sum(fact["type"] == "purchase_cancelled" for fact in facts),
+        "rejected": _reasons(facts, "purchase_rejected"),
+        "refused": _reasons(facts, "command_rejected"),
+        "payments_refused": _reasons(facts, "payment_refused"),
         "decided_by": Counter(fact["decided_by"] for fact in facts),
-        "revenue": {"amount": event.sold * price["amount"], "currency": price["currency"]},
-        "closed": event.closed,
+        "revenue": {
+            "amount": sum(_paid(event, fact) for fact in sales) - _refunded(event, facts),
+            "currency": event.currency,
+            "refunded": _refunded(event, facts),
+        },
+        "closed": event.closed or event.cancelled,
         "first_sale_at": sales[0]["at"] if sales else None,
         "last_sale_at": sales[-1]["at"] if sales else None,
         "sold_by_second": _window(sales, 1_000),
         "sold_by_minute": _window(sales, 60_000),
+        "categories": categories,
     }
+
+
+TICKETS = ("issued", "removed", "remaining", "held", "sold", "expired", "released", "cancelled", "late")
+
+
+def _of_category(event: Event, category: Category, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a category has now, by the rules; what has become of its tickets, by their names in the facts."""
+
+    def tickets(*kinds: str, **members: Any) -> list[tuple[dict[str, Any], int]]:
+        chosen = [fact for fact in facts if fact["type"] in kinds]
+        if members:
+            chosen = [fact for fact in chosen if all(bool(fact.get(name)) == of for name, of in members.items())]
+        named = [(fact, ticket) for fact in chosen for ticket in fact["tickets"]]
+        place = event.categories.index(category)
+        return [(fact, number) for fact, t in named if event.category_of(number := ticket_number(t)) == place]
+
+    refunded = sum(_price_of(event, fact, category.id) for fact, _ in tickets("purchase_cancelled", held=False))
+    taken = sum(_price_of(event, fact, category.id) for fact, _ in tickets("purchase_confirmed"))
+    asked = [fact for fact in facts if fact["type"] == "purchase_rejected" and category.id in _asked(fact)]
+    return {
+        "id": category.id,
+        "name": category.name,
+        "price": {"amount": category.price, "currency": event.currency},
+        **{name: getattr(category, name) for name in ("issued", "removed", "held", "sold")},
+        "remaining": category.left,
+        "expired": len(tickets("hold_expired")),
+        "released": len(tickets("purchase_cancelled", held=True)),
+        "cancelled": len(tickets("purchase_cancelled", held=False)),
+        "late": len(tickets("purchase_confirmed", late=True)),
+        "rejected": _reasons(asked, "purchase_rejected"),
+        "revenue": {"amount": taken - refunded, "currency": event.currency, "refunded": refunded},
+    }
+
+
+def _asked(fact: dict[str, Any]) -> list[str]:
+    return [line["category"] for line in fact.get("lines", [{"category": GENERAL}])]
+
+
+def _price_of(event: Event, fact: dict[str, Any], category: str) -> int:
+    """What a ticket of a category has cost that a fact is about."""
+    prices = {line["category"]: line["price"] for line in fact.get("lines", ())}
+    return int(prices[category] if prices else event.first_price)
+
+
+def _paid(event: Event, fact: dict[str, Any]) -> int:
+    """By the rules before no fact says it."""
+    return int(fact["amount"] if "amount" in fact else len(fact["tickets"]) * event.first_price)
+
+
+def _refunded(event: Event, facts: Sequence[dict[str, Any]]) -> int:
+    cancelled = [fact for fact in facts if fact["type"] == "purchase_cancelled"]
+    return sum(f["refund"] if "refund" in f else len(f["tickets"]) * event.first_price for f in cancelled)
+
+
+def _reasons(facts: Sequence[dict[str, Any]], kind: str) -> dict[str, int]:
+    return Counter(str(fact["reason"]) for fact in facts if fact["type"] == kind)
 
 
 def _window(sales: Sequence[dict[str, Any]], width_ms: int) -> dict[str, Any]:
@@ -113,7 +180,8 @@ def assert_exact(statistics: Statistics, records: Sequence[LedgerRecord]) -> Non
     for event_id, figures in expected.items():
         found = event_figures(statistics.events[event_id], HOME)
         assert {name: found[name] for name in figures} == figures
-    assert statistics.issued == sum(figures["issued"] for figures in expected.values())
+    assert statistics.issued == sum(figures["issued"] - figures["removed"] for figures in expected.values())
+    assert statistics.held == sum(figures["held"] for figures in expected.values())
     assert statistics.sold == sum(figures["sold"] for figures in expected.values())
 
 
@@ -255,7 +323,7 @@ def test_windows_are_added_span_by_span() -> None:
     assert sold_by_bucket(added([one, other, Window(1_000)], 1_000)) == {5: 4, 7: 2}
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b'{"partition": 0, "version": 2}'])
+@pytest.mark.parametrize("value", [b"", b"{}", b'{"partition": 0, "version": 1}', b'{"partition": 0, "version": 3}'])
 def test_a_row_that_is_none_is_refused(value: bytes) -> None:
     with pytest.raises(UnreadableRowError):
         read_partition_row(value)

@@ -12,19 +12,27 @@ from hypothesis import strategies as st
 from boxoffice.statistics.figures import Sums, event_figures, partition_totals, totals_of_all, totals_of_events
 from boxoffice.statistics.reading import _lacking
 from boxoffice.statistics.redis_figures import InRedis
-from models.statistics import EventStatistics, PartitionStatistics
+from models.figures import Status
+from models.statistics_rows import EventStatistics, PartitionStatistics
+from tests.support.figures import row
 
 PARTITIONS = 3
 events = st.builds(
-    EventStatistics,
+    row,
     event_id=st.integers(1, 9).map(str),
-    name=st.just("Night"),
+    seq=st.just(1),
     currency=st.sampled_from(["EUR", "USD", "JPY"]),
     price=st.integers(0, 2),
-    issued=st.just(9),
-    seq=st.just(1),
+    issued=st.just(30),
     sold=st.integers(0, 9),
+    held=st.integers(0, 9),
+    removed=st.integers(0, 9),
+    expired=st.integers(0, 9),
+    late=st.integers(0, 2),
+    refunded=st.just(0),
     rejected=st.dictionaries(st.sampled_from(["sold_out", "event_closed"]), st.integers(1, 3)),
+    payments_refused=st.dictionaries(st.just("sold_out"), st.integers(1, 3)),
+    status=st.sampled_from(Status),
 )
 
 
@@ -68,7 +76,7 @@ def _in_redis(numbers: set[int], events: list[EventStatistics]) -> InRedis:
     return found
 
 
-TWO = [EventStatistics(event_id, "Night", "EUR", 1, 9, seq=1) for event_id in ("1", "2")]
+TWO = [row(event_id, 1) for event_id in ("1", "2")]
 
 
 @pytest.mark.parametrize(

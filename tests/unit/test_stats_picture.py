@@ -12,7 +12,7 @@ from boxoffice.cli.stats import picture
 from boxoffice.redis.presence import Presences
 from boxoffice.statistics.figures import event_figures, totals_of_all
 from boxoffice.statistics.reading import Report
-from models.statistics import EventStatistics
+from models.statistics_rows import EventStatistics
 
 AT = "2026-11-22T10:00:00.123Z"
 SOLD: dict[str, Any] = {"issued": 12_000, "seq": 9, "sold": 11_999, "at": AT, "first_sale": AT, "last_sale": AT}

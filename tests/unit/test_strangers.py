@@ -49,7 +49,8 @@ from models.commands import Command, UnreadableCommandError, read_command
 from models.documents import UnreadableAnnouncementError, read_announcement, write_announcement
 from models.facts import NewerFactError, UnreadableFactError, read_fact
 from models.ledger import Ledger
-from models.statistics import PartitionStatistics, Statistics
+from models.statistics import Statistics
+from models.statistics_rows import PartitionStatistics
 from tests.unit.records import record
 from tests.unit.strangers import HARD_VALUES, among, any_headers, any_keys, any_values, nearly, strange
 from tests.unit.strategies import HOME, TIMES_MS, Arrival, opening, purchase, state
