@@ -161,6 +161,8 @@ def terms_fields(event: Event) -> dict[str, str]:
     else:
         fields["capacity"] = str(event.created["capacity"])
         fields["price_amount"] = str(event.categories[0].price)
+    if event.page_since > 1:
+        fields["page_since"] = str(event.page_since)
     if event.rules_since:
         fields["rules_since"] = str(event.rules_since)
         fields["cancelled"] = "1" if event.cancelled else "0"

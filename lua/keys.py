@@ -42,6 +42,17 @@ def _keys(stem: str, categories: Iterable[str]) -> EventKeys:
     return EventKeys(f"{stem}:meta", f"{stem}:purchases", tuple(queues))
 
 
+def any_event_key(prefix: str) -> str:
+    """A pattern of all keys of all events."""
+    return f"{prefix}event:{{*}}:*"
+
+
+def read_event_key(prefix: str, key: str) -> tuple[str, str] | None:
+    """The event of a key that is one of an event's, and what lies there: ``meta``, ``stats``, ``tickets:ID``, ..."""
+    event_id, is_event, what = key.removeprefix(f"{prefix}event:{{").partition("}:")
+    return (event_id, what) if is_event and key.startswith(f"{prefix}event:{{") else None
+
+
 def event_statistics_key(prefix: str, event_id: str) -> str:
     """Hash: the newest statistics of an event. Only the statistics process writes it."""
     return f"{prefix}event:{{{event_id}}}:stats"

@@ -416,9 +416,26 @@ def _read_without_nulls(value: bytes) -> Command:
         raise UnreadableCommandError(sentence[:MAX_COMPLAINT]) from None
 
 
+_OF_ALL: Final = frozenset({"type", "request_id", "event_id"})
+_FIRST_MEMBERS: Final = {
+    "purchase": _OF_ALL | {"buyer", "quantity"},
+    "cancel_purchase": _OF_ALL | {"purchase", "buyer"},
+    "create_event": _OF_ALL | {"name", "venue", "starts_at", "capacity", "max_per_order", "price"},
+    "add_tickets": _OF_ALL | {"count"},
+    "close_event": _OF_ALL,
+}
+"""The commands of the rules 1, and their members."""
+
+
 def earlier_releases_read(value: bytes | None) -> bool:
-    """Whether a command that this release reads was readable to earlier ones: these read no nulls, and fewer times."""
+    """Whether a command that this release reads was readable to earlier ones.
+
+    These read no nulls, and fewer times, and know the commands and members of the rules 1.
+    """
     members = look_at(value or b"").members or {}
+    given = {name for name, member in members.items() if member is not None}
+    if not given <= _FIRST_MEMBERS.get(str(members.get("type") or "purchase"), frozenset()):
+        return False
     if members.get("max_per_order") is None:
         members.pop("max_per_order", None)  # It could always be null.
     starts_at = members.get("starts_at")

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from models.accepted import Accepted, Kind, PricedLine, Run, Runs, State, pack, unpack
 from models.facts import MAX_TIMESTAMP_MS, at_ms, clamped_ms
 from models.members import GENERAL, MAX_QUANTITY
+from models.pages import says_the_same
 from models.refusals import Refusals
 from models.shapes import DecisionFact, EventChanged, EventCreated, Source
 from models.tickets import LEAST_DIGITS, ticket_number
@@ -126,6 +127,7 @@ class Event:
     """One event. ``now`` is what is given of it: the fact of its creation, or of its newest change.
 
     ``rules_since`` is the seq from which on it is sold by the present rules; 0 while it is sold by those before.
+    ``page_since`` is that of the fact since which its tickets' pages say what they say now.
     """
 
     __slots__ = (
@@ -151,6 +153,7 @@ class Event:
         "now",
         "off_sale_ms",
         "on_sale_ms",
+        "page_since",
         "payments",
         "places",
         "prefix",
@@ -163,11 +166,11 @@ class Event:
         self.created = created
         self.now: EventCreated | EventChanged = created
         self.event_id = created["event_id"]
+        self.page_since = 1
         self.prefix = f"{self.event_id}-"
         self.seq = 1
         self.fence = fence
-        self.closed = False
-        self.cancelled = False
+        self.closed = self.cancelled = False
         self.issued = 0
         self.rules_since = int(created["rules"] >= REMEMBERS_REFUSALS)
         self.categories: list[Category] = []
@@ -247,6 +250,8 @@ class Event:
 
     def change(self, changed: EventChanged) -> None:
         """It is given anew; purchases keep their prices."""
+        if not says_the_same(self.now, changed):
+            self.page_since = changed["seq"]
         self.now = changed
         for category, (_, name, price, _) in zip(self.categories, _categories(changed), strict=True):
             category.name, category.price = name, price

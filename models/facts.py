@@ -210,6 +210,13 @@ def same_decision(one: Fact, other: Fact) -> bool:
     return {**one, **ignored} == {**other, **ignored}
 
 
+def decided_alike(decided: Fact, fact: Fact) -> bool:
+    """Whether a fact says what this release decides, or an earlier one has: events keep the rules they began under."""
+    if fact["type"] == decided["type"] == "event_created" and 1 <= fact["rules"] < decided["rules"]:
+        decided = {**decided, "rules": fact["rules"]}
+    return same_decision(decided, fact)
+
+
 def clamped_ms(timestamp_ms: int) -> int:
     """A record's timestamp within the calendar."""
     return min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS)

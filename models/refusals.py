@@ -7,6 +7,7 @@ another one, which is a hash table with open addressing. Nothing is ever taken o
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -69,6 +70,18 @@ class Refusals:
         if reason & _FORWARDED:
             source = _SOURCE.unpack_from(self._entries, at - 1 + _ENTRY.size + length)
         return Refused(seq, offset, at_ms, source, _REASONS[reason & ~_FORWARDED], content)
+
+    def items(self) -> Iterator[tuple[str, Refused]]:
+        """Each request id that was refused, in the order of the refusals, with what was refused."""
+        at = 0
+        while at < len(self._entries):
+            begin = at + _ENTRY.size
+            end = begin + self._entries[at]
+            request_id = self._entries[begin:end].decode()
+            refused = self.get(request_id)
+            assert refused is not None, "every entry has its place"
+            yield request_id, refused
+            at = end + (_SOURCE.size if refused.source is not None else 0)
 
     def add(self, request_id: str, refused: Refused) -> None:
         """Remember one that is not known yet."""

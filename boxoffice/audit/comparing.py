@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,10 +19,10 @@ from redis.exceptions import ResponseError
 
 from boxoffice.audit.documents_check import DocumentsCheck
 from boxoffice.audit.downstream import DOCUMENTS, STATISTICS, Downstream, has_run
-from boxoffice.audit.event_view import UnknownEventError, fold_event, read_number
+from boxoffice.audit.event_view import UnknownEventError, fold_partition, read_number
 from boxoffice.audit.ledger_check import MAX_DIFFERENCES, LedgerCheck
 from boxoffice.audit.reading import PartitionAudit, Tape
-from boxoffice.audit.report import AuditReport, EventReport, report_event
+from boxoffice.audit.report import AuditReport, EventReport, overdue, report_event
 from boxoffice.audit.statistics_check import StatisticsCheck
 from boxoffice.audit.waiting import POLL_INTERVAL_S, Patience
 from boxoffice.kafka.clients import admin, group_id, header, home_partition, reader, topic_partitions
@@ -39,7 +39,7 @@ from boxoffice.redis.store import (
 )
 from boxoffice.settings import Settings
 from boxoffice.showing.printing import printable
-from lua.keys import event_keys, event_statistics_key
+from lua.keys import any_event_key, read_event_key
 from models.event import Event
 from models.facts import read_range
 from models.members import EVENT_ID_PATTERN
@@ -120,11 +120,15 @@ class Audit:
         ends = await self._request_ends()
         checks = await self._compare_partitions(ends, noted)
         known = {event_id for check in checks for event_id in check.events}
+        archived = {event_id: seq for check in checks for event_id, seq in check.archived.items()}
         if self._event_ids:
-            self._report_missing(known)
+            self._report_missing(known, archived)
+            archived = {event_id: seq for event_id, seq in archived.items() if event_id in self._event_ids}
         else:
             self._compare_forwards(checks)
-            await self._report_foreign(known)
+            await self._report_foreign(known | archived.keys())
+        self._report.archived = len(archived)
+        self._report.differences += await self._patience.until_nothing(partial(self._archived_in_redis, archived))
 
     async def _request_ends(self) -> dict[int, int]:
         partitions = topic_partitions(self._requests, self._partitions)
@@ -205,6 +209,9 @@ class Audit:
         check.finish(end)
         events = check.ledger.inventory.events.values()
         reports = [report_event(event, check.number) for event in events if self._asks_for(event.event_id)]
+        for event in events:
+            if self._asks_for(event.event_id) and (late := overdue(event, time() * 1000)) is not None:
+                self._report.notes.append(f"Event {event.event_id}: {late}")
         await self._compare_redis(audit, reports)
         for one in downstream:
             await one.compare(reports)
@@ -235,9 +242,11 @@ class Audit:
                 "which nobody can judge."
             )
 
-    def _report_missing(self, known: set[str]) -> None:
+    def _report_missing(self, known: set[str], archived: Mapping[str, int]) -> None:
         for event_id in self._event_ids:
-            if event_id not in known:
+            if event_id in archived:
+                self._report.notes.append(f"Event {event_id} was archived, and is at seq {archived[event_id]}.")
+            elif event_id not in known:
                 self._report.differences.append(str(UnknownEventError(event_id)))
 
     def _compare_forwards(self, checks: Sequence[_Found]) -> None:
@@ -271,7 +280,8 @@ class Audit:
         except (EventKeepsChangingError, ResponseError) as error:
             return [f"in Redis: {error}"]
         if copy is None:
-            return ["not in Redis."]
+            await audit.read_ledger()
+            return [] if event.event_id in audit.ledger.inventory.archived else ["not in Redis."]
         # Sales go on: the fold must stand where Redis stood when it was read.
         await audit.read_to_seq(event, _seq(copy))
         expected = expected_copy(Snapshot.of(event, audit.ledger.partition))
@@ -299,29 +309,51 @@ class Audit:
 
     # What there is no event of
 
-    async def _report_foreign(self, known: set[str]) -> None:
+    async def _report_foreign(self, known: Set[str]) -> None:
         """Events that are not in the ledger; one that was created meanwhile is there by now."""
-        prefix = self._settings.kafka.topic_prefix
-        await self._report_unknown(known, "in Redis", self._in_redis(event_keys(prefix, "*").meta))
-        await self._report_unknown(known, "in Redis' statistics", self._in_redis(event_statistics_key(prefix, "*")))
+        await self._report_unknown(known, "in Redis", self._in_redis(_is_serving))
+        await self._report_unknown(known, "in Redis' statistics", self._in_redis(_is_statistics))
         if self._documents:
+            # Those of archived events stay.
             await self._report_unknown(known, "in the document store", self._documents.events())
 
-    async def _report_unknown(self, known: set[str], where: str, found: AsyncIterator[str]) -> None:
+    async def _report_unknown(self, known: Set[str], where: str, found: AsyncIterator[str]) -> None:
+        told: set[str] = set()
         async for event_id in found:
-            if event_id not in known and not await self._is_event(event_id):
+            if event_id not in known and event_id not in told and not await self._is_event(event_id):
+                told.add(event_id)
                 self._report.differences.append(f"Event {printable(event_id)} is {where}, and not in the ledger.")
 
     async def _is_event(self, event_id: str) -> bool:
         """Whether the ledger has such an event by now; what no event can be called need not be looked for."""
         if not _EVENT_ID.fullmatch(event_id):
             return False
-        return await fold_event(self._settings.kafka, event_id, self._partitions) is not None
+        home = home_partition(event_id, self._partitions)
+        return bool((await fold_partition(self._settings.kafka, home)).inventory.seq_of(event_id))
 
-    async def _in_redis(self, pattern: str) -> AsyncIterator[str]:
-        before, after = pattern.split("*")
-        async for key in self._redis.scan_iter(match=pattern, count=1_000):
-            yield key.decode(errors="replace").removeprefix(before).removesuffix(after)
+    async def _archived_in_redis(self, archived: Mapping[str, int]) -> list[str]:
+        """Archived events of which Redis has something left."""
+        if not archived:
+            return []
+        left = {event_id async for event_id in self._in_redis(_is_serving) if event_id in archived}
+        return [f"Event {event_id} was archived, and Redis has not forgotten it." for event_id in sorted(left)]
+
+    async def _in_redis(self, is_wanted: Callable[[str], bool]) -> AsyncIterator[str]:
+        """The events that have a key under which such a thing lies."""
+        prefix = self._settings.kafka.topic_prefix
+        async for key in self._redis.scan_iter(match=any_event_key(prefix), count=1_000):
+            found = read_event_key(prefix, key.decode(errors="replace"))
+            if found is not None and is_wanted(found[1]):
+                yield found[0]
+
+
+def _is_serving(what: str) -> bool:
+    """Whether an event is sold by what lies under a key; what is being loaded expires by itself."""
+    return not what.startswith("loading:") and not _is_statistics(what)
+
+
+def _is_statistics(what: str) -> bool:
+    return what == "stats"
 
 
 class _Found:
@@ -332,6 +364,7 @@ class _Found:
         self.first_kept = check.first_kept
         self.unreadable = check.unreadable
         self.events = frozenset(check.ledger.inventory.events)
+        self.archived = dict(check.ledger.inventory.archived)
         self.forwarded = check.forwarded
         self.arrived = check.arrived
 

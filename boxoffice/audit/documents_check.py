@@ -25,7 +25,7 @@ from boxoffice.kafka.side_records import read_marks
 from boxoffice.kafka.topics import partitions_of
 from boxoffice.settings import Settings
 from boxoffice.storage.store import DocumentStore, Stored
-from models.accepted import Accepted, Kind, unpack
+from models.accepted import Accepted, Kind, State, unpack
 from models.documents import (
     DocumentAnnouncement,
     UnreadableAnnouncementError,
@@ -236,7 +236,7 @@ class Papers:
         number = self._number_of(document, purchase)
         if accepted is None or number is None or not _holds(accepted, number):
             return False
-        if accepted.cancelled_by:
+        if accepted.state is State.CANCELLED:
             return self._cancellation(accepted).seq > self._judged_seq
         _make_room(self._stored_bytes, number)
         self._stored_bytes[number] = document.size_bytes
@@ -263,7 +263,7 @@ class Papers:
         """
         counts = DocumentCounts()
         for purchase, accepted in self._purchases():
-            if accepted.cancelled_by:
+            if accepted.state is State.CANCELLED:
                 self._judge_cancelled(accepted, kept_from_ms)
             elif accepted.seq <= self._judged_seq:
                 for number in _numbers(accepted):
@@ -320,7 +320,7 @@ class Papers:
                 self.problems.add("cancelled ticket", "whose document's removal is not announced", self._ticket(number))
 
     def _cancellation(self, sale: Accepted) -> Accepted:
-        return unpack(self.event.accepted[sale.cancelled_by])
+        return unpack(self.event.accepted[sale.by])
 
     def _ticket(self, number: int) -> str:
         return ticket_name(self.event.event_id, number)

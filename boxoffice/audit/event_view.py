@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from pydantic_core import from_json
 from redis.exceptions import ResponseError
 
 from boxoffice.audit.reading import Record, Tape
@@ -24,13 +25,20 @@ from boxoffice.redis.store import (
     expected_copy,
 )
 from boxoffice.settings import KafkaSettings, Settings
+from models.event import Event
 from models.facts import UnreadableFactError, read_fact, read_range
+from models.inventory import Inventory
 from models.ledger import Ledger, Taken
 from topics import purchase_results
 from topics.purchase_results import READ_HEADER
 
+_FIGURES: Final = ("issued", "removed", "sold", "held")
 _NUMBERS: Final = frozenset(
-    {"capacity", "max_per_order", "price_amount", "rules", "issued", "sold", "seq", "fence", "partition"}
+    {
+        *("capacity", "max_per_order", "price_amount", "rules", "seq", "fence", "partition"),
+        *("rules_since", "page_since", "first_price", "hold_s", "max_per_buyer"),
+        *_FIGURES,
+    }
 )
 _MOST_DIGITS: Final = 19
 
@@ -43,6 +51,16 @@ class UnknownEventError(BoxOfficeError):
 
     def __init__(self, event_id: str, what: str = "is not in the ledger") -> None:
         super().__init__(f"Event {event_id} {what}.")
+
+
+class ArchivedEventError(BoxOfficeError):
+    """The event was archived: nothing but its facts is left of it."""
+
+    exit_status = ExitStatus.REJECTED
+    remedy = "See what it was before with `boxoffice audit EVENT --at TIME`; its facts stay in the ledger."
+
+    def __init__(self, event_id: str, seq: int) -> None:
+        super().__init__(f"Event {event_id} was archived, and is at seq {seq}: workers and Redis have forgotten it.")
 
 
 @dataclass(frozen=True)
@@ -69,14 +87,13 @@ async def view_event(settings: Settings, event_id: str) -> EventView:
 
     Raises:
         UnknownEventError: the ledger has no such event.
+        ArchivedEventError: it was archived.
         UnreachableError: Kafka or Redis did not answer.
         TopicsError: the topics cannot be used.
     """
-    partitions = await check_topics(settings.kafka)
-    snapshot = await fold_event(settings.kafka, event_id, partitions)
-    if snapshot is None:
-        raise UnknownEventError(event_id)
-    expected = expected_copy(snapshot)
+    home = home_partition(event_id, await check_topics(settings.kafka))
+    event = event_in((await fold_partition(settings.kafka, home)).inventory, event_id)
+    expected = expected_copy(Snapshot.of(event, home))
     async with redis_client(settings.redis) as client:
         try:
             copy = await RedisStore(client, unhurried(settings.redis)).read_event(event_id)
@@ -92,6 +109,7 @@ async def view_event_then(settings: KafkaSettings, event_id: str, then: int | da
 
     Raises:
         UnknownEventError: the ledger had no such event.
+        ArchivedEventError: it was archived by then.
         UnreachableError: Kafka did not answer.
         TopicsError: the topics cannot be used.
     """
@@ -103,10 +121,23 @@ async def view_event_then(settings: KafkaSettings, event_id: str, then: int | da
                 break
             if _fold(ledger, record) is Taken.TAKEN:
                 offset = record.offset
-    event = ledger.inventory.events.get(event_id)
-    if event is None or ledger.last is None:
-        raise UnknownEventError(event_id, f"was not in the ledger at {then}")
+    event = event_in(ledger.inventory, event_id, f"was not in the ledger at {then}")
+    assert ledger.last is not None, "the event is there by a fact"
     return PastView(_members(expected_copy(Snapshot.of(event, home))), home, offset, ledger.last["at"])
+
+
+def event_in(inventory: Inventory, event_id: str, why_none: str = "is not in the ledger") -> Event:
+    """The event of a ledger's fold.
+
+    Raises:
+        UnknownEventError: there is none, as ``why_none`` says.
+        ArchivedEventError: it was archived.
+    """
+    if event_id in inventory.archived:
+        raise ArchivedEventError(event_id, inventory.archived[event_id])
+    if event_id not in inventory.events:
+        raise UnknownEventError(event_id, why_none)
+    return inventory.events[event_id]
 
 
 def _is_later(record: Record, then: int | datetime, ledger: Ledger) -> bool:
@@ -123,23 +154,43 @@ def _is_later(record: Record, then: int | datetime, ledger: Ledger) -> bool:
 
 
 def _members(copy: EventCopy) -> dict[str, Any]:
+    """What is given of an event, and its figures: of each category, and together."""
     members: dict[str, Any] = {"event_id": copy.event_id}
+    figures: dict[str, dict[str, Any]] = {category: {} for category in copy.queues}
     for name, text in copy.meta.items():
-        number = read_number(text) if name in _NUMBERS else None
-        members[name] = text if number is None else number
-    return members | {"left": len(copy.tickets), "requests": len(copy.records)}
+        figure, of_category, category = name.partition(":")
+        if of_category and category in figures:
+            figures[category][figure] = _value(figure, text)
+        else:
+            members[name] = _value(name, text)
+    for category, queue in copy.queues.items():
+        figures[category]["left"] = len(queue)
+    if "categories" in members:
+        members["categories"] = _with_figures(copy.meta["categories"], figures)
+        members |= {figure: _total(figure, figures.values()) for figure in _FIGURES}
+    return members | {"left": sum(map(len, copy.queues.values())), "requests": len(copy.records)}
+
+
+def _value(name: str, text: str) -> str | int:
+    number = read_number(text) if name in _NUMBERS else None
+    return text if number is None else number
+
+
+def _with_figures(categories: str, figures: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The categories of a ``meta`` with the figures of each; as they stand there where nobody of ours wrote them."""
+    try:
+        return [{**category, **figures[category["id"]]} for category in from_json(categories)]
+    except (ValueError, TypeError, KeyError):
+        return categories
+
+
+def _total(figure: str, of_each: Iterable[Mapping[str, Any]]) -> int:
+    return sum(of_one[figure] for of_one in of_each if isinstance(of_one.get(figure), int))
 
 
 def read_number(text: str) -> int | None:
     """The number in a field of ``meta``; None where it is none, or longer than any number of ours."""
     return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
-
-
-async def fold_event(settings: KafkaSettings, event_id: str, partitions: int) -> Snapshot | None:
-    """The event, folded from its home's ledger; None if there is none."""
-    home = home_partition(event_id, partitions)
-    event = (await fold_partition(settings, home)).inventory.events.get(event_id)
-    return Snapshot.of(event, home) if event is not None else None
 
 
 async def fold_partition(settings: KafkaSettings, number: int) -> Ledger:

@@ -41,4 +41,7 @@ class Desk:
         if self._holdings is None:
             return f"Good by its signature: {says(claim)}."
         held = asyncio.run(self._holdings.held(claim))
-        return f"Good: {says(claim)} was sold to purchase {held.purchase} at {held.at}, and is still held by it."
+        archived = "; its event is archived" if held.is_archived else ""
+        return (
+            f"Good: {says(claim)} was sold to purchase {held.purchase} at {held.at}, and is still held by it{archived}."
+        )

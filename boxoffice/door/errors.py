@@ -106,6 +106,15 @@ class NeverSoldError(BadCodeError):
         )
 
 
+class NotPaidError(BadCodeError):
+    """The ticket was kept for a purchase, which was not paid for with the fact that the code names."""
+
+    remedy = "Let nobody in by it: a ticket has a code from the fact on that made it its buyer's, and no earlier one."
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"Held, and not sold: {says(claim)} names a hold, of which no ticket has a code.")
+
+
 class CancelledTicketError(BadCodeError):
     """The ticket's sale was cancelled."""
 

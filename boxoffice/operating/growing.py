@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from boxoffice.errors import BoxOfficeError, NewerReleaseError, TopicsError
 from boxoffice.kafka.clients import (
@@ -41,7 +41,7 @@ from boxoffice.operating.replaying import command_for
 from boxoffice.selling.deciding import Answer
 from boxoffice.selling.publishing import ledger_record
 from boxoffice.settings import KafkaSettings
-from models.accepted import unpack
+from models.accepted import Kind, unpack
 from models.commands import Command, UnreadableCommandError, read_command
 from models.event import Event
 from models.facts import UnreadableFactError, at_ms, read_fact, read_range
@@ -212,7 +212,9 @@ class Growing:
         ledger = Ledger(number, ends=ends)
         moved: defaultdict[int, list[_Moved]] = defaultdict(list)
         count = 0
+        digests = _Digests()
         async for record in self._records(self.old, self._results(self.old), number):
+            digests.before(ledger.inventory, record.value)
             fact = self._take(ledger, record)
             if fact is not None:
                 moved[home_partition(fact.fact["event_id"], self.new.partitions)].append(fact)
@@ -222,14 +224,14 @@ class Growing:
                     moved.clear()
                     count = 0
         await self._publish(sender, moved)
-        for event in ledger.inventory.events.values():
-            if event.event_id in self._digests:
+        for event_id, digest in digests.of(ledger.inventory):
+            if event_id in self._digests:
                 raise NotGrownError(
-                    f"Event {event.event_id} lies on two partitions of {self._results(self.old)}: it was sold twice, "
+                    f"Event {event_id} lies on two partitions of {self._results(self.old)}: it was sold twice, "
                     "and somebody has to decide which sale counts."
                 )
-            self._digests[event.event_id] = _digest(event)
-        self._growth.events += len(ledger.inventory.events)
+            self._digests[event_id] = digest
+            self._growth.events += 1
         self._olds[number] = _Old(ledger.bookmark, ledger.inventory.origins)
 
     def _take(self, ledger: Ledger, record: Record) -> _Moved | None:
@@ -339,12 +341,15 @@ class Growing:
         missing = set(self._digests)
         for number in range(self.new.partitions):
             self.progress(f"comparing partition {number} of {self.new.partitions}")
-            ledger = Ledger(number)
+            ledger, digests = Ledger(number), _Digests()
             async for record in self._records(self.new, self._results(self.new), number):
+                digests.before(ledger.inventory, record.value)
                 if ledger.read(record.value, header(record.headers, READ_HEADER)) is not Taken.TAKEN:
                     raise NotGrownError(f"{self._results(self.new)} {number}:{record.offset} does not follow.")
-            _compare_events(ledger.inventory, self._digests)
-            missing -= ledger.inventory.events.keys()
+            for event_id, digest in digests.of(ledger.inventory):
+                if self._digests.get(event_id) != digest:
+                    raise NotGrownError(f"Event {event_id} did not arrive as it was.")
+                missing.discard(event_id)
         if missing:
             raise NotGrownError(f"Event {min(missing)} did not arrive under the prefix {self.new.topic_prefix!r}.")
 
@@ -385,8 +390,7 @@ def _next_decision(ledger: Ledger, value: bytes | None, accounted: tuple[int, in
         fact = read_fact(value)
     except UnreadableFactError:
         return None
-    event = ledger.inventory.events.get(fact["event_id"] or "")
-    is_next = fact["seq"] and fact["seq"] == (event.seq if event is not None else 0) + 1
+    is_next = fact["seq"] and fact["seq"] == ledger.inventory.seq_of(fact["event_id"] or "") + 1
     return cast(DecisionFact, fact) if is_next else None
 
 
@@ -434,18 +438,53 @@ def _without_second_copies(found: Sequence[Record], olds: Mapping[int, _Old], wr
     return [record for record in kept if id(record) not in forwarded]
 
 
-def _compare_events(inventory: Inventory, digests: Mapping[str, bytes]) -> None:
-    for event in inventory.events.values():
-        if digests.get(event.event_id) != _digest(event):
-            raise NotGrownError(f"Event {event.event_id} did not arrive as it was.")
+class _Digests:
+    """What events have been, in few bytes each: equal for events of one history, wherever that lies.
+
+    Of an event that is archived the digest is of what it was then, and of the seq that it has reached since.
+    """
+
+    def __init__(self) -> None:
+        self._archived: dict[str, bytes] = {}
+
+    def before(self, inventory: Inventory, value: bytes | None) -> None:
+        """Look at a record before it is folded: what it archives is gone then."""
+        if _ARCHIVED not in (value or b""):
+            return
+        with suppress(UnreadableFactError):
+            fact = read_fact(value)
+            if fact["type"] == "event_archived" and (event := inventory.events.get(fact["event_id"])) is not None:
+                self._archived[event.event_id] = _digest(event)
+
+    def of(self, inventory: Inventory) -> Iterator[tuple[str, bytes]]:
+        """Each event of a partition's fold."""
+        for event in inventory.events.values():
+            yield event.event_id, _digest(event)
+        for event_id, seq in inventory.archived.items():
+            yield event_id, hashlib.sha256(self._archived[event_id] + b"%d" % seq).digest()
+
+
+_ARCHIVED: Final = b'"event_archived"'
 
 
 def _digest(event: Event) -> bytes:
-    """Equal for events of one history, wherever it lies."""
+    """Of all that is kept of an event, but where its commands lie and who decided."""
     digest = hashlib.sha256()
-    created = {name: value for name, value in event.created.items() if name not in ("source", "decided_by")}
-    digest.update(to_json([created, event.seq, event.issued, event.sold, event.closed, list(event.queue)]))
+    given = [_without_place(fact) for fact in (event.created, event.now)]
+    digest.update(to_json([given, event.seq, event.rules_since, event.page_since, event.closed, event.cancelled]))
+    for category in event.categories:
+        figures = (category.issued, category.removed, category.sold, category.held)
+        digest.update(to_json([category.id, category.name, category.price, *figures, list(category.queue)]))
+    digest.update(to_json([event.payments, sorted((event.bought or {}).items())]))
     for request_id, packed in event.accepted.items():
         accepted = unpack(packed)._replace(offset=0, source=None)
+        if accepted.kind is Kind.FACT:
+            accepted = accepted._replace(fact=to_json(_without_place(from_json(accepted.fact))))
         digest.update(to_json([request_id, *accepted]))
+    for request_id, refused in event.refusals.items():
+        digest.update(to_json([request_id, *refused._replace(offset=0, source=None)]))
     return digest.digest()
+
+
+def _without_place(fact: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fact.items() if name not in ("source", "decided_by")}

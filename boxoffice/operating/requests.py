@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from boxoffice.audit.event_view import UnknownEventError, fold_partition
+from boxoffice.audit.event_view import event_in, fold_partition
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.kafka.clients import home_partition
 from boxoffice.kafka.topics import check_topics
@@ -21,6 +21,7 @@ from boxoffice.redis.clients import redis_client, unhurried
 from boxoffice.redis.presence import ProcessState, read_presences
 from boxoffice.redis.store import EventPosition, RedisStore
 from boxoffice.settings import KafkaSettings, RedisSettings, Settings
+from models.event import Event
 
 _POLL_INTERVAL_S: Final = 0.2
 
@@ -86,32 +87,34 @@ async def rebuild(settings: Settings, event_ids: Collection[str], timeout_s: flo
 
     Raises:
         UnknownEventError: the ledger has no such event.
+        ArchivedEventError: one was archived, and nothing of it belongs into Redis.
         NotRebuiltError: no worker did it in time; what is left is not asked for any more.
         UnreachableError: Kafka or Redis did not answer.
         TopicsError: the topics cannot be used.
     """
-    wanted = await _known_events(settings.kafka, event_ids)
+    events = await _known_events(settings.kafka, event_ids)
+    wanted = [event.event_id for event in events]
     async with _store(settings.redis) as store:
         try:
             await store.ask_for_rebuild(wanted)
             await _wait_until_rebuilt(store, wanted, timeout_s)
         finally:
             await store.rebuild_done(wanted)
-        found = await store.positions(wanted)
+        found = await store.positions(events)
     return {event_id: position for event_id, position in found.items() if position is not None}
 
 
-async def _known_events(settings: KafkaSettings, event_ids: Collection[str]) -> list[str]:
-    """The given events, or all that there are; each is in the ledger."""
+async def _known_events(settings: KafkaSettings, event_ids: Collection[str]) -> list[Event]:
+    """The given events, or all that there are, without what they remember of requests; each is in the ledger."""
     partitions = await check_topics(settings)
     homes = {home_partition(event_id, partitions) for event_id in event_ids} if event_ids else set(range(partitions))
-    known: list[str] = []
+    known: list[Event] = []
     for number in sorted(homes):
-        ledger = await fold_partition(settings, number)
-        known += [event_id for event_id in ledger.inventory.events if event_id in event_ids or not event_ids]
-    for event_id in event_ids:
-        if event_id not in known:
-            raise UnknownEventError(event_id)
+        inventory = (await fold_partition(settings, number)).inventory
+        own = (event_id for event_id in event_ids if home_partition(event_id, partitions) == number)
+        for event in [event_in(inventory, one) for one in own] if event_ids else inventory.events.values():
+            event.accepted.clear()
+            known.append(event)
     return known
 
 
