@@ -23,18 +23,20 @@ class Openings:
 
     def tell(self, problem: Problem, event_id: str) -> None:
         """Say in a problem when to come again, if that is known and the problem is that the sale has not begun."""
-        if problem.name != TOO_EARLY or (opens_at := self._opens_at(event_id)) is None:
+        state = self._states.get(event_id) if problem.name == TOO_EARLY else None
+        opening = opening_in(state.body) if state is not None else None
+        if opening is None:
             return
-        problem.members = {**(problem.members or {}), "on_sale_at": opens_at}
-        problem.headers.append(again_in(moment(opens_at).timestamp() - time.time()))
-
-    def _opens_at(self, event_id: str) -> str | None:
-        state = self._states.get(event_id)
-        return opens_at_in(state.body) if state is not None else None
+        on_sale_at, at_s = opening
+        problem.members = {**(problem.members or {}), "on_sale_at": on_sale_at}
+        problem.headers.append(again_in(at_s - time.time()))
 
 
 @lru_cache(maxsize=1_024)
-def opens_at_in(figures: bytes) -> str | None:
-    """When the sale begins, in an event's figures; many come too early, and all of them ask for the same."""
-    opens_at = from_json(figures).get("on_sale_at")
-    return opens_at if isinstance(opens_at, str) else None
+def opening_in(figures: bytes) -> tuple[str, float] | None:
+    """When the sale begins, in an event's figures, also in seconds since 1970; many come too early for the same."""
+    on_sale_at = from_json(figures).get("on_sale_at")
+    try:
+        return on_sale_at, moment(on_sale_at).timestamp()
+    except (TypeError, ValueError):
+        return None

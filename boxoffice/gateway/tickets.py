@@ -128,16 +128,15 @@ def _see_that_it_is_held(known: Known, ticket: str) -> None:
     if known.state is not State.ANSWERED:
         return
     fact: dict[str, Any] = from_json(known.fact)
-    if ticket in fact.get("remaining", ()):
-        return
-    if ticket not in fact.get("tickets", ()):
+    remains = ticket in fact.get("remaining", ())
+    if not remains and ticket not in fact.get("tickets", ()):
         raise Problem("no-such-ticket", "This request has no such ticket.")
     match fact["type"]:
-        case "purchase_cancelled":
+        case "purchase_cancelled" if not remains:
             raise Problem("ticket-cancelled", "It was given back, and is on sale again.")
         case "hold_expired":
             raise Problem("ticket-cancelled", "It was not paid for in time, and is on sale again.")
-        case "purchase_held":
+        case "purchase_held" | "purchase_cancelled" if fact["type"] == "purchase_held" or fact.get("held"):
             raise Problem("not-yet", "The ticket is held, and not paid for yet.", headers=[again_in(PAID_IN_S)])
 
 

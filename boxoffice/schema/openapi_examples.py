@@ -15,12 +15,13 @@ from boxoffice.gateway.desk import Reply
 from boxoffice.gateway.messages import Problem, Response
 from boxoffice.gateway.waiters import Outcome, Result
 from boxoffice.kafka.clients import home_partition
-from boxoffice.schema.examples import COMMANDS
+from boxoffice.schema.examples import COMMANDS, FURTHER_COMMANDS
 from models.api_keys import ApiKey, KeptSecret, digest
 from models.commands import read_command
 from models.event import Position
-from models.facts import at_text, ce_type, write_fact
+from models.facts import ce_type, write_fact
 from models.inventory import Inventory, decide, fold
+from models.times import moment
 
 Json = dict[str, Any]
 
@@ -62,55 +63,30 @@ _WHO: Final = ApiKey(
     created_at="2026-11-22T10:00:00Z",
     order_secret=digest("an example's"),
 )
-_SMALL_EVENT: Final = "43"
-_HELD_EVENT: Final = "44"
+_SMALL_EVENT: Final = "44"
+_HELD: Final = FURTHER_COMMANDS["create_event"]
 _PARTITIONS: Final = 12
 _FIRST_OFFSET: Final = 1233
 _TIMESTAMP_MS: Final = 1_795_341_600_123
-_HOLD_S: Final = 600
-_OPENS_MS: Final = _TIMESTAMP_MS + 60_000
-_ENDS_MS: Final = _TIMESTAMP_MS + 86_400_000
+_EARLY_MS: Final = _TIMESTAMP_MS - 60_000
+_DUE_MS: Final = _TIMESTAMP_MS + _HELD["hold_s"] * 1000
+_LATE_MS: Final = round(moment(_HELD["off_sale_at"]).timestamp() * 1000)
 
 
-_SENT: Final[dict[str, Json]] = {
-    "change_event": {"starts_at": "2027-03-01T20:00:00Z", "prices": [{"category": "general", "amount": 4900}]},
-    "remove_tickets": {"count": 200},
-    "cancel_event": {},
-    "archive_event": {},
-    **COMMANDS,
-}
-
-
-def body(kind: str) -> Json:
-    """What a caller sends, as an example."""
+def _body(command: Json) -> Json:
+    """What a caller sends, for a command."""
+    kind = command["type"]
     needless = commands.SAID_ELSEWHERE - ({"event_id"} if kind == "create_event" else set())
-    members = {name: value for name, value in _SENT[kind].items() if name not in needless}
+    members = {name: value for name, value in command.items() if name not in needless}
     if kind == "cancel_purchase":
-        members.pop("buyer", None)  # The key says whose it is.
-        members.pop("tickets", None)  # All of them, mostly.
+        del members["buyer"]  # The key says whose it is.
     return members
 
 
-BODIES: Final = {kind: body(kind) for kind in ANSWERS}
-HELD_EVENT_BODY: Final[Json] = {
-    "event_id": _HELD_EVENT,
-    "name": "Night at the Opera",
-    "venue": "Main Hall",
-    "starts_at": "2027-03-01T19:30:00Z",
-    "categories": [
-        {"id": "stalls", "name": "Stalls", "capacity": 600, "price": {"amount": 4500, "currency": "EUR"}},
-        {"id": "balcony", "name": "Balcony", "capacity": 1, "price": {"amount": 2000, "currency": "EUR"}},
-    ],
-    "on_sale_at": at_text(_OPENS_MS),
-    "off_sale_at": at_text(_ENDS_MS),
-    "hold_s": _HOLD_S,
-    "max_per_buyer": 4,
-}
-"""An event with all that an event may have."""
-HELD_BODY: Final[Json] = {
-    "buyer": "b-77",
-    "lines": [{"category": "stalls", "quantity": 2}, {"category": "balcony", "quantity": 1}],
-}
+BODIES: Final = {kind: _body(COMMANDS[kind]) for kind in ANSWERS}
+HELD_EVENT_BODY: Final = _body(_HELD)
+"""An event with all that one may have."""
+HELD_BODY: Final = _body(FURTHER_COMMANDS["purchase"])
 """A purchase in it."""
 
 
@@ -165,31 +141,29 @@ def _story() -> list[_Asked]:
 def _story_of_holds() -> list[_Asked]:
     """The same of an event that has categories, and holds what is not paid for."""
 
-    def asked(kind: str, key: str, body: Json, at_ms: int = _OPENS_MS, purchase: str | None = None) -> _Asked:
-        return _Asked(kind, key, body, _HELD_EVENT, purchase, at_ms)
+    def asked(kind: str, key: str, body: Json, at_ms: int = _TIMESTAMP_MS, purchase: str | None = None) -> _Asked:
+        return _Asked(kind, key, body, _HELD["event_id"], purchase, at_ms)
 
-    balcony = {"buyer": "b-78", "category": "balcony"}
-    stalls = {"buyer": "b-79", "category": "stalls"}
-    payment = {"payment": "pay-1", "amount": 4500, "currency": "EUR"}
-    paid_for = [
-        asked("purchase", "order-18", stalls),
-        asked("confirm_purchase", "paid-1", payment, purchase="order-18"),
-        asked("purchase", "order-18", stalls),
-    ]
+    stalls, balcony = _HELD["categories"]
+    event = {**HELD_EVENT_BODY, "categories": [stalls, {**balcony, "capacity": 1}]}
+    buys, watches = {"buyer": "b-79", "category": "stalls"}, {"buyer": "b-78", "category": "balcony"}
+    payment = {"payment": "pay-1", "amount": stalls["price"]["amount"], "currency": "EUR"}
     return [
-        asked("create_event", "event-4", HELD_EVENT_BODY, _TIMESTAMP_MS),
-        asked("purchase", "order-11", HELD_BODY, _TIMESTAMP_MS),
-        asked("purchase", "order-12", {**balcony, "category": "boxes"}),
+        asked("create_event", "event-4", event, _EARLY_MS),
+        asked("purchase", "order-11", HELD_BODY, _EARLY_MS),
+        asked("purchase", "order-12", {**watches, "category": "boxes"}),
         asked("purchase", "order-13", HELD_BODY),
-        asked("purchase", "order-14", balcony),
-        asked("purchase", "order-15", {"buyer": "b-77", "category": "stalls", "quantity": 2}),
-        *paid_for,
-        asked("expire_hold", "expiry-1", {}, _OPENS_MS + _HOLD_S * 1000, "order-13"),
-        asked("purchase", "order-13", HELD_BODY, _ENDS_MS),
-        asked("cancel_purchase", "return-3", {}, _ENDS_MS, "order-13"),
-        asked("purchase", "order-16", balcony, _ENDS_MS),
-        asked("cancel_event", KEYS["cancel_event"], {}, _ENDS_MS),
-        asked("purchase", "order-17", balcony, _ENDS_MS),
+        asked("purchase", "order-14", watches),
+        asked("purchase", "order-15", {**HELD_BODY, "lines": [{"category": "stalls", "quantity": 4}]}),
+        asked("purchase", "order-16", buys),
+        asked("confirm_purchase", "paid-1", payment, purchase="order-16"),
+        asked("purchase", "order-16", buys),
+        asked("expire_hold", "expiry-1", {}, _DUE_MS, "order-13"),
+        asked("purchase", "order-13", HELD_BODY, _DUE_MS),
+        asked("cancel_purchase", "return-3", {}, _DUE_MS, "order-13"),
+        asked("purchase", "order-17", watches, _LATE_MS),
+        asked("cancel_event", KEYS["cancel_event"], {}, _LATE_MS),
+        asked("purchase", "order-18", watches, _LATE_MS),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from boxoffice.gateway import commands, preferences, problems
 from boxoffice.gateway.messages import Problem, Request
-from boxoffice.schema.openapi_examples import BODIES, CALLER, EVENT
+from boxoffice.schema.openapi_examples import BODIES, CALLER, EVENT, HELD_BODY, HELD_EVENT_BODY
 from models.commands import BY_TYPE, MAX_COMMAND_BYTES, read_command
 
 DEEP: Final = 5_000
@@ -18,7 +18,7 @@ LONG_NUMBER: Final = b"9" * 4_000
 """About as long as a number may be that Python makes a text of; longer ones are refused as JSON."""
 
 CORPUS: Final[tuple[bytes, ...]] = (
-    *(json.dumps(body).encode() for body in BODIES.values()),
+    *(json.dumps(body).encode() for body in (*BODIES.values(), HELD_BODY, HELD_EVENT_BODY)),
     b"",
     b"null",
     b"[]",
@@ -41,6 +41,9 @@ CORPUS: Final[tuple[bytes, ...]] = (
     b'{"' + b"n" * 16_000 + b'": 1}',
     b'{"price": ' + b"[" * DEEP + b"]" * DEEP + b"}",
     b'{"price": {"amount": 1, "currency": "EUR", "tax": null}}',
+    b'{"buyer": "b", "lines": [{"category": "a", "quantity": null}]}',
+    b'{"buyer": "b", "lines": [' + b",".join([b'{"category":"a","quantity":1}'] * 51) + b"]}",
+    b'{"tickets": ["42-000001", "42-000001", "42-1"]}',
     b"{" + b",".join(b'"m%d":0' % number for number in range(1_500)) + b"}",
 )
 
@@ -52,7 +55,7 @@ def one_input(data: bytes) -> None:
         AssertionError: they became neither a command that workers read, nor a problem that callers can.
     """
     body = data[:MAX_COMMAND_BYTES]
-    for kind in BY_TYPE:
+    for kind in commands.KINDS:
         _try_body(kind, body)
     text = data[:200].decode("latin-1")
     _told(lambda: preferences.idempotency_key(text))
@@ -68,6 +71,7 @@ def _try_body(kind: str, body: bytes) -> None:
     assert type(read) is BY_TYPE[kind], "a body never chooses its command"
     assert read.request_id == commands.request_id(CALLER, "key"), "nor the request that it is"
     assert kind == "create_event" or read.event_id == EVENT, "nor another event than the path's"
+    assert read.actor == (None if "purchase" in kind else CALLER), "nor who has sent it"
 
 
 def command_of(kind: str, body: bytes) -> bytes:
@@ -79,6 +83,8 @@ def command_of(kind: str, body: bytes) -> bytes:
     members = commands.read_body(Request("POST", "/", "", lambda _: None, body, "192.0.2.1"))
     event_id = commands.event_id_of(members) if kind == "create_event" else EVENT
     said = {"purchase": commands.request_id(CALLER, "order-1")} if kind == "cancel_purchase" else {}
+    if "purchase" not in kind:
+        said["actor"] = CALLER
     return commands.command(kind, event_id, commands.request_id(CALLER, "key"), members, **said)
 
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from boxoffice.gateway import commands
+from boxoffice.gateway.commands import KINDS
 from boxoffice.gateway.messages import Problem
 from boxoffice.gateway.preferences import purchase_key
 from boxoffice.schema.openapi_examples import BODIES, CALLER, EVENT
-from models.commands import Purchase, read_command
+from models.commands import BY_TYPE, Purchase, read_command
 from tests.fuzz.bodies import CORPUS, LONG_NUMBER, command_of, one_input
 
 NO_EVENTS = [
@@ -51,7 +53,7 @@ def test_a_member_that_is_null_counts_as_left_out() -> None:
     assert errors_of("purchase", {"buyer": None})[0]["pointer"] == "/buyer"
 
 
-@pytest.mark.parametrize("name", ["type", "event_id", "request_id", "purchase"])
+@pytest.mark.parametrize("name", ["type", "event_id", "request_id", "purchase", "actor"])
 def test_a_body_cannot_say_what_the_path_and_the_key_say(name: str) -> None:
     assert [error["pointer"] for error in errors_of("purchase", {"buyer": "b", name: "x"})] == [f"/{name}"]
 
@@ -61,6 +63,61 @@ def test_errors_point_at_the_members() -> None:
     assert [error["pointer"] for error in told] == ["/type", "/buyer", "/quantity", "/a~1b~0c"]
     nested = errors_of("create_event", {"event_id": "7", "price": {"amount": -1, "currency": "EUR"}})
     assert "/price/amount" in {error["pointer"] for error in nested}
+
+
+def test_errors_point_into_lists() -> None:
+    lines = [{"category": "stalls", "quantity": 0}, {"category": "Not So", "quantity": 1, "row": 1}]
+    told = errors_of("purchase", {"buyer": "b", "lines": lines})
+    pointers = {error["pointer"] for error in told}
+    assert pointers == {"/lines/0/quantity", "/lines/1/category", "/lines/1/row"}
+    categories = [{"id": "stalls", "name": "Stalls", "capacity": 1, "price": {"amount": -1, "currency": "EUR"}}]
+    [error] = errors_of("create_event", {**EVENT_BODY, "categories": categories})
+    assert error["pointer"] == "/categories/0/price/amount"
+
+
+EVENT_BODY = {"event_id": "7", "name": "n", "venue": "v", "starts_at": "2027-03-01T19:30:00Z"}
+
+
+def category(name: str, currency: str = "EUR", capacity: int = 10) -> dict[str, Any]:
+    return {"id": name, "name": "n", "capacity": capacity, "price": {"amount": 1, "currency": currency}}
+
+
+def line(name: str, quantity: int = 1) -> dict[str, Any]:
+    return {"category": name, "quantity": quantity}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "pointer"),
+    [
+        ("purchase", {"buyer": "b", "lines": [line("a")], "quantity": 1}, "/lines"),
+        ("purchase", {"buyer": "b", "lines": [line("a")], "category": "a"}, "/lines"),
+        ("purchase", {"buyer": "b", "lines": [line("a"), line("a")]}, "/lines"),
+        ("purchase", {"buyer": "b", "lines": [line("a", 60), line("b", 41)]}, "/lines"),
+        ("create_event", EVENT_BODY, "/capacity"),
+        ("create_event", {**EVENT_BODY, "capacity": 1}, "/price"),
+        ("create_event", {**EVENT_BODY, "capacity": 1, "categories": [category("a")]}, "/categories"),
+        ("create_event", {**EVENT_BODY, "categories": [category("a"), category("a")]}, "/categories"),
+        ("create_event", {**EVENT_BODY, "categories": [category("a"), category("b", "CHF")]}, "/categories"),
+        ("create_event", {**EVENT_BODY, "categories": [category("a"), category("b", capacity=10**6)]}, "/categories"),
+        ("change_event", {"prices": [{"category": "a", "amount": 1}] * 2}, "/prices"),
+    ],
+)
+def test_members_that_do_not_go_together_are_an_error_as_well(kind: str, body: Any, pointer: str) -> None:
+    """Nobody is told that a command was taken that workers cannot read."""
+    [error] = errors_of(kind, body)
+    assert error["pointer"] == pointer
+
+
+def test_who_does_what_is_no_matter_of_a_body() -> None:
+    assert "actor" not in json.loads(command_of("cancel_purchase", b'{"buyer":"b"}'))
+    assert json.loads(command_of("close_event", b""))["actor"] == CALLER
+
+
+@pytest.mark.parametrize("kind", sorted(BY_TYPE.keys() - KINDS))
+def test_what_was_paid_and_what_is_due_cannot_be_said_over_http(kind: str) -> None:
+    assert kind in {"confirm_purchase", "expire_hold"}
+    with pytest.raises(KeyError):
+        commands.command(kind, EVENT, f"{CALLER}:key", {}, purchase=f"{CALLER}:order-1")
 
 
 def test_no_more_is_told_than_a_person_reads() -> None:
@@ -116,7 +173,10 @@ JSON = st.recursive(
     max_leaves=10,
 )
 NAMES = st.sampled_from(
-    ["buyer", "quantity", "count", "name", "price", "event_id", "request_id", "purchase", "type"]
+    [
+        *("buyer", "quantity", "count", "name", "price", "event_id", "request_id", "purchase", "type", "actor"),
+        *("lines", "category", "categories", "tickets", "prices", "hold_s", "on_sale_at"),
+    ]
 ) | st.text(max_size=8)
 MEMBERS = st.dictionaries(NAMES, JSON, max_size=6)
 

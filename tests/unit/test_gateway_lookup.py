@@ -12,8 +12,15 @@ from boxoffice.gateway.lookup import Known, Lookup, State
 from boxoffice.gateway.recent import Recent
 from boxoffice.gateway.records import NotServedError
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
-from models.facts import ce_type
-from models.shapes import DecisionFact, EventClosed, PurchaseCancelled, PurchaseConfirmed
+from models.facts import ce_type, write_fact
+from models.shapes import (
+    DecisionFact,
+    EventClosed,
+    HoldExpired,
+    PurchaseCancelled,
+    PurchaseConfirmed,
+    PurchaseHeld,
+)
 
 SOURCE = {"source": {"partition": 3, "offset": 1}, "at": "2026-11-22T10:00:00.123Z", "decided_by": "redis"}
 CONFIRMED: PurchaseConfirmed = {
@@ -26,6 +33,32 @@ CONFIRMED: PurchaseConfirmed = {
     "tickets": ["42-000001"],
     **SOURCE,  # type: ignore[typeddict-item]
 }
+HELD: PurchaseHeld = {
+    "type": "purchase_held",
+    "event_id": "42",
+    "seq": 2,
+    "request_id": "r-1",
+    "purchase": "r-1",
+    "buyer": "b-1",
+    "quantity": 1,
+    "tickets": ["42-000001"],
+    "lines": [{"category": "general", "quantity": 1, "price": 4500, "tickets": ["42-000001"]}],
+    "amount": 4500,
+    "currency": "EUR",
+    "due": "2026-11-22T10:10:00.123Z",
+    **SOURCE,  # type: ignore[typeddict-item]
+}
+EXPIRED: HoldExpired = {
+    "type": "hold_expired",
+    "event_id": "42",
+    "seq": 3,
+    "request_id": "e-1",
+    "purchase": "r-1",
+    "buyer": "b-1",
+    "tickets": ["42-000001"],
+    **SOURCE,  # type: ignore[typeddict-item]
+}
+PAID: PurchaseConfirmed = {**CONFIRMED, "seq": 4, "request_id": "p-1", "purchase": "r-1", "payment": "pay-1"}
 CANCELLED: PurchaseCancelled = {
     "type": "purchase_cancelled",
     "event_id": "42",
@@ -92,19 +125,39 @@ async def test_a_confirmation_that_was_seen_here_is_told_byte_for_byte_unless_re
     None
 ):
     bench = Bench()
-    bench.take(b"the ledger's own")
+    own = b'{"seq": 2, "of": "the ledger"}'
+    bench.take(own)
     for kept in (None, CONFIRMED):
         bench.redis.kept = kept
-        assert await bench.find() == Known(State.ANSWERED, b"the ledger's own")
+        assert await bench.find() == Known(State.ANSWERED, own)
     bench.redis.serves = False
-    assert await bench.find() == Known(State.ANSWERED, b"the ledger's own")
+    assert await bench.find() == Known(State.ANSWERED, own)
     bench.redis.serves, bench.redis.kept = True, CANCELLED
     assert json.loads((await bench.find()).fact) == CANCELLED
 
 
+@pytest.mark.parametrize("since", [EXPIRED, PAID, CANCELLED])
+async def test_what_became_of_a_hold_elsewhere_is_told_and_never_what_it_was_before(since: DecisionFact) -> None:
+    bench = Bench()
+    bench.take(write_fact(HELD), "purchase_held")
+    bench.redis.kept = since
+    assert json.loads((await bench.find()).fact) == since
+    # A Redis that has not caught up knows less than who heard it from the ledger.
+    bench.take(write_fact(since), since["type"])
+    bench.redis.kept = HELD
+    assert await bench.find() == Known(State.ANSWERED, write_fact(since))
+
+
+async def test_a_hold_that_has_expired_may_be_paid_for_all_the_same() -> None:
+    bench = Bench()
+    bench.take(write_fact(EXPIRED), "hold_expired")
+    bench.redis.kept = PAID
+    assert json.loads((await bench.find()).fact) == PAID
+
+
 async def test_what_came_by_another_instance_is_told_by_redis() -> None:
     bench = Bench()
-    for kept in (CONFIRMED, CANCELLED, CLOSED):
+    for kept in (CONFIRMED, HELD, EXPIRED, PAID, CANCELLED, CLOSED):
         bench.redis.kept = kept
         known = await bench.find()
         assert (known.state, json.loads(known.fact)) == (State.ANSWERED, kept)

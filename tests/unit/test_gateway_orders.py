@@ -129,12 +129,30 @@ async def test_a_buyer_cancels_what_came_with_his_own_key_and_nothing_else() -> 
     assert json.loads(house.desk.orders[1].value)["purchase"] == f"{key_id}:somebody00:k-1"
 
 
-@pytest.mark.parametrize("path", ["/v1/events/42/closing", "/v1/events/42/tickets", "/v1/events"])
+OF_EVENTS = (
+    "/v1/events",
+    *(f"/v1/events/42/{what}" for what in ("change", "tickets", "removal", "closing", "cancellation", "archiving")),
+)
+
+
+@pytest.mark.parametrize("path", OF_EVENTS)
 @pytest.mark.parametrize("scope", ["buy", "read", "admin"])
-async def test_who_may_not_run_events_creates_adds_and_closes_nothing(path: str, scope: str) -> None:
+async def test_who_may_not_run_events_does_nothing_to_them(path: str, scope: str) -> None:
     house = House()
     response = await house.post(path, house.key(scope)[1], body=b'{"event_id":"42"}' if path == "/v1/events" else b"")
     assert (response.status, name_of(response)) == (403, "forbidden")
+    assert house.desk.orders == []
+
+
+@pytest.mark.parametrize("kind", ["confirm_purchase", "expire_hold"])
+@pytest.mark.parametrize("path", [PURCHASES, f"{PURCHASES}/k-1/cancellation", *OF_EVENTS])
+async def test_nobody_says_over_http_that_something_was_paid_or_is_due(path: str, kind: str) -> None:
+    house = House()
+    _, key = house.key("buy", "read", "events", "admin")
+    body = {"type": kind, "event_id": "42", "purchase": "k-1", "payment": "p-1", "amount": 1, "currency": "EUR"}
+    assert (await house.post(path, key, body=json.dumps(body).encode())).status == 422
+    for place in ("payment", "confirmation", "expiry"):
+        assert (await house.post(f"{PURCHASES}/k-1/{place}", key, body=json.dumps(body).encode())).status == 404
     assert house.desk.orders == []
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from boxoffice.gateway.recent import EACH_BYTES, Asked, Recent
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
 from models.facts import ce_type
 
 LARGE = 10**9
-CONFIRMED = Result(Outcome.ANSWERED, b'{"type":"purchase_confirmed"}', ce_type("purchase_confirmed"))
-CANCELLED = Result(Outcome.ANSWERED, b'{"type":"purchase_cancelled"}', ce_type("purchase_cancelled"))
+CONFIRMED = Result(Outcome.ANSWERED, b'{"type":"purchase_confirmed","seq":2}', ce_type("purchase_confirmed"))
+CANCELLED = Result(Outcome.ANSWERED, b'{"type":"purchase_cancelled","seq":3}', ce_type("purchase_cancelled"))
 REJECTED = Result(Outcome.ANSWERED, b'{"type":"purchase_rejected"}', ce_type("purchase_rejected"))
 FORWARDED = Result(Outcome.ANSWERED, b'{"type":"command_forwarded"}', ce_type("command_forwarded"))
 ACCEPTED = Result(Outcome.ACCEPTED)
@@ -81,6 +83,37 @@ async def test_a_cancelled_purchase_is_answered_by_its_cancellation() -> None:
     assert bench.answer("r-1") == CONFIRMED
     bench.ask("x-1", "r-1").hear(CANCELLED)
     assert (bench.answer("r-1"), bench.answer("x-1")) == (CANCELLED, CANCELLED)
+
+
+async def test_of_several_cancellations_the_newest_tells_what_the_purchase_is() -> None:
+    bench = Bench()
+    bench.ask("r-1").hear(CONFIRMED)
+    some, rest = CANCELLED, CANCELLED._replace(fact=CANCELLED.fact.replace(b"3", b"4"))
+    bench.ask("x-1", "r-1").hear(some)
+    bench.ask("x-2", "r-1").hear(rest)
+    bench.ask("x-1", "r-1").hear(some)
+    assert (bench.answer("r-1"), bench.answer("x-1"), bench.answer("x-2")) == (rest, some, rest)
+    strange = CANCELLED._replace(fact=b"[]")
+    bench.ask("x-3", "r-1").hear(strange)
+    assert bench.answer("r-1") == rest
+
+
+@pytest.mark.parametrize(
+    ("kind", "may_change"),
+    [
+        *((kind, True) for kind in ("purchase_confirmed", "purchase_held", "hold_expired", "purchase_cancelled")),
+        *((kind, False) for kind in ("purchase_rejected", "command_rejected", "event_created", "event_changed")),
+    ],
+)
+async def test_of_purchases_alone_more_may_become(kind: str, may_change: bool) -> None:
+    bench = Bench()
+    asked = bench.ask("r-1")
+    assert not asked.may_change
+    asked.hear(Result(Outcome.ANSWERED, b"{}", ce_type(kind)))
+    assert asked.may_change is may_change
+    cancellation = bench.ask("x-1", "r-1")
+    cancellation.hear(CANCELLED)
+    assert not cancellation.may_change
 
 
 async def test_the_oldest_are_forgotten_where_there_are_too_many() -> None:

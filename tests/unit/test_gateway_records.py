@@ -56,14 +56,14 @@ def store(records: Records) -> Store:
 
 async def test_a_record_makes_its_fact(records: Records, store: Store) -> None:
     assert await records.fact("42", "r-1") is None
-    store.answer = Kept(RECORD)
+    store.answer = Kept(RECORD, {"rules": "1"})
     fact = await records.fact("42", "r-1")
     assert fact is not None
     assert (fact["type"], fact["request_id"]) == ("purchase_confirmed", "r-1")
 
 
 @pytest.mark.parametrize(
-    "damage", [UnreadableRecordError("no JSON"), ResponseError("WRONGTYPE Operation against a key"), Kept(b"{}")]
+    "damage", [UnreadableRecordError("no JSON"), ResponseError("WRONGTYPE Operation against a key"), Kept(b"{}", {})]
 )
 async def test_what_strangers_wrote_is_no_record_and_no_outage(records: Records, store: Store, damage: object) -> None:
     store.answer = damage

@@ -164,6 +164,45 @@ async def test_a_ticket_is_gone_with_the_purchase_though_its_document_still_lies
     assert raised.value.response().status == 410
 
 
+def since(kind: str, **members: object) -> Known:
+    """What became of the order."""
+    return Known(State.ANSWERED, json.dumps({"type": kind, "tickets": CONFIRMED["tickets"], **members}).encode())
+
+
+async def test_a_ticket_that_is_held_has_no_document_until_it_is_paid_for() -> None:
+    bench = Bench()
+    bench.state = since("purchase_held")
+    with pytest.raises(Problem, match="not-yet") as raised:
+        await bench.get()
+    response = raised.value.response()
+    assert (response.status, dict(response.headers)["retry-after"]) == (404, "10")
+    assert "not paid" in raised.value.detail
+    assert await bench.problem("42-000003.pdf") == "no-such-ticket"
+    bench.state = since("purchase_confirmed", request_id="p-1", purchase=ORDER)
+    assert (await bench.get()).body == PDF
+    bench.state = since("hold_expired")
+    assert await bench.problem() == "ticket-cancelled"
+
+
+async def test_of_an_order_of_which_some_was_given_back_the_rest_is_handed_out() -> None:
+    bench = Bench()
+    bench.state = since("purchase_cancelled", tickets=["42-000002"], remaining=["42-000001"])
+    assert (await bench.get()).body == PDF
+    assert await bench.problem("42-000002.pdf") == "ticket-cancelled"
+    assert await bench.problem("42-000003.pdf") == "no-such-ticket"
+    bench.state = since("purchase_cancelled", tickets=["42-000002"], remaining=["42-000001"], held=True)
+    assert await bench.problem() == "not-yet"
+    assert await bench.problem("42-000002.pdf") == "ticket-cancelled"
+
+
+async def test_after_a_change_the_newest_page_is_handed_out_to_whoever_has_the_one_before() -> None:
+    bench = Bench()
+    tag = dict((await bench.get()).headers)["etag"]
+    bench.store.documents = {document_name("42", "42-000001", ORDER): b"%PDF-1.7 at another time"}
+    response = await bench.get(if_none_match=tag)
+    assert (response.status, response.body) == (200, b"%PDF-1.7 at another time")
+
+
 async def test_a_document_is_handed_out_though_nobody_can_say_what_became_of_its_order() -> None:
     bench = Bench()
     for state, otherwise in ((State.NOT_SERVED, "unavailable"), (State.NOT_KNOWN, "not-known")):

@@ -19,19 +19,22 @@ from jsonschema.validators import extend
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, ValidationError
 
-from boxoffice.gateway import contract, preferences, problems
+from boxoffice.gateway import commands, contract, preferences, problems
 from boxoffice.gateway.administration import LONGEST_DRILL_S, MOST_EVENTS, Drill, Rebuild
 from boxoffice.gateway.messages import Problem
 from boxoffice.gateway.service import table
 from boxoffice.schema import openapi, write_docs
 from boxoffice.schema.files import served_contract
-from boxoffice.schema.openapi_examples import BODIES, EVENT, made
+from boxoffice.schema.openapi_examples import BODIES, EVENT, HELD_BODY, HELD_EVENT_BODY, made
 from boxoffice.schema.openapi_parts import body_name
 from boxoffice.schema.openapi_problems import schema_name
 from boxoffice.schema.openapi_requests import OPERATIONS as REQUESTS
 from models.api_keys import SCOPES
-from models.commands import read_command
+from models.commands import BY_TYPE, read_command
+from models.inventory import Inventory
+from models.shapes import Reason
 from tests.fuzz.bodies import command_of
+from tests.unit.strategies import HOME, Arrival, answer, arrivals
 from tests.unit.test_schema import ODD
 
 Json = dict[str, Any]
@@ -98,14 +101,21 @@ def shown(value: Any, place: str = "") -> Iterator[tuple[str, Json, Any]]:
             yield from shown(one, f"{place}/{number}")
     if not isinstance(value, dict):
         return
-    if "example" in value and "schema" in value:
-        yield place, value["schema"], value["example"]
-    if isinstance(value.get("examples"), list):
-        for number, example in enumerate(value["examples"]):
-            yield f"{place}/{number}", value, example
+    for name, schema, example in _shown_here(value):
+        yield f"{place}{name}", schema, example
     for name, inner in value.items():
         if name not in {"example", "examples"}:
             yield from shown(inner, f"{place}/{name}")
+
+
+def _shown_here(value: Json) -> Iterator[tuple[str, Json, Any]]:
+    examples = value.get("examples")
+    if "example" in value and "schema" in value:
+        yield "", value["schema"], value["example"]
+    if isinstance(examples, list):
+        yield from ((f"/{number}", value, example) for number, example in enumerate(examples))
+    elif examples is not None and "schema" in value:
+        yield from ((f"/{name}", value["schema"], example["value"]) for name, example in examples.items())
 
 
 EXAMPLES = list(shown(DOCUMENT))
@@ -122,7 +132,8 @@ def test_every_command_and_every_problem_has_an_example() -> None:
         method, path = operation.split()
         here = f"/paths/{path}/{method.lower()}"
         if "requestBody" in document:
-            assert f"{here}/requestBody/content/application/json" in places, operation
+            body = f"{here}/requestBody/content/application/json"
+            assert {body, f"{body}/plain"} & places, operation
     for name in problems.TYPES:
         assert f"/components/schemas/{schema_name(name)}/0" in places
 
@@ -191,10 +202,23 @@ def test_a_problem_fits_its_own_schema_and_no_others(name: str) -> None:
     assert fits(example, "Problem")
 
 
+@given(arrivals())
+def test_whatever_a_command_is_refused_for_is_among_what_its_request_may_be_told(arrived: list[Arrival]) -> None:
+    inventory = Inventory(HOME)
+    for arrival in arrived:
+        fact, kind = answer(inventory, arrival), arrival.command.type
+        if kind in BODIES and fact is not None and "reason" in fact:
+            assert problems.OF_REASON[fact["reason"]] in TOLD_OF[kind], (kind, fact["reason"])
+
+
 def test_every_reason_of_a_fact_is_told_as_a_problem_with_the_fact_in_it() -> None:
     for name in problems.OF_REASON.values():
         [example] = DOCUMENT["components"]["schemas"][schema_name(name)]["examples"]
         assert problems.OF_REASON[example["fact"]["reason"]] == name
+
+
+def test_of_what_does_not_come_over_http_no_reason_is_told() -> None:
+    assert set(Reason) - problems.OF_REASON.keys() == {Reason.NOT_DUE, Reason.PAYMENT_REUSED}
 
 
 @given(st.sampled_from(sorted(problems.TYPES)), st.text(max_size=100))
@@ -208,22 +232,25 @@ def test_whatever_a_detail_says_the_problem_fits(name: str, detail: str) -> None
 # What the gateway reads and writes
 
 
-@pytest.mark.parametrize("kind", BODIES)
-def test_an_example_of_a_body_makes_a_command_that_workers_read(kind: str) -> None:
-    assert fits(BODIES[kind], body_name(kind))
-    assert as_command(kind, BODIES[kind]) is not None
+SENT = [*BODIES.items(), ("purchase", HELD_BODY), ("create_event", HELD_EVENT_BODY)]
 
 
-@given(st.sampled_from(sorted(BODIES)), st.data())
-def test_a_schema_takes_the_bodies_that_the_gateway_takes(kind: str, data: st.DataObject) -> None:
+@pytest.mark.parametrize(("kind", "body"), SENT)
+def test_an_example_of_a_body_makes_a_command_that_workers_read(kind: str, body: Json) -> None:
+    assert fits(body, body_name(kind))
+    assert as_command(kind, body) is not None
+
+
+@given(st.sampled_from(SENT), st.data())
+def test_a_schema_takes_the_bodies_that_the_gateway_takes(sent: tuple[str, Json], data: st.DataObject) -> None:
     """But for days that are on no calendar, which a pattern cannot know, and 2.0, an integer to JSON Schema.
 
-    What nobody knows may be null and is better not sent: no schema has it.
+    Nor can it know sums, and what comes twice. What nobody knows may be null and is better not sent: no schema has it.
     """
-    body = {**BODIES[kind]}
+    kind, body = sent[0], {**sent[1]}
     for _ in range(data.draw(st.integers(1, 3))):
-        member = data.draw(st.sampled_from([*BODIES["create_event"], "buyer", "quantity", "count", "type", "note"]))
-        body[member] = data.draw(ODD)
+        member = data.draw(st.sampled_from(MEMBERS))
+        body[member] = data.draw(ODD | st.sampled_from([one[member] for _, one in SENT if member in one] or [1]))
         if data.draw(st.booleans()):
             del body[member]
     command = as_command(kind, body)
@@ -232,6 +259,27 @@ def test_a_schema_takes_the_bodies_that_the_gateway_takes(kind: str, data: st.Da
     assert fits(told, body_name(kind)) == (command is not None)
     if command is not None:
         assert read_command(command).event_id == (str(body["event_id"]) if kind == "create_event" else EVENT)
+
+
+MEMBERS = sorted({name for _, body in SENT for name in body} | {"type", "actor", "payment", "note"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("purchase", {**HELD_BODY, "quantity": 1}),
+        ("purchase", {**HELD_BODY, "category": "stalls"}),
+        ("create_event", {**HELD_EVENT_BODY, "capacity": 1}),
+        ("create_event", {**HELD_EVENT_BODY, "price": BODIES["create_event"]["price"]}),
+        *(
+            ("create_event", {name: value for name, value in BODIES["create_event"].items() if name != without})
+            for without in ("capacity", "price")
+        ),
+    ],
+)
+def test_a_schema_says_which_members_stand_instead_of_others(kind: str, body: Json) -> None:
+    assert as_command(kind, body) is None
+    assert not fits(body, body_name(kind))
 
 
 def as_command(kind: str, body: Json) -> bytes | None:
@@ -286,13 +334,25 @@ def test_a_schema_takes_the_keys_that_the_gateway_takes(key: str) -> None:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_an_answer_has_the_headers_that_are_told(kind: str) -> None:
-    [document] = [one for one in OPERATIONS.values() if _is_about(one, kind)]
+    document = _about(kind)
     headers = {name.lower() for name in document["responses"]["201"]["headers"]}
     assert {name for name, _ in made(kind).headers} - {"content-type"} <= headers
 
 
-def _is_about(document: Json, kind: str) -> bool:
-    return f'/{body_name(kind)}"' in json.dumps(document.get("requestBody"))
+def _about(kind: str) -> Json:
+    """The request that becomes a command of that kind."""
+    named = f'/{body_name(kind)}"'
+    [document] = [one for one in OPERATIONS.values() if named in json.dumps(one.get("requestBody"))]
+    return document
+
+
+TOLD_OF = {kind: told(_about(kind)) for kind in BODIES}
+"""The problems that each command's request may be told."""
+
+
+def test_what_comes_over_http_is_documented_and_nothing_else() -> None:
+    assert BODIES.keys() == set(commands.KINDS)
+    assert BY_TYPE.keys() - BODIES.keys() == {"confirm_purchase", "expire_hold"}
 
 
 # Copies
