@@ -177,23 +177,6 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def _given(**types: str) -> Json:
-    """Members of these types; one that is null is not given."""
-    return {"properties": {name: {"type": type_} for name, type_ in types.items()}}
-
-
-_EITHER: Final[dict[str, Json]] = {
-    "purchase": {"anyOf": [_given(lines="null"), _given(quantity="null", category="null")]},
-    "create_event": {
-        "anyOf": [
-            {**_given(capacity="integer", price="object", categories="null"), "required": ["capacity", "price"]},
-            {**_given(capacity="null", price="null", categories="array"), "required": ["categories"]},
-        ]
-    },
-}
-"""Members that stand beside each other, or instead of others."""
-
-
 def body_name(kind: str) -> str:
     """The name of the schema of a command's body."""
     return _BODIES[kind][1]
@@ -214,7 +197,6 @@ def _body(kind: str, name: str, command: Json) -> Json:
         "description": _DESCRIPTIONS.get(kind, command["description"]),
         "properties": {member: schema for member, schema in command["properties"].items() if member not in needless},
         **({"required": required} if required else {}),
-        **_EITHER.get(kind, {}),
     }
 
 
