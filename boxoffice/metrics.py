@@ -221,7 +221,10 @@ CLEANUPS: Final = Counter("boxoffice_cleanups", "Clean-ups of old documents.", r
 # Statistics
 STATISTICS_FACTS: Final = Counter("boxoffice_statistics_facts", "Facts taken into the statistics.", registry=STATS)
 TICKETS_ISSUED: Final = Gauge(
-    "boxoffice_tickets_issued", "Tickets of a partition's events, sold or not.", ["partition"], registry=STATS
+    "boxoffice_tickets_issued",
+    "Tickets of a partition's events, sold or not, without those that were removed.",
+    ["partition"],
+    registry=STATS,
 )
 TICKETS_HELD: Final = Gauge(
     "boxoffice_tickets_held",
