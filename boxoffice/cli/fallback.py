@@ -92,8 +92,8 @@ def rebuild(
         print_json({event_id: position._asdict() for event_id, position in found.items()})
         return
     print_table(
-        ("event", "seq#", "sold or held#", "left#"),
-        [(event_id, position.seq, position.taken, position.left) for event_id, position in found.items()],
+        ("event", "seq#", "sold#", "held#", "left#"),
+        [(event_id, position.seq, position.sold, position.held, position.left) for event_id, position in found.items()],
     )
 
 

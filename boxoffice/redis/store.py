@@ -83,14 +83,12 @@ class DecideCall:
 
 
 class EventPosition(NamedTuple):
-    """How far an event is in Redis: what its meta says, and how many tickets and records there are.
-
-    ``taken`` are sold or held, ``left`` lie in the queues.
-    """
+    """How far an event is in Redis: what its meta says, and how many tickets lie in the queues, and records."""
 
     seq: int
     fence: int
-    taken: int
+    sold: int
+    held: int
     left: int
     records: int
 
@@ -299,9 +297,9 @@ class RedisStore:
 
     def _position_words(self, event: Event) -> list[tuple[str, ...]]:
         keys = event_keys(self._prefix, event.event_id, (category.id for category in event.categories))
-        taken = [f"{figure}{suffix}" for suffix in suffixes(event) for figure in ("sold", "held")]
+        figures = [f"{figure}{suffix}" for suffix in suffixes(event) for figure in ("sold", "held")]
         return [
-            ("HMGET", keys.meta, "seq", "fence", *taken),
+            ("HMGET", keys.meta, "seq", "fence", *figures),
             ("HLEN", keys.purchases),
             *(("LLEN", queue) for queue in keys.queues),
         ]
@@ -469,10 +467,10 @@ def _position(replies: list[Any]) -> EventPosition | None:
     """From HMGET, HLEN and LLEN of each queue."""
     meta, records, *left = map(_readable, replies)
     with suppress(TypeError, ValueError):
-        seq, fence, *taken = meta
-        # What an event lacks of which there is none is none held.
-        sold, held = map(int, taken[::2]), (int(one or 0) for one in taken[1::2])
-        return EventPosition(int(seq), int(fence), sum(sold) + sum(held), sum(map(int, left)), int(records))
+        seq, fence, *figures = meta
+        # An event that is sold by the first rules does not say that nothing is held.
+        sold, held = map(int, figures[::2]), (int(one or 0) for one in figures[1::2])
+        return EventPosition(int(seq), int(fence), sum(sold), sum(held), sum(map(int, left)), int(records))
     return None
 
 

@@ -411,8 +411,8 @@ class Copies:
         """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
         event = copy.event
         if position.seq == event.seq == copy.redis_seq:
-            taken = event.sold + event.held
-            return (position.taken, position.left, position.records) != (taken, event.left, len(event.accepted))
+            expected = EventPosition(event.seq, event.fence, event.sold, event.held, event.left, len(event.accepted))
+            return position._replace(fence=event.fence) != expected
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 
 

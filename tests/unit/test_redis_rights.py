@@ -18,7 +18,18 @@ from boxoffice.statistics.redis_figures import RedisFigures
 from lua.keys import event_keys, event_statistics_key, global_statistics_key
 from models.statistics import Statistics
 from models.statistics_rows import PartitionStatistics
-from tests.integration.redis_tables import Table, addition, at_home, cancellation, creation, purchase
+from tests.integration.redis_tables import (
+    Table,
+    addition,
+    at_home,
+    cancellation,
+    categories,
+    creation,
+    expiry,
+    order,
+    purchase,
+    removal,
+)
 from tests.simulation.redis_memory import RedisMemory, as_redis_py_raises
 
 PREFIX = "autumn-"
@@ -178,20 +189,23 @@ def store_of(server: Guarded, settings: RedisSettings) -> RedisStore:
 
 
 async def purchases(server: Guarded, settings: RedisSettings) -> None:
-    """Decides, settles, rebuilds, watches."""
+    """Decides, settles, rebuilds, watches, forgets."""
     store, table = store_of(server, settings), Table()
     await store.ping()
     await store.probe()
-    table.take(at_home([creation(capacity=300)]))
+    hall = creation(categories=categories(general=300, stalls=5), hold_s=60)
+    table.take(at_home([creation("7", "c-7"), hall]))
     assert await store.rebuild(table.snapshot(), force=True) is Code.REPLACED
-    calls = table.take(at_home([purchase("r-1", 2), cancellation("x-1", "r-1"), purchase("r-2")], 10)).calls
-    for reply in await store.decide(list(calls.values())):
+    sold = order("r-1", general=2, stalls=1), cancellation("x-1", "r-1"), purchase("r-2"), removal("m-1", 1)
+    for reply in await store.decide(list(table.take(at_home(sold, 10)).values())):
         assert not isinstance(reply, Exception), reply
         assert reply.code is Code.DECIDED
-    table.take(at_home([addition("a-1", 2)], 20))
-    assert (await store.settle("42", table.history["42"])).code is Code.SETTLED
-    assert (await store.positions(["42"]))["42"] is not None
+    table.take(at_home([addition("a-1", 2, category="stalls"), expiry("e-1", "r-2")], 20, 10**13))
+    assert (await store.settle(table.event(), table.history["42"])).code is Code.DECIDED
+    assert (await store.positions([table.event()]))["42"] is not None
     await store.rebuild_done(["42"])
+    assert await store.rebuild(table.snapshot("7"), force=True) is Code.REPLACED
+    await store.forget(["7"])
     assert await store.rebuild(table.snapshot(), force=True) is Code.REPLACED
 
 
@@ -214,6 +228,12 @@ async def stats(server: Guarded, settings: RedisSettings) -> None:
     await figures.lost(3, 1, {"42": 7})
 
 
+def events_on_sale() -> Table:
+    table = Table()
+    table.take(at_home([creation(categories=categories(general=300, stalls=5), hold_s=60)]))
+    return table
+
+
 async def gateway(server: Guarded, settings: RedisSettings) -> None:
     """Looks requests up, tells figures, and hands on what operators ask."""
     store = store_of(server, settings)
@@ -230,7 +250,7 @@ async def asks(store: RedisStore) -> None:
     await store.ask_for_rebuild(["42"])
     await store.to_rebuild()
     await store.rebuild_done(["42"])
-    await store.positions(["42"])
+    await store.positions([events_on_sale().event()])
 
 
 async def tells(server: Guarded, settings: RedisSettings) -> None:
