@@ -8,7 +8,7 @@ from boxoffice.gateway.commands import SAID_ELSEWHERE
 from boxoffice.gateway.events import MOST_LIMIT, USUAL_LIMIT
 from boxoffice.gateway.preferences import DEFAULT_WAIT_S, KEY_PATTERN, LONGEST_WAIT_S
 from boxoffice.schema.openapi_examples import CALLER, EVENT, KEYS, location
-from boxoffice.schema.payloads import components
+from boxoffice.schema.payloads import components, json_schemas
 from models.api_keys import PREFIX, SCOPES
 from models.members import EVENT_ID_PATTERN
 from models.tickets import TICKET_PATTERN
@@ -191,13 +191,24 @@ def body_schemas() -> dict[str, Json]:
 def _body(kind: str, name: str, command: Json) -> Json:
     needless = SAID_ELSEWHERE - ({"event_id"} if kind == "create_event" else set())
     required = [member for member in command["required"] if member not in needless]
+    schema = json_schemas()[kind]
+    properties = {
+        member: _narrowed(of_member, schema["properties"][member])
+        for member, of_member in command["properties"].items()
+        if member not in needless
+    }
     return {
-        **{keyword: value for keyword, value in command.items() if keyword != "required"},
+        **{keyword: value for keyword, value in _narrowed(command, schema).items() if keyword != "required"},
         "title": name,
         "description": _DESCRIPTIONS.get(kind, command["description"]),
-        "properties": {member: schema for member, schema in command["properties"].items() if member not in needless},
+        "properties": properties,
         **({"required": required} if required else {}),
     }
+
+
+def _narrowed(component: Json, schema: Json) -> Json:
+    """A component with the alternatives that its schema has beside its type: whoever checks a body needs them."""
+    return {**component, "anyOf": schema["anyOf"]} if {"type", "anyOf"} <= schema.keys() else component
 
 
 CALLERS_REQUEST: Final = f"{CALLER}:{KEYS['purchase']}"
