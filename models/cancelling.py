@@ -11,7 +11,7 @@ from typing import Any
 
 from models.accepted import Accepted, Kind, Runs, State
 from models.commands import CancelPurchase
-from models.decisions import Request, decision, next_request, refused, returned_lines
+from models.decisions import Request, decision, next_request, refused, request_in, require_same, returned_lines
 from models.event import Event, FoldError, Position, at_ms_of, count_of, has_tickets, without
 from models.shapes import DecisionFact, PurchaseCancelled, Reason
 
@@ -77,16 +77,11 @@ def fold_cancellation(event: Event, fact: PurchaseCancelled, offset: int, origin
         raise FoldError(f"event {event.event_id} has no live purchase {purchase_id} to cancel")
     is_part = bool(fact.get("remaining"))
     runs = event.runs_of(fact["tickets"], purchase.runs) if is_part else purchase.runs
-    remaining = without(purchase.runs, runs) if is_part and runs is not None else ()
-    if runs is None or (event.tickets(runs), purchase.buyer) != (fact["tickets"], fact["buyer"]):
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} holds other tickets")
-    if event.tickets(remaining) != fact.get("remaining", []):
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} keeps other tickets")
-    held = purchase.state is State.HELD
-    if event.by_present_rules(fact["seq"]):
-        returned = returned_lines(event, purchase, runs)
-        if fact.get("lines") != returned or bool(fact.get("held")) != held:
-            raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
+    if runs is None:
+        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other tickets")
+    remaining, held = without(purchase.runs, runs) if is_part else (), purchase.state is State.HELD
+    expected = cancelled(event, request_in(fact, offset), purchase_id, purchase, runs, remaining, held=held)
+    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
     event.give_back(runs, held=held)
     event.count_for(purchase.buyer, -count_of(runs))
     if remaining:

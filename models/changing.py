@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from models.commands import AddTickets, CancelEvent, ChangeEvent, CloseEvent, CreateEvent, RemoveTickets
 from models.decisions import decision, next_request, refused
-from models.event import Event, FoldError, Position
+from models.event import REMEMBERS_REFUSALS, Event, FoldError, Position
 from models.facts import RULES_VERSION, with_form_of_time
 from models.members import GENERAL
 from models.shapes import (
@@ -34,6 +34,8 @@ Origin = tuple[int, int] | None
 _LIMITS: Final = ("max_per_order", "hold_s", "max_per_buyer")
 """What 0 takes away."""
 _GIVEN: Final = ("name", "venue", "starts_at", "on_sale_at", "off_sale_at", *_LIMITS)
+_LATER_TERMS: Final = ("categories", "on_sale_at", "off_sale_at", "hold_s", "max_per_buyer")
+"""What no event of the first rules has."""
 
 
 # Creating
@@ -65,6 +67,24 @@ def creation_again(event: Event, command: CreateEvent, position: Position) -> Ev
     """The fact of the event's creation; None where what is asked for differs."""
     again: EventCreated = {**created(command, position), "rules": event.created["rules"]}
     return again if again == {**event.created, "decided_by": "local"} else None
+
+
+def check_creation(fact: EventCreated) -> None:
+    """Let nobody create an event that could not be sold.
+
+    Raises:
+        FoldError: it has neither categories nor a price or both, categories alike, or what its rules do not know.
+    """
+    event_id, named = fact["event_id"], fact.get("categories")
+    if (named is None) == ("price" not in fact) or ("price" in fact) != ("capacity" in fact):
+        raise FoldError(f"event {event_id} has neither categories nor a price, or both")
+    categories: Any = named or ()
+    if len({one["id"] for one in categories}) != len(categories):
+        raise FoldError(f"event {event_id} has a category twice")
+    if len({one["price"]["currency"] for one in categories}) > 1:
+        raise FoldError(f"event {event_id} has prices of several currencies")
+    if fact["rules"] < 1 or (fact["rules"] < REMEMBERS_REFUSALS and any(name in fact for name in _LATER_TERMS)):
+        raise FoldError(f"event {event_id} has what the rules {fact['rules']} do not know")
 
 
 def decide_creation(event: Event, command: CreateEvent, position: Position) -> DecisionFact:
@@ -120,24 +140,28 @@ def is_same_change(command: ChangeEvent, fact: EventChanged) -> bool:
         value = getattr(command, name)
         if value is not None and shown.get(name, 0 if name in _LIMITS else None) != value:
             return False
-    categories = shown.get("categories") or [{"id": GENERAL, "price": shown["price"]}]
-    amounts = {category["id"]: category["price"]["amount"] for category in categories}
+    amounts = _amounts(fact)
     return all(amounts.get(price.category) == price.amount for price in command.prices or ())
 
 
 def fold_change(event: Event, fact: EventChanged, offset: int, origin: Origin) -> None:
     """Take a change into the event."""
     event.new_request(fact)
-    if ("categories" in fact) != event.names_categories or _ids(fact) != [one.id for one in event.categories]:
-        raise FoldError(f"event {event.event_id} has other categories than the fact")
+    given: Any = {name: value for name, value in fact.items() if name in ("categories", "capacity", "price")}
+    if given != _priced(event, _amounts(fact)):
+        raise FoldError(f"event {event.event_id} has other categories than the fact, more tickets or fewer")
+    if fact["rules"] < max(event.rules, REMEMBERS_REFUSALS):
+        raise FoldError(f"event {event.event_id} is not changed to earlier rules")
     event.keep(fact, offset, origin)
     event.change(fact)
 
 
-def _ids(fact: EventChanged) -> list[str]:
-    if "categories" in fact:
-        return [category["id"] for category in fact["categories"]]
-    return [GENERAL] if "price" in fact else []
+def _amounts(changed: EventChanged) -> dict[str, int]:
+    """What a ticket costs then, by category."""
+    categories: Any = changed.get("categories")
+    if categories is None:
+        return {GENERAL: changed["price"]["amount"]} if "price" in changed else {}
+    return {category["id"]: category["price"]["amount"] for category in categories}
 
 
 # How many tickets there are

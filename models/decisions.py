@@ -7,10 +7,18 @@ from typing import Any
 
 from models.accepted import Accepted, Runs
 from models.commands import Command, Purchase
-from models.event import Event, Position
-from models.facts import at_text
+from models.event import Event, FoldError, Position, at_ms_of
+from models.facts import at_text, same_decision
 from models.members import GENERAL
-from models.shapes import CommandRejected, PurchaseRejected, Reason, ReturnedLine, Source, WantedLine
+from models.shapes import (
+    CommandRejected,
+    DecisionFact,
+    PurchaseRejected,
+    Reason,
+    ReturnedLine,
+    Source,
+    WantedLine,
+)
 
 Request = tuple[str, int, str, Position, str | None]
 """What a fact says of the command that it answers, whatever that was: event, seq, request id, position, actor."""
@@ -25,6 +33,26 @@ def request_of(event: Event, request_id: str, accepted: Accepted, partition: int
     """A request that was accepted before; ``partition`` is the event's home."""
     position = position_of(accepted, partition)
     return event.event_id, accepted.seq, request_id, position, accepted.actor or None
+
+
+def request_in(fact: DecisionFact, offset: int) -> Request:
+    """The request that a fact answers, as the fact tells of it.
+
+    Raises:
+        FoldError: it tells a time at which no command can have come.
+    """
+    position = Position(offset, at_ms_of(fact), fact["source"])
+    return fact["event_id"], fact["seq"], fact["request_id"], position, fact.get("actor")
+
+
+def require_same(fact: DecisionFact, expected: DecisionFact, of: str) -> None:
+    """Let a fact say what is known, and no more: as it is folded it will be repeated.
+
+    Raises:
+        FoldError: it says something else.
+    """
+    if not same_decision(fact, expected):
+        raise FoldError(f"{of} is not as the fact says")
 
 
 def decision(kind: str, request: Request, **members: Any) -> Any:
@@ -67,6 +95,7 @@ def rejected(command: Command, reason: Reason, seq: int, position: Position) -> 
         refusal: CommandRejected = decision("command_rejected", request, command=command.type, reason=reason)
         return refusal
     asked = wanted(command)
+    lines = lines_shown(asked)
     fact: PurchaseRejected = {
         "type": "purchase_rejected",
         "event_id": command.event_id,
@@ -74,14 +103,13 @@ def rejected(command: Command, reason: Reason, seq: int, position: Position) -> 
         "request_id": command.request_id,
         "reason": reason,
         "buyer": command.buyer,
-        "quantity": asked[0][1],
+        "quantity": asked[0][1] if lines is None else sum(quantity for _, quantity in asked),
         "source": position.source,
         "at": at_text(position.timestamp_ms),
         "decided_by": "local",
     }
-    if len(asked) > 1 or asked[0][0] != GENERAL:
-        fact["quantity"] = sum(quantity for _, quantity in asked)
-        fact["lines"] = [{"category": category, "quantity": quantity} for category, quantity in asked]
+    if lines is not None:
+        fact["lines"] = lines
     if command.actor is not None:
         fact["actor"] = command.actor
     return fact
@@ -97,6 +125,13 @@ def wanted(command: Purchase) -> Sequence[tuple[str, int]]:
     if command.lines is None:
         return ((command.category or GENERAL, command.quantity),)
     return tuple((line.category, line.quantity) for line in command.lines)
+
+
+def lines_shown(asked: Sequence[tuple[str, int]]) -> list[WantedLine] | None:
+    """How a refusal says what was asked for; None where the quantity alone says it."""
+    if len(asked) == 1 and asked[0][0] == GENERAL:
+        return None
+    return [{"category": category, "quantity": quantity} for category, quantity in asked]
 
 
 def wanted_lines(fact: PurchaseRejected) -> list[WantedLine]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ from models.members import GENERAL, MAX_QUANTITY
 from models.pages import says_the_same
 from models.refusals import Refusals
 from models.shapes import DecisionFact, EventChanged, EventCreated, Source
-from models.tickets import LEAST_DIGITS, ticket_number
+from models.tickets import LEAST_DIGITS
 from models.times import moment
 
 REMEMBERS_REFUSALS: Final = 2
@@ -420,11 +420,12 @@ class Event:
             else:
                 self.bought.pop(buyer, None)
 
-    def runs_of(self, tickets: Iterable[str], within: Runs) -> Runs | None:
+    def runs_of(self, tickets: Sequence[str], within: Runs) -> Runs | None:
         """The numbers of named tickets, in the order of ``within``; None if they are not all among those."""
-        wanted = {ticket_number(ticket) for ticket in tickets if ticket.startswith(self.prefix)}
-        found = tuple(_those_of(within, wanted.__contains__))
-        return found if count_of(found) == len(list(tickets)) else None
+        # By their names: what stands in a fact may be no ticket's name.
+        numbers = dict(zip(self.tickets(within), numbers_in(within), strict=True))
+        wanted = {numbers[ticket] for ticket in tickets if ticket in numbers}
+        return tuple(_those_of(within, wanted.__contains__)) if len(wanted) == len(tickets) else None
 
 
 def has_tickets(purchase: Accepted) -> bool:

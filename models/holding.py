@@ -12,7 +12,15 @@ from __future__ import annotations
 
 from models.accepted import Accepted, Kind, Runs, State
 from models.commands import ConfirmPurchase, ExpireHold
-from models.decisions import Request, decision, next_request, refused, returned_lines
+from models.decisions import (
+    Request,
+    decision,
+    next_request,
+    refused,
+    request_in,
+    require_same,
+    returned_lines,
+)
 from models.event import Event, FoldError, Position, at_ms_of, count_of
 from models.selling import is_over_buyer_limit, sold_lines
 from models.shapes import DecisionFact, HoldExpired, PaymentReason, PaymentRefused, PurchaseConfirmed, Reason
@@ -96,8 +104,7 @@ def _payment_refused(
 def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin: Origin) -> None:
     """Take a payment for a purchase into the event."""
     timestamp_ms, request_id, purchase_id = at_ms_of(fact), event.new_request(fact), fact["purchase"]
-    purchase = event.purchase(purchase_id)
-    late = bool(fact.get("late"))
+    purchase, late = event.purchase(purchase_id), bool(fact.get("late"))
     if purchase is None or purchase.state is not (State.EXPIRED if late else State.HELD):
         raise FoldError(f"event {event.event_id} has no purchase {purchase_id} to be paid for")
     lines = event.lines_now(purchase)
@@ -105,19 +112,18 @@ def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin
         raise FoldError(f"event {event.event_id} has {event.left} tickets left, the fact sells {len(fact['tickets'])}")
     runs = event.head(lines) if late else purchase.runs
     payment = fact.get("payment", "")
-    if (event.tickets(runs), purchase.buyer) != (fact["tickets"], fact["buyer"]) or not payment:
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other tickets")
-    if _costs(fact) != [(event.categories[place].id, quantity, price) for place, quantity, price in lines]:
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
-    if payment in event.payments:
-        raise FoldError(f"event {event.event_id} knows payment {payment}")
+    purchase = purchase._replace(state=State.CONFIRMED, runs=runs, payment=payment, by=request_id)
+    expected = paid(event, request_in(fact, offset), purchase_id, purchase, runs, late=late)
+    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
+    if not payment or payment in event.payments:
+        raise FoldError(f"event {event.event_id} knows payment {payment}, or none is named")
     if late:
         event.sell(runs)
         event.count_for(purchase.buyer, count_of(runs))
     else:
         event.pay(runs)
     event.payments[payment] = request_id
-    event.accept(purchase_id, purchase._replace(state=State.CONFIRMED, runs=runs, payment=payment, by=request_id))
+    event.accept(purchase_id, purchase)
     event.accept(
         request_id,
         Accepted(
@@ -132,10 +138,6 @@ def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin
             actor=fact.get("actor", ""),
         ),
     )
-
-
-def _costs(fact: PurchaseConfirmed) -> list[tuple[str, int, int]]:
-    return [(line["category"], line["quantity"], line["price"]) for line in fact.get("lines", ())]
 
 
 def fold_payment_refusal(event: Event, fact: PaymentRefused, offset: int, origin: Origin) -> None:
@@ -181,10 +183,8 @@ def fold_expiry(event: Event, fact: HoldExpired, offset: int, origin: Origin) ->
     purchase = event.purchase(purchase_id)
     if purchase is None or purchase.state is not State.HELD:
         raise FoldError(f"event {event.event_id} has no hold {purchase_id} to end")
-    if (event.tickets(purchase.runs), purchase.buyer) != (fact["tickets"], fact["buyer"]):
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} holds other tickets")
-    if fact["lines"] != returned_lines(event, purchase, purchase.runs):
-        raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other lines than the fact")
+    expected = expired(event, request_in(fact, offset), purchase_id, purchase, purchase.runs)
+    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
     event.give_back(purchase.runs, held=True)
     event.count_for(purchase.buyer, -count_of(purchase.runs))
     event.accept(purchase_id, purchase._replace(state=State.EXPIRED, by=request_id))

@@ -19,9 +19,10 @@ from typing import Any, Final, cast
 
 from models.accepted import Accepted, Kind
 from models.again import answer_again, payment_again
-from models.archiving import decide_archiving
+from models.archiving import check_archiving, decide_archiving
 from models.cancelling import decide_cancellation, fold_cancellation
 from models.changing import (
+    check_creation,
     created,
     decide_addition,
     decide_calling_off,
@@ -183,6 +184,7 @@ def fold(inventory: Inventory, fact: Fact, offset: int) -> bool:
         raise FoldError(f"event {event.event_id} is at seq {event.seq}, the fact at {seq}")
     origin = _origin(inventory, fact["source"])
     if fact["type"] == "event_archived":
+        check_archiving(event, fact)
         inventory.archived[event.event_id] = seq
         del inventory.events[event.event_id]
     else:
@@ -200,7 +202,7 @@ def _fold_without_event(inventory: Inventory, fact: DecisionFact, offset: int) -
     if archived is not None:
         if seq <= archived:
             return False
-        if seq > archived + 1 or fact["type"] not in _MAY_HAVE_NO_SEQ:
+        if seq > archived + 1 or fact.get("reason") != Reason.EVENT_ARCHIVED:
             raise FoldError(f"event {event_id} was archived, and is at seq {archived}, the fact at {seq}")
         inventory.archived[event_id] = seq
     elif fact["type"] != "event_created" or seq != 1:
@@ -213,8 +215,7 @@ def _fold_without_event(inventory: Inventory, fact: DecisionFact, offset: int) -
 
 def _fold_creation(inventory: Inventory, fact: EventCreated, offset: int) -> None:
     timestamp_ms = at_ms_of(fact)
-    if ("categories" in fact) == ("price" in fact) or ("price" in fact) != ("capacity" in fact):
-        raise FoldError(f"event {fact['event_id']} has neither categories nor a price, or both")
+    check_creation(fact)
     event = Event(fact, offset)
     event.accept(
         fact["request_id"], Accepted(Kind.CREATION, 1, offset, timestamp_ms, _origin(inventory, fact["source"]))

@@ -13,7 +13,17 @@ from typing import Any, cast
 
 from models.accepted import Accepted, Kind, PricedLine, Runs, State, pack_purchase
 from models.commands import Purchase
-from models.decisions import Request, refused, rejected, source_of, wanted, wanted_lines
+from models.decisions import (
+    Request,
+    lines_shown,
+    refused,
+    rejected,
+    request_in,
+    require_same,
+    source_of,
+    wanted,
+    wanted_lines,
+)
 from models.event import Event, FoldError, Position, at_ms_of
 from models.facts import at_ms, at_text
 from models.members import GENERAL
@@ -49,14 +59,17 @@ def decide_purchase(event: Event, command: Purchase, position: Position) -> Deci
         return refused(event, command, reason, position)
     else:
         runs = event.head(lines)
-    fact: DecisionFact
     request = event.event_id, event.seq + 1, command.request_id, position, command.actor
-    if event.hold_s and _amount(lines):
-        fact = held(event, request, command.buyer, lines, runs, position.at_ms + event.hold_s * 1000)
-    else:
-        fact = confirmed(event, request, command.buyer, lines, runs)
+    fact = _sold(event, request, command.buyer, lines, runs)
     event.draft = fact, lines, runs, position
     return fact
+
+
+def _sold(event: Event, request: Request, buyer: str, lines: Lines, runs: Runs) -> Sold:
+    """What costs something is held where the event holds; everything else is confirmed at once."""
+    if event.hold_s and _amount(lines):
+        return held(event, request, buyer, lines, runs, request[3].at_ms + event.hold_s * 1000)
+    return confirmed(event, request, buyer, lines, runs)
 
 
 def _lines(event: Event, command: Purchase) -> Lines | None:
@@ -261,7 +274,7 @@ def fold_sale(event: Event, fact: Sold, offset: int, origin: Origin) -> None:
         timestamp_ms = position.at_ms
     else:
         timestamp_ms, _ = at_ms_of(fact), event.new_request(fact)
-        lines, runs = _checked(event, fact)
+        lines, runs = _checked(event, fact, offset)
     buyer, is_held = fact["buyer"], fact["type"] == "purchase_held"
     if len(lines) > 1:
         (event.hold if is_held else event.sell)(runs)
@@ -289,18 +302,16 @@ def is_usual(event: Event, lines: Lines) -> bool:
     return not event.names_categories and lines[0][2] == event.first_price
 
 
-def _checked(event: Event, fact: Sold) -> tuple[Lines, Runs]:
+def _checked(event: Event, fact: Sold, offset: int) -> tuple[Lines, Runs]:
     """What a fact sells, which must be the heads of the queues at what they cost."""
     lines = _lines_of_fact(event, fact)
-    if not event.are_left(lines):
+    if not fact["tickets"] or not event.are_left(lines):
         raise FoldError(f"event {event.event_id} has {event.left} tickets left, the fact sells {len(fact['tickets'])}")
     runs = event.head(lines)
     if event.tickets(runs) != fact["tickets"] or fact["quantity"] != len(fact["tickets"]):
         raise FoldError(f"event {event.event_id} has {event.tickets(runs)} next, the fact sells {fact['tickets']}")
-    if event.by_present_rules(fact["seq"]):
-        costs = {"lines": sold_lines(event, lines, runs), "amount": _amount(lines), "currency": event.currency}
-        if any(fact.get(name) != value for name, value in costs.items()):
-            raise FoldError(f"event {event.event_id} sells at other prices than the fact")
+    expected = _sold(event, request_in(fact, offset), fact["buyer"], lines, runs)
+    require_same(fact, expected, f"purchase {fact['request_id']} of event {event.event_id}")
     return lines, runs
 
 
@@ -311,7 +322,7 @@ def _lines_of_fact(event: Event, fact: Sold) -> Lines:
     else:
         named = [(event.place_of(line["category"]), line["quantity"]) for line in fact["lines"]]
     lines = [(place, quantity, event.categories[place].price) for place, quantity in named if place is not None]
-    if len(lines) != len(named) or not lines or any(quantity < 1 for _, quantity, _ in lines):
+    if len({place for place, _, _ in lines}) != len(named):
         raise FoldError(f"event {event.event_id} has no such categories as the fact sells")
     return tuple(lines)
 
@@ -323,6 +334,8 @@ def fold_refusal(event: Event, fact: PurchaseRejected, offset: int, origin: Orig
     if event.knows(fact["request_id"]):
         raise FoldError(f"event {event.event_id} answered request {fact['request_id']} before")
     asked = [(line["category"], line["quantity"]) for line in wanted_lines(fact)]
+    if (fact["quantity"], fact.get("lines")) != (sum(quantity for _, quantity in asked), lines_shown(asked)):
+        raise FoldError(f"event {event.event_id} refused another quantity than the fact says")
     content = checksum(_content(fact["buyer"], asked, fact.get("actor")))
     event.refusals.add(
         fact["request_id"],
