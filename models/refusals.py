@@ -72,10 +72,9 @@ class Refusals:
         return self._table_of(request_id).get(request_id)
 
     def items(self) -> Iterator[tuple[str, Refused]]:
-        """Each request id that was refused, with what was refused, in no order."""
-        for table in dict.fromkeys(self._tables):
-            for request_id, entry in table:
-                yield request_id, _read(entry, 0)
+        """Each request id that was refused, in the order of the refusals, with what was refused."""
+        found = [(key, _read(entry, 0)) for table in dict.fromkeys(self._tables) for key, entry in table]
+        yield from sorted(found, key=lambda one: one[1].seq)
 
     def add(self, request_id: str, refused: Refused) -> None:
         """Remember one that is not known yet."""
