@@ -383,6 +383,7 @@ def state(inventory: Inventory) -> dict[str, Any]:
             "created": dict(event.created),
             "now": dict(event.now),
             "rules_since": event.rules_since,
+            "page_since": event.page_since,
             "seq": event.seq,
             "fence": event.fence,
             "issued": event.issued,
@@ -390,7 +391,7 @@ def state(inventory: Inventory) -> dict[str, Any]:
             "cancelled": event.cancelled,
             "categories": [_state_of(category) for category in event.categories],
             "accepted": dict(event.accepted),
-            "refusals": (len(event.refusals), bytes(event.refusals._entries)),
+            "refusals": dict(event.refusals.items()),
             "payments": dict(event.payments),
             "bought": None if event.bought is None else dict(event.bought),
         }
