@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -28,9 +29,20 @@ _ASCII_BARS = " .:-=+*#@"
 _MOST_ROWS = 40
 """Events shown one by one: those that sold last."""
 
-_HEADINGS = ("event", "name", "sold#", "left#", "rejected#", "revenue#", "last sale, UTC", "tickets/s")
-_LEAVE_FIRST = ("tickets/s", "rejected#", "last sale, UTC", "left#")
+_LAST_SALE = "last sale, UTC"
+_CHART = "tickets/s"
+_HEADINGS = ("event", "name", "sold#", "held#", "left#", "expired#", "rejected#", "revenue#", _LAST_SALE, _CHART)
+_OF_HOLDS = ("held#", "expired#")
+"""Columns that are there where anything is, or was, held."""
+_LEAVE_FIRST = (_CHART, _LAST_SALE, "rejected#", "expired#", "left#", "held#")
 """Columns that a narrow terminal does without, in this order."""
+_NOT_SOLD = {
+    "not_on_sale_yet": "not yet",
+    "ended": "ended",
+    "closed": "closed",
+    "cancelled": "called off",
+}
+"""By models.figures.SaleStatus, what stands in the place of the tickets left, which nobody can buy."""
 _LEAST_NAME_WIDTH = 12
 _GAP_WIDTH = 2
 _CHART_HEIGHT = 4
@@ -58,6 +70,9 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Show what was sold of each event and how fast; from Redis, or where it is down from the topic.
+
+    Below an event stand its categories. Revenue is what confirmed purchases have cost, less refunds. Archived events
+    count in the first lines and are not listed.
 
     Processes are those that say in Redis that they run. PDFs are counted by what ticket-documents announces of
     the last 30 days, less those of cancelled tickets; what lies in the store, 'boxoffice documents status' shows.
@@ -145,34 +160,38 @@ def picture(report: Report, width: int = _WIDE) -> Group:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    rows = [dict(zip(_HEADINGS, _row(figures), strict=True)) for figures in _latest(report.events)]
-    headings = _fitting(rows, width)
+    latest = _latest(report.events)
+    with_categories = _have_room(latest)
+    rows = [row for figures in latest for row in _rows(figures, with_categories=with_categories)]
+    headings = _fitting(rows, [name for name in _HEADINGS if name not in _OF_HOLDS or _hold(latest)], width)
     for heading in headings:
         # Where there is no room, names are cut.
         justify: Literal["left", "right"] = "right" if heading.endswith("#") else "left"
-        style = _CHART_STYLE if heading == _HEADINGS[-1] else ""
+        style = _CHART_STYLE if heading == _CHART else ""
         table.add_column(heading.rstrip("#"), justify=justify, style=style, no_wrap=heading != "name")
     for row in rows:
         table.add_row(*(Text(printable(row[heading]), no_wrap=True, overflow="ellipsis") for heading in headings))
     sold = report.totals["sold_by_second"]["sold"]
     return Group(
         Text(printable(_sales(report)), style="bold"),
+        *(Text(printable(line)) for line in _besides(report.totals)),
         *(Text(printable(line)) for line in _system(report)),
         Text(),
         Text(f"tickets a second, the last minute in which any was sold: newest {sold[-1]:,}, most {max(sold):,}"),
         *(Text(row, style=_CHART_STYLE) for row in chart(sold[-width:], _CHART_HEIGHT)),
         *([Text(f"The {_MOST_ROWS} events that sold last:")] if len(report.events) > _MOST_ROWS else []),
+        *([] if with_categories else [Text("Categories are left out, since there are many: --json has them.")]),
         table,
     )
 
 
-def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+def _fitting(rows: Sequence[dict[str, str]], headings: list[str], width: int) -> list[str]:
     """The columns that a terminal has room for; of names only the beginning needs to be seen."""
-    widths = {name: max(len(name.rstrip("#")), *(len(row[name]) for row in rows)) if rows else 0 for name in _HEADINGS}
+    widths = {name: max(len(name.rstrip("#")), *(len(row[name]) for row in rows)) if rows else 0 for name in headings}
     widths["name"] = min(widths["name"], _LEAST_NAME_WIDTH)
-    shown = [*_HEADINGS]
+    shown = [*headings]
     for name in _LEAVE_FIRST:
-        if sum(widths[one] + _GAP_WIDTH for one in shown) > width:
+        if name in shown and sum(widths[one] + _GAP_WIDTH for one in shown) > width:
             shown.remove(name)
     return shown
 
@@ -183,13 +202,36 @@ def _sales(report: Report) -> str:
 
     totals = report.totals
     revenue = ", ".join(amount_text(amount, currency) for currency, amount in totals["revenue"].items())
-    closed = sum(figures["remaining"] for figures in report.events if figures["closed"])
-    of_closed = f", {closed:,} of them of closed events" if closed else ""
+    archived = f", {totals['archived']:,} of them archived" if totals["archived"] else ""
+    held = f", {totals['held']:,} held" if totals["held"] else ""
+    # Those of archived events are in no list, and nobody can buy them either.
+    ended = totals["remaining"] - sum(of["remaining"] for of in report.events if not of["closed"])
+    of_ended = f", {ended:,} of them of events that have ended" if ended > 0 else ""
+    there = totals["issued"] - totals["removed"]
     return (
-        f"{number_of(totals['events'], 'event')}   "
-        f"{totals['sold']:,} of {number_of(totals['issued'], 'ticket')} sold   "
-        f"{totals['remaining']:,} left{of_closed}   {revenue}"
+        f"{number_of(totals['events'], 'event')}{archived}   "
+        f"{totals['sold']:,} of {number_of(there, 'ticket')} sold{held}   "
+        f"{totals['remaining']:,} left{of_ended}   {revenue}"
     ).rstrip()
+
+
+def _besides(totals: dict[str, Any]) -> Iterator[str]:
+    """What has become of holds, payments and refunds, where there were any."""
+    from models.money import amount_text
+    from models.words import number_of
+
+    refunded = [amount_text(amount, currency) for currency, amount in totals["refunded"].items() if amount]
+    refused = sum(totals["payments_refused"].values())
+    parts = [
+        *([f"{totals['expired']:,} expired unpaid"] if totals["expired"] else []),
+        *([f"{totals['released']:,} given back unpaid"] if totals["released"] else []),
+        *([f"{totals['late']:,} paid late"] if totals["late"] else []),
+        *([f"{totals['cancelled']:,} cancelled"] if totals["cancelled"] else []),
+        *([f"refunds of {', '.join(refunded)}"] if refunded else []),
+        *([f"{number_of(refused, 'payment')} refused"] if refused else []),
+    ]
+    if parts:
+        yield f"since it began: {', '.join(parts)}"
 
 
 def _system(report: Report) -> Iterator[str]:
@@ -241,21 +283,49 @@ def _processes(report: Report) -> str:
     return f"{running}   up {timedelta(seconds=int(report.uptime_s))}   {report.memory_bytes / _MB:,.0f} MB"
 
 
-def _row(figures: dict[str, Any]) -> tuple[str, ...]:
+def _rows(figures: dict[str, Any], *, with_categories: bool) -> Iterator[dict[str, str]]:
+    """An event's row, and those of its categories."""
+    from models.figures import names_categories, sale_status
+
+    status = sale_status(figures, int(time() * 1000))
+    left = _NOT_SOLD.get(status, f"{figures['remaining']:,}")
+    chart_row = chart(figures["sold_by_second"]["sold"][-_ROW_CHART_WIDTH:])[0]
+    last_sale = (figures["last_sale_at"] or "")[:16].replace("T", " ")
+    yield _row(figures["event_id"], figures["name"], left, figures) | {_LAST_SALE: last_sale, _CHART: chart_row}
+    if with_categories and names_categories(figures):
+        for category in figures["categories"]:
+            name = f"- {category['name']}"
+            left = _NOT_SOLD.get(status, f"{category['remaining']:,}")
+            yield _row("", name, left, category) | {_LAST_SALE: "", _CHART: ""}
+
+
+def _row(event_id: str, name: str, left: str, figures: dict[str, Any]) -> dict[str, str]:
     from models.money import amount_text
 
     revenue = figures["revenue"]
-    return (
-        figures["event_id"],
-        figures["name"],
-        f"{figures['sold']:,}",
-        # What is left of a closed event nobody can buy.
-        "closed" if figures["closed"] else f"{figures['remaining']:,}",
-        f"{sum(figures['rejected'].values()):,}",
-        amount_text(revenue["amount"], revenue["currency"]),
-        (figures["last_sale_at"] or "")[:16].replace("T", " "),
-        *chart(figures["sold_by_second"]["sold"][-_ROW_CHART_WIDTH:]),
-    )
+    return {
+        "event": event_id,
+        "name": name,
+        "sold#": f"{figures['sold']:,}",
+        "held#": f"{figures['held']:,}",
+        "left#": left,
+        "expired#": f"{figures['expired']:,}",
+        "rejected#": f"{sum(figures['rejected'].values()):,}",
+        "revenue#": amount_text(revenue["amount"], revenue["currency"]),
+    }
+
+
+def _hold(events: Sequence[dict[str, Any]]) -> bool:
+    """Whether anything is held, or was, or will be."""
+    return any(figures["hold_s"] or figures["holds"] for figures in events)
+
+
+def _have_room(events: Sequence[dict[str, Any]]) -> bool:
+    """Whether all categories can be shown too."""
+    from models.figures import names_categories
+
+    rows = len(events) + sum(len(figures["categories"]) for figures in events if names_categories(figures))
+    return rows <= _MOST_ROWS or rows == len(events)
 
 
 def _latest(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
