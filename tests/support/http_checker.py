@@ -23,19 +23,45 @@ if TYPE_CHECKING:
 Members = dict[str, Any]
 
 SHOWN_OF_A_KIND = 5
-MADE = {"purchases": "purchase_confirmed", "cancellation": "purchase_cancelled"}
-"""What the fact of a 201 says, by the last part of the path."""
+MADE = {
+    "events": ("event_created",),
+    "change": ("event_changed",),
+    "tickets": ("tickets_added",),
+    "removal": ("tickets_removed",),
+    "closing": ("event_closed",),
+    "cancellation": ("event_cancelled",),
+    "archiving": ("event_archived",),
+    "purchases": ("purchase_confirmed", "purchase_held"),
+    "purchases/cancellation": ("purchase_cancelled",),
+}
+"""What the fact of a 201 says, by what the path asks for. It is the fact about this very request."""
+SINCE = ("purchase_confirmed", "hold_expired", "purchase_cancelled")
+"""What the fact of a 200 says: another request has made it of the purchase since."""
 REASONS = {
     "sold_out": 409,
+    "all_held": 409,
     "not_enough_left": 409,
+    "not_on_sale_yet": 409,
+    "sale_ended": 409,
     "event_closed": 409,
-    "already_cancelled": 409,
+    "event_cancelled": 409,
+    "event_open": 409,
     "event_exists": 409,
+    "over_buyer_limit": 409,
+    "already_cancelled": 409,
+    "not_held": 409,
+    "event_archived": 410,
     "over_order_limit": 422,
+    "unknown_category": 422,
     "request_id_reused": 422,
     "unknown_event": 404,
     "no_such_purchase": 404,
+    "no_such_ticket": 404,
 }
+FORGOTTEN = {"unknown_event", "event_archived", "request_id_reused"}
+"""What a purchase is refused for without being remembered."""
+REMEMBERS = 2
+"""From this version of the rules on an event remembers which purchases it has refused."""
 NOT_TAKEN, UNKNOWN = "not-taken", "outcome-unknown"
 MOST_COPIES = 2
 """A command whose home has moved is published there once more."""
@@ -66,8 +92,15 @@ class Exchange:
 
     @property
     def event_id(self) -> str:
-        """As the path says."""
-        return self.path.split("/")[3]
+        """As the path says; of an event that is created, as the body does."""
+        parts = self.path.split("/")
+        return parts[3] if len(parts) > 3 else str(self.sent.get("event_id"))
+
+    @property
+    def asks_for(self) -> str:
+        """What the path asks for."""
+        parts = self.path.split("/")
+        return "purchases/cancellation" if parts[4:5] == ["purchases"] and len(parts) > 5 else parts[-1]
 
     def __str__(self) -> str:
         return f"{self.path} with {self.request_id} at {self.instance or 'somewhere'}: {self.status}"
@@ -94,6 +127,8 @@ class _Judge:
         self._facts: set[bytes] = set()
         self._decided: defaultdict[str, list[Members]] = defaultdict(list)
         self._problems: defaultdict[str, list[str]] = defaultdict(list)
+        self._remembers: dict[str, int] = {}
+        """By event, the seq from which on it remembers refusals."""
         for record in requests:
             command = _object(record.value)
             if command is not None and record.header("boxoffice-origin") is None:
@@ -104,6 +139,9 @@ class _Judge:
                 self._facts.add(record.value)
                 self._decided[str(fact.get("request_id"))].append(fact)
                 self._decided[str(fact.get("purchase"))].append(fact)
+                if fact.get("type") in ("event_created", "event_changed") and fact.get("rules", 0) >= REMEMBERS:
+                    event_id, seq = str(fact["event_id"]), int(fact["seq"])
+                    self._remembers[event_id] = min(self._remembers.get(event_id, seq), seq)
 
     def sentences(self) -> Iterator[str]:
         """Some of each kind."""
@@ -138,13 +176,15 @@ class _Judge:
             return
         if not _is_about(fact, exchange):
             self._wrong("somebody else's fact", exchange)
-        made = MADE.get(exchange.path.rsplit("/", 1)[1])
-        if (exchange.status == 201) != (made in (None, fact.get("type"))):
+        is_own, kind = fact.get("request_id") == exchange.request_id, fact.get("type")
+        if exchange.status == 201:
+            is_told = is_own and kind in MADE[exchange.asks_for]
+        else:
+            is_told = not is_own and exchange.asks_for == "purchases" and kind in SINCE
+        if not is_told:
             self._wrong("201 for what was not made, or 200 for what was", exchange)
-        if made == fact.get("type") == "purchase_confirmed":
-            asked = exchange.sent.get("buyer"), exchange.sent.get("quantity", 1)
-            if (fact.get("buyer"), fact.get("quantity")) != asked or len(fact.get("tickets", ())) != asked[1]:
-                self._wrong("other tickets than were asked for", exchange)
+        elif is_own and exchange.asks_for == "purchases" and not _is_what_was_asked_for(fact, exchange.sent):
+            self._wrong("other tickets than were asked for", exchange)
         self._located(exchange)
 
     def _accepted(self, exchange: Exchange) -> None:
@@ -170,7 +210,7 @@ class _Judge:
                 self._wrong("no word of whether it was taken", exchange)
             if not re.fullmatch("[0-9]+", exchange.headers.get("retry-after", "")):
                 self._wrong("no word of when to come again", exchange)
-        elif exchange.status in (404, 409, 422) and "reason" in problem:
+        elif exchange.status in (404, 409, 410, 422) and "reason" in problem:
             self._refused_by_fact(exchange, problem)
 
     def _refused_by_fact(self, exchange: Exchange, problem: Members) -> None:
@@ -196,17 +236,29 @@ class _Judge:
         self._not_taken(exchanges)
 
     def _bought_once(self, exchanges: list[Exchange]) -> None:
-        answers = [(one, fact) for one in exchanges if one.status == 201 and (fact := _object(one.body)) is not None]
+        answers = [(one, fact) for one in exchanges if (fact := self._answer(one)) is not None]
         for exchange, fact in answers[1:]:
             if not _same(fact, answers[0][1]):
                 self._wrong("two answers", exchange)
         if not answers:
             return
         told_s = min(exchange.ended_s for exchange, _ in answers)
+        first = answers[0][0]
+        allowed = {None, 410, *COMES_AGAIN, *((200, 201) if first.status == 201 else (first.status,))}
         for exchange in exchanges:
-            is_another = exchange.sent != answers[0][0].sent
-            if exchange.begun_s > told_s and not is_another and exchange.status not in (None, 200, 201, *COMES_AGAIN):
-                self._wrong("another answer after a 201", exchange)
+            is_another = exchange.sent != first.sent
+            if exchange.begun_s > told_s and not is_another and exchange.status not in allowed:
+                self._wrong("another answer after the first", exchange)
+
+    def _answer(self, exchange: Exchange) -> Members | None:
+        """The fact that a request is answered with for ever; None where that is not what was told."""
+        told = _object(exchange.body) or {}
+        if exchange.status == 201:
+            return told or None
+        fact = told.get("fact")
+        if not isinstance(fact, dict) or fact.get("type") != "purchase_rejected" or fact.get("reason") in FORGOTTEN:
+            return None
+        return fact if 0 < self._remembers.get(exchange.event_id, 0) <= int(fact["seq"]) else None
 
     def _nothing_lost(self, exchanges: list[Exchange]) -> None:
         for exchange in exchanges:
@@ -234,6 +286,23 @@ def _is_about(fact: Members, exchange: Exchange) -> bool:
     return exchange.request_id in (fact.get("request_id"), fact.get("purchase")) and (
         fact.get("event_id") == exchange.event_id
     )
+
+
+def _is_what_was_asked_for(fact: Members, sent: Members) -> bool:
+    """Whether a sale is of the tickets that were asked for, and says what they cost."""
+    asked = sent.get("lines") or [{"category": sent.get("category") or "general", "quantity": sent.get("quantity", 1)}]
+    quantity = sum(line["quantity"] for line in asked)
+    if (fact.get("buyer"), fact.get("quantity"), len(fact.get("tickets", ()))) != (
+        sent.get("buyer"), quantity, quantity,
+    ):  # fmt: skip
+        return False
+    lines = fact.get("lines")
+    if lines is None:
+        return fact["type"] == "purchase_confirmed"
+    bought = [{"category": line["category"], "quantity": line["quantity"]} for line in lines]
+    tickets = [ticket for line in lines for ticket in line["tickets"]]
+    costs = sum(line["quantity"] * line["price"] for line in lines)
+    return bought == asked and bool(tickets == fact["tickets"] and fact.get("amount") == costs)
 
 
 def _same(one: Members, other: Members) -> bool:
