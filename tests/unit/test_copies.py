@@ -6,6 +6,7 @@ import json
 from typing import cast
 
 from boxoffice.selling.event_copy import Copy, CopyState, Tally
+from lua.calls import Applied
 from models.commands import read_command
 from models.event import Event, Position
 from models.inventory import Inventory, decide
@@ -28,7 +29,7 @@ def copy_in_step() -> Copy:
 
 def test_a_copy_that_missed_facts_is_in_step_once_redis_has_them() -> None:
     copy = copy_in_step()
-    copy.missed([(CREATED, 0)])
+    copy.missed([Applied(CREATED, 0)])
     assert copy.state is CopyState.BEHIND
     copy.in_step(2)
     assert (copy.state, copy.redis_seq, copy.backlog) == (CopyState.IN_STEP, 2, [])
@@ -36,7 +37,7 @@ def test_a_copy_that_missed_facts_is_in_step_once_redis_has_them() -> None:
 
 def test_a_reply_to_what_was_asked_before_a_loss_does_not_bring_a_copy_in_step() -> None:
     copy = copy_in_step()
-    copy.missed([(CREATED, 0)])
+    copy.missed([Applied(CREATED, 0)])
     copy.lost()
     copy.in_step(2)
     assert (copy.state, copy.lost_more) == (CopyState.BEHIND, True)
@@ -46,7 +47,7 @@ def test_a_reply_to_what_was_asked_before_a_rebuild_does_not_end_it() -> None:
     copy = copy_in_step()
     copy.state = CopyState.REBUILDING
     copy.in_step(2)
-    copy.missed([(CREATED, 0)])
+    copy.missed([Applied(CREATED, 0)])
     assert (copy.state, copy.can_decide(1_000), len(copy.backlog)) == (CopyState.REBUILDING, False, 1)
 
 
