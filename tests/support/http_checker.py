@@ -298,11 +298,11 @@ def _is_what_was_asked_for(fact: Members, sent: Members) -> bool:
         return False
     lines = fact.get("lines")
     if lines is None:
-        return fact["type"] == "purchase_confirmed"
+        return bool(fact["type"] == "purchase_confirmed")
     bought = [{"category": line["category"], "quantity": line["quantity"]} for line in lines]
     tickets = [ticket for line in lines for ticket in line["tickets"]]
     costs = sum(line["quantity"] * line["price"] for line in lines)
-    return bought == asked and bool(tickets == fact["tickets"] and fact.get("amount") == costs)
+    return bool(bought == asked and tickets == fact["tickets"] and fact.get("amount") == costs)
 
 
 def _same(one: Members, other: Members) -> bool:
