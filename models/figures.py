@@ -87,6 +87,17 @@ class Status(StrEnum):
     ARCHIVED = "archived"
 
 
+StatusText = Annotated[
+    str,
+    Field(
+        max_length=64,
+        json_schema_extra={"enum": [*Status]},
+        description="While it is `open` it is sold, in its hours.",
+    ),
+]
+"""Plain, so that figures of a release that knows more of them can be read."""
+
+
 class SaleStatus(StrEnum):
     """Whether an event is sold at a time."""
 
@@ -143,7 +154,7 @@ class EventFigures(TypedDict):
     name: Name
     venue: NotRequired[Name]
     starts_at: NotRequired[StartsAt]
-    status: NotRequired[Annotated[Status, Field(strict=False, description="While `open` it is sold, in its hours.")]]
+    status: NotRequired[StatusText]
     on_sale_at: NotRequired[OnSaleAt | None]
     off_sale_at: NotRequired[OffSaleAt | None]
     hold_s: NotRequired[HoldS | None]
@@ -282,13 +293,17 @@ def names_categories(figures: Mapping[str, Any]) -> bool:
 def sale_status(figures: Mapping[str, Any], now_ms: int) -> SaleStatus:
     """Whether the event of completed figures is sold at a time."""
     if figures["status"] != Status.OPEN:
-        return SaleStatus(figures["status"])
+        # What a newer release calls otherwise is not sold either.
+        return _ENDED.get(figures["status"], SaleStatus.CLOSED)
     on_sale_at, off_sale_at = figures["on_sale_at"], figures["off_sale_at"]
     if on_sale_at is not None and now_ms < moment_ms(on_sale_at):
         return SaleStatus.NOT_ON_SALE_YET
     if off_sale_at is not None and now_ms >= moment_ms(off_sale_at):
         return SaleStatus.ENDED
     return SaleStatus.ON_SALE
+
+
+_ENDED: Final = {status.value: SaleStatus(status.value) for status in Status if status is not Status.OPEN}
 
 
 def moment_ms(text: str) -> int:

@@ -67,7 +67,7 @@ def event_figures(event: EventStatistics, partition: int) -> Figures:
         "name": event.name,
         "venue": event.venue,
         "starts_at": event.starts_at,
-        "status": event.status,
+        "status": event.status.value,
         "on_sale_at": event.on_sale_at,
         "off_sale_at": event.off_sale_at,
         "hold_s": event.hold_s,
@@ -308,8 +308,10 @@ def totals_of_all(partitions: Sequence[Totals], events: Sequence[Figures]) -> To
     # What an earlier release does not tell was nothing then.
     total: Totals = {name: sum(of.get(name, 0) for of in parts) for name in ("events", _ARCHIVED, *_COUNTS)}
     total |= {name: sum(of[name] for of in partitions) for name in _OF_NO_EVENT}
-    for name in (*_BY_NAME, *_MONEY):
+    for name in _BY_NAME:
         total[name] = _added(of.get(name, {}) for of in parts)
+    for name in _MONEY:
+        total[name] = _added(of.get(name, dict.fromkeys(of["revenue"], 0)) for of in parts)
     return {**total, **_windows(parts)}
 
 

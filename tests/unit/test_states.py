@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxoffice.statistics.states import MOST_BYTES, EventStates
+from models.members import MAX_CATEGORIES, MAX_PRICE_AMOUNT
+from models.shapes import Reason
 from tests.support.figures import states_of, written
 
 
@@ -61,9 +63,18 @@ def test_what_strangers_wrote_is_passed_over_and_counted(key: bytes | None, valu
 
 def test_the_largest_figures_that_we_write_are_shown() -> None:
     most = 2**53
-    reasons = {f"a_reason_with_a_long_name_{number}": most for number in range(20)}
-    key, value = written("9" * 18, most, name="\U0001f3ad" * 200, issued=most, sold=most, rejected=reasons)
+    reasons = dict.fromkeys(map(str, Reason), most)
+    name = "\U0001f3ad" * 200
+    key, value = written("9" * 18, most, name=name, venue=name, issued=most, sold=most, rejected=reasons)
     members = json.loads(value)
+    counts = {count: 2**63 - 1 for count, of in members["categories"][0].items() if isinstance(of, int)}
+    money = {"amount": 10**36, "refunded": 10**36, "currency": "EUR"}
+    price = {"amount": MAX_PRICE_AMOUNT, "currency": "EUR"}
+    members["categories"] = [
+        {"id": f"{number:032}", "name": name[:100], "price": price, **counts, "rejected": reasons, "revenue": money}
+        for number in range(MAX_CATEGORIES)
+    ]
+    members |= counts
     for window in ("sold_by_second", "sold_by_minute"):
         members[window]["sold"] = [most] * 60
     value = json.dumps(members, ensure_ascii=False).encode()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxoffice.statistics.figures import event_figures
+from boxoffice.statistics.figures import event_figures, read_stats_record, stats_record
 from models.commands import Command
 from models.event import Category, Event
 from models.facts import at_ms, at_text, read_fact, write_fact
@@ -20,6 +20,7 @@ from models.ledger import Ledger, Taken
 from models.members import GENERAL
 from models.statistics import Statistics
 from models.statistics_rows import (
+    CategoryStatistics,
     EventStatistics,
     PartitionStatistics,
     UnreadableRowError,
@@ -48,28 +49,30 @@ def figures_by_the_rules(
     """Every event's figures, counted beside the rules' own fold, from the facts that it takes."""
     ledger = Ledger(partition)
     facts: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    # Archived ones too, as they were when they were.
+    events: dict[str, Event] = {}
     for record in records:
-        seqs = {event_id: event.seq for event_id, event in ledger.inventory.events.items()}
+        seqs = {event_id: ledger.inventory.seq_of(event_id) for event_id in events}
         if ledger.read(*record) is Taken.TAKEN:
+            events |= ledger.inventory.events
             fact = cast(dict[str, Any], ledger.last)
             if fact["seq"] and fact["seq"] == seqs.get(fact["event_id"], 0) + 1:
                 facts[fact["event_id"]].append(fact)
-    return {event_id: _figures(event, facts[event_id]) for event_id, event in ledger.inventory.events.items()}
+    return {event_id: _figures(event, facts[event_id]) for event_id, event in events.items()}
 
 
 def _figures(event: Event, facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     sales = [fact for fact in facts if fact["type"] == "purchase_confirmed"]
     categories = [_of_category(event, category, facts) for category in event.categories]
     now = event.now
-    ended = [
-        fact["type"].removeprefix("event_") for fact in facts if fact["type"] in ("event_closed", "event_cancelled")
-    ]
+    kinds = [fact["type"].removeprefix("event_") for fact in facts]
+    ended = [kind for kind in kinds if kind in ("closed", "cancelled", "archived")]
     return {
         "event_id": event.event_id,
         **{name: now.get(name) for name in ("name", "venue", "starts_at", "on_sale_at", "off_sale_at", "hold_s")},
         **{name: now.get(name) for name in ("max_per_order", "max_per_buyer")},
         "status": ended[-1] if ended else "open",
-        "seq": event.seq,
+        "seq": len(facts),
         "at": facts[-1]["at"],
         **{name: sum(of[name] for of in categories) for name in TICKETS},
         "purchases": len(sales),
@@ -286,6 +289,43 @@ def test_what_only_the_rules_can_refuse_shows_when_it_is_decided_again() -> None
     records += decide_after(by_the_rules(records), arrived)
     assert folded(records).contested
     assert_exact(all_read(records), records)
+
+
+@given(arrivals(opened=False, min_size=5))
+def test_an_event_of_the_rules_before_is_counted_by_the_price_it_began_with(arrived: list[Arrival]) -> None:
+    """Its facts say neither what they cost nor which category they are of, until it is changed."""
+    created = decide_after(Ledger(HOME), [Arrival(opening(), 0, TIMES_MS[0], {"partition": HOME, "offset": 0})])
+    before = (created[0].value or b"").replace(b'"rules":2', b'"rules":1')
+    ledger = by_the_rules([LedgerRecord(before, created[0].header)])
+    assert not ledger.inventory.events["42"].rules_since
+    records = [LedgerRecord(before, created[0].header), *decide_after(ledger, arrived)]
+    statistics = folded(records)
+    assert not statistics.contested
+    assert_exact(statistics, records)
+    assert rows(from_rows(statistics)) == rows(statistics)
+
+
+def test_money_of_a_size_that_no_machine_word_holds_is_counted_and_read_again() -> None:
+    row = EventStatistics(
+        *("42", "Night", "Hall", "2027-03-01T19:30:00Z", "EUR", 10**12),
+        {GENERAL: CategoryStatistics("", 10**12, 10, sold=1, taken=10**30, refunded=10**29)},
+        seq=1,
+        at="2026-11-22T10:00:00.000Z",
+    )
+    assert read_event_row(write_row(row)) == row
+    figures = event_figures(row, HOME)
+    assert read_stats_record(b"42", stats_record("42", figures)[1]) == ("42", figures)
+    assert figures["revenue"] == {"amount": 10**30 - 10**29, "currency": "EUR", "refunded": 10**29}
+
+
+def test_a_row_that_has_more_tickets_than_there_are_is_refused() -> None:
+    commands: list[Command] = [opening(), purchase("r-1")]
+    arrived = [Arrival(c, n, TIMES_MS[0], {"partition": HOME, "offset": n}) for n, c in enumerate(commands)]
+    [row] = folded(decide_after(Ledger(HOME), arrived)).events.values()
+    assert read_event_row(write_row(row)) == row
+    row.categories[GENERAL].held = 10
+    with pytest.raises(UnreadableRowError):
+        read_event_row(write_row(row))
 
 
 def test_a_clean_ledger_is_not_contested() -> None:

@@ -34,7 +34,6 @@ def _with_categories(event_id: str = "42", **members: Any) -> EventStatistics:
         "sold": 578,
         "expired": 33,
         "late": 2,
-        "taken": 580 * 4_500,
         "refunded": 2 * 4_500,
     }
     event.categories = {
