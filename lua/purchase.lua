@@ -129,29 +129,31 @@ end
 
 -- Deciding
 
--- How many tickets of which queues a sale wants, in turn.
-local function wanted_by(operand)
-  return type(operand) == 'number' and {1, operand} or operand
-end
-
+-- What a sale wants is how many tickets of the first queue, as nearly all want; or queues and how many of each, in turn.
 local function are_left(wanted)
+  if type(wanted) == 'number' then return queues[1].left >= wanted end
   for at = 1, #wanted, 2 do
     if queues[wanted[at]].left < wanted[at + 1] then return false end
   end
   return true
 end
 
-local function sell(kind, request_id, operand, members)
-  local wanted, names = wanted_by(operand), {}
+local function sell_of(queue, figure, quantity)
+  local first, last = take(queue, quantity)
+  queue[figure] = queue[figure] + quantity
+  return table.concat(queue.names, ',', first, last)
+end
+
+local function sell_all(figure, wanted)
+  if type(wanted) == 'number' then return sell_of(queues[1], figure, wanted) end
+  local names = {}
+  for at = 1, #wanted, 2 do names[#names + 1] = sell_of(queues[wanted[at]], figure, wanted[at + 1]) end
+  return table.concat(names, ',')
+end
+
+local function sell(kind, request_id, wanted, members)
   if not are_left(wanted) then return Code.SHORT end
-  local figure = kind == 'hold' and 'held' or 'sold'
-  for at = 1, #wanted, 2 do
-    local queue, quantity = queues[wanted[at]], wanted[at + 1]
-    local first, last = take(queue, quantity)
-    queue[figure] = queue[figure] + quantity
-    names[#names + 1] = table.concat(queue.names, ',', first, last)
-  end
-  local tickets = table.concat(names, ',')
+  local tickets = sell_all(kind == 'hold' and 'held' or 'sold', wanted)
   local named = string.gsub(tickets, ',', '","')
   remember(
     request_id, '{"type":"purchase","seq":' .. digits(event.seq) .. members .. ',"tickets":["' .. named .. '"]}'
@@ -211,11 +213,13 @@ local function needs()
   for at = FIRST, #call, STRIDE do
     local kind, offset, request_id, operand = unpack(call, at, at + STRIDE - 2)
     local is_new = offset > event.fence
-    if (kind == 'sale' or kind == 'hold') and is_new then
-      local sold = wanted_by(operand)
-      for line = 1, #sold, 2 do wanted[sold[line]] = wanted[sold[line]] + sold[line + 1] end
-    elseif kind == 'sale' or kind == 'hold' then
+    local is_sale = kind == 'sale' or kind == 'hold'
+    if is_sale and not is_new then
       request_ids[#request_ids + 1] = request_id
+    elseif is_sale and type(operand) == 'number' then
+      wanted[1] = wanted[1] + operand
+    elseif is_sale then
+      for line = 1, #operand, 2 do wanted[operand[line]] = wanted[operand[line]] + operand[line + 1] end
     elseif kind == 'effect' and is_new then
       for _, change in ipairs(operand.queues) do
         wanted[change.queue] = wanted[change.queue] + (change.take and change.count or 0) + (change.drop or 0)
