@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from models.commands import Command
 from models.inventory import Inventory, fold, is_second_copy
 from models.origins import ORIGINS_KEPT, Origins
 from models.shapes import Fact
@@ -32,7 +33,7 @@ def test_a_forwarded_request_is_answered_again_with_its_first_position(desk: Des
 
 def test_every_kind_of_forwarded_command_keeps_its_position() -> None:
     desk = Desk()
-    asked = [
+    asked: list[Command] = [
         opening(),
         purchase("r-1"),
         about("cancel_purchase", "x-1", purchase="r-1"),
