@@ -10,14 +10,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from boxoffice.kafka.clients import home_partition
-from models.commands import MAX_HEADER_BYTES, UnreadableCommandError, read_command
+from models.commands import MAX_HEADER_BYTES, Command, UnreadableCommandError, read_command
 from models.event import Position
-from models.facts import at_text, ce_id, ce_type, unreadable, write_fact
+from models.facts import RULES_VERSION, at_text, ce_id, ce_type, unreadable, write_fact
 from models.inventory import decide, fold, is_second_copy
 from models.ledger import Ledger
 from tests.support.checker import Record
 from tests.unit.strangers import WRAPPINGS
-from tests.unit.strategies import KINDS, command_members, opening
+from tests.unit.strategies import KINDS, categories, command_members, opening
 
 if TYPE_CHECKING:
     from models.shapes import Fact, Source
@@ -44,12 +44,23 @@ UNREADABLE: tuple[bytes | None, ...] = (
 )
 
 
-class Sale:
-    """All topics of one box office, and the workers of its partitions."""
+BEGUN_MS = 1_795_341_600_000
+ENDINGS = ("close_event", "cancel_event")
+UNKNOWN_TO_RULES_1 = {"categories", "on_sale_at", "off_sale_at", "hold_s", "max_per_buyer", "actor"}
+"""Members of a creation that an older release does not read."""
 
-    def __init__(self, seed: int, partitions: int = 3) -> None:
+
+class Sale:
+    """All topics of one box office, and the workers of its partitions.
+
+    ``rules`` are the versions by which its workers create events: each worker is of one of the releases.
+    """
+
+    def __init__(self, seed: int, partitions: int = 3, rules: tuple[int, ...] = (RULES_VERSION,)) -> None:
         self.random = Random(seed)
         self.partitions = partitions
+        self.rules = rules
+        self.now_ms = BEGUN_MS
         self.requests: list[list[Record]] = [[] for _ in range(partitions)]
         self.results: list[list[Record]] = [[] for _ in range(partitions)]
         self.dead_letters: list[Record] = []
@@ -70,21 +81,26 @@ class Sale:
         """Append a command; now and then an offset is taken by a transaction's marker."""
         records = self.requests[partition]
         offset = (records[-1].offset if records else -1) + self.random.choice((1, 1, 1, 2))
-        timestamp_ms = 1_795_341_600_000 + self.random.choice((0, 1, 999, -5_000, 2**60, -(2**60)))
-        records.append(Record(partition, offset, key, value, headers, timestamp_ms))
+        self.now_ms += self.random.choice((0, 1, 999, 5_000, 30_000, -5_000))
+        odd = (2**60, -(2**60)) if self.random.random() < 0.1 else (0,)
+        records.append(Record(partition, offset, key, value, headers, self.now_ms + self.random.choice(odd)))
 
     def ask(self, count: int) -> None:
         """Publish random commands, as outside producers do: most at home, some anywhere, some unreadable."""
-        for event_id in ("42", "7"):
-            members = opening(event_id, capacity=self.random.randint(1, 30)).model_dump(exclude_none=True)
+        for event_id in ("42", "7") if not any(self.requests) else ():
+            members = self._opening(event_id)
             self.produce(json.dumps(members).encode(), home_partition(event_id, self.partitions), event_id.encode())
+        sold = [fact for fact in self._facts() if fact["type"] in ("purchase_confirmed", "purchase_held")]
         asked: list[dict[str, Any]] = []
         for _ in range(count):
             if self.random.random() < 0.1:
                 self._ask_unreadable()
                 continue
             again = asked and self.random.random() < 0.2
-            members = self.random.choice(asked) if again else self._members()
+            aims = sold and not again and self.random.random() < 0.4
+            members = self._about(self.random.choice(sold[-12:])) if aims else self._members()
+            if again:
+                members = self.random.choice(asked)
             asked.append(members)
             home = home_partition(str(members["event_id"]), self.partitions)
             partition = home if self.random.random() < 0.6 else self.random.randrange(self.partitions)
@@ -93,10 +109,39 @@ class Sale:
             value = json.dumps(nulls | members, ensure_ascii=self.random.random() < 0.5).encode()
             self.produce(value, partition, key, self._headers(at_home=partition == home))
 
+    def _opening(self, event_id: str) -> dict[str, Any]:
+        terms: dict[str, Any] = self.random.choice(({}, {"hold_s": 60}, {"hold_s": 60, "max_per_buyer": 5}))
+        if self.random.random() < 0.5:
+            stalls, balcony = self.random.randint(1, 15), self.random.randint(1, 15)
+            terms = {**terms, "capacity": None, "price": None, "categories": categories(stalls, balcony)}
+        else:
+            terms = {**terms, "capacity": self.random.randint(1, 30)}
+        return opening(event_id, **terms).model_dump(exclude_none=True)
+
     def _members(self) -> dict[str, Any]:
-        members = command_members(self.random.choice(KINDS), self.random.getrandbits(24))
-        members["event_id"] = self.random.choice(EVENT_IDS[: self.random.choice((2, 6))])
+        kind = self.random.choice(KINDS)
+        if kind in ENDINGS and self.random.random() < 0.6:
+            kind = "purchase"
+        members = command_members(kind, self.random.getrandbits(48))
+        members["event_id"] = self.random.choice(EVENT_IDS[: self.random.choice((2, 2, 2, 6))])
         return members
+
+    def _about(self, sold: dict[str, Any]) -> dict[str, Any]:
+        """A command about a purchase that got tickets: once more, paid for, looked at whether it is due, given back."""
+        choose, event_id, purchase = self.random.choice, sold["event_id"], sold.get("purchase", sold["request_id"])
+        about = {"event_id": event_id, "purchase": purchase, "request_id": f"{choose('xyz')}-{choose(range(90))}"}
+        match choose(("pay", "pay", "pay", "expire", "expire", "cancel")):
+            case "pay":
+                amount = sold.get("amount", 4500) + choose((0, 0, 0, 0, 1))
+                paid = {"payment": f"pay-{choose(range(60))}", "amount": amount, "currency": "EUR"}
+                return {"type": "confirm_purchase", **about, **paid}
+            case "expire":
+                return {"type": "expire_hold", **about}
+        tickets = self.random.sample(sold["tickets"], self.random.randint(1, len(sold["tickets"])))
+        return {"type": "cancel_purchase", **about, **choose(({}, {"tickets": tickets}))}
+
+    def _facts(self) -> list[dict[str, Any]]:
+        return [json.loads(record.value or b"") for record in self.all_results]
 
     def _headers(self, *, at_home: bool) -> Headers:
         headers: list[tuple[str, bytes | None]] = []
@@ -149,6 +194,7 @@ class Worker:
     def __init__(self, sale: Sale, number: int) -> None:
         self.sale = sale
         self.number = number
+        self.rules = sale.random.choice(sale.rules)
         self.ledger = Ledger(number)
         self.position = 0
 
@@ -195,11 +241,19 @@ class Worker:
                 return None
             else:
                 position = Position(record.offset, record.timestamp_ms, source)
-                fact = decide(self.ledger.inventory, command, position)
+                fact = self._decide(command, position)
         first = self.ledger.bookmark + 1
         fold(self.ledger.inventory, fact, record.offset)
         self.ledger.bookmark = record.offset
         return record, fact, first
+
+    def _decide(self, command: Command, position: Position) -> Fact:
+        """As the worker's own release does: an event is sold by the rules of who creates it."""
+        is_known = command.event_id in self.ledger.inventory.events
+        fact = decide(self.ledger.inventory, command, position)
+        if not is_known and fact["type"] == "event_created" and not fact.keys() & UNKNOWN_TO_RULES_1:
+            fact["rules"] = self.rules
+        return fact
 
     def _unreadable(self, record: Record, own: Source) -> Fact | None:
         try:
