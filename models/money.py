@@ -35,7 +35,6 @@ _UNKNOWN_DECIMALS: Final = 2
 # Not \d, which takes the digits of every script.
 _AMOUNT: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _MOST_SHOWN: Final = 40
-_MOST_DIGITS: Final = len(str(MAX_PRICE_AMOUNT))
 
 
 class WrongAmountError(ValueError):
@@ -60,13 +59,13 @@ def amount_text(amount: int, currency: str, thousands: str = ",") -> str:
     return f"{number}.{part:0{places}d} {currency}" if places else f"{number} {currency}"
 
 
-def parse_amount(text: str, currency: str) -> int:
+def parse_amount(text: str, currency: str, tickets: int = 1) -> int:
     """The amount that a person typed, ``45``, ``45.00`` or ``45.00 EUR``, in the currency's smallest unit.
 
     Nothing else is read, so that nobody's thousands are taken for decimals.
 
     Raises:
-        WrongAmountError: it is none, or more than a ticket may cost.
+        WrongAmountError: it is none, or more than so many tickets may cost.
     """
     if not is_currency(currency):
         raise WrongAmountError(no_currency(currency))
@@ -81,10 +80,12 @@ def parse_amount(text: str, currency: str) -> int:
     if len(part) > places:
         raise WrongAmountError(f"{_shown(text)}: {currency} has {places or 'no'} decimals ({example})")
     digits = (whole + part.ljust(places, "0")).lstrip("0")
-    amount = int(digits or "0") if len(digits) <= _MOST_DIGITS else MAX_PRICE_AMOUNT + 1
-    if amount > MAX_PRICE_AMOUNT:
-        most = amount_text(MAX_PRICE_AMOUNT, currency)
-        raise WrongAmountError(f"{_shown(text)} is more than a ticket may cost, which is {most}")
+    most = tickets * MAX_PRICE_AMOUNT
+    # No longer number is made of digits that somebody typed without end.
+    amount = int(digits or "0") if len(digits) <= len(str(most)) else most + 1
+    if amount > most:
+        what = "a ticket" if tickets == 1 else f"{tickets} tickets"
+        raise WrongAmountError(f"{_shown(text)} is more than {what} may cost, which is {amount_text(most, currency)}")
     return amount
 
 

@@ -25,3 +25,11 @@ def time_of(text: str) -> str:
     shown = "" if seconds in (None, ":00") else seconds
     zone = "UTC" if offset in (None, "+00:00", "-00:00") else f"UTC{offset}"
     return f"{date} {minutes}{shown} {zone}"
+
+
+def duration_of(span_s: int) -> str:
+    """A span of time in words, in the largest unit that needs no fraction: 90 seconds, 10 minutes, 1 hour."""
+    for unit_s, unit in ((3600, "hour"), (60, "minute")):
+        if span_s and span_s % unit_s == 0:
+            return number_of(span_s // unit_s, unit)
+    return number_of(span_s, "second")

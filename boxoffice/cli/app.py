@@ -18,6 +18,7 @@ from boxoffice.cli import (
     fallback,
     keys,
     operations,
+    orders,
     profiling,
     purchases,
     reference,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(topics.app, name="topics")
 app.add_typer(events.app, name="event")
+app.add_typer(orders.app, name="orders")
 app.add_typer(documents.app, name="documents")
 app.add_typer(door.app, name="door")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -57,3 +57,7 @@ RequestId = Annotated[
 TimeoutS = Annotated[
     float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for the answer.")
 ]
+Actor = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who asks: the fact repeats it, and the ledger keeps it for ever."),
+]

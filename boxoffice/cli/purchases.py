@@ -1,54 +1,136 @@
-"""``boxoffice buy``, ``cancel`` and ``results``: buy tickets, give them back, watch what is decided."""
+"""``boxoffice buy``, ``confirm``, ``cancel`` and ``results``: buy, pay, give back, watch what is decided."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from boxoffice.cli.asking import WAIT_S, publish, sentence
-from boxoffice.cli.options import AsJson, EventArgument, RequestId, TimeoutS, check_event, whole_number
-from boxoffice.cli.tables import say
+from boxoffice.cli.asking import WAIT_S, publish
+from boxoffice.cli.options import Actor, AsJson, EventArgument, RequestId, TimeoutS, check_event, whole_number
+from boxoffice.cli.sentences import sentence
+from boxoffice.cli.tables import note, say
+from boxoffice.cli.typed import amount, lines
 
 if TYPE_CHECKING:
     from boxoffice.kafka.asking import LedgerRecord
     from boxoffice.settings import Settings
 
+PurchaseArgument = Annotated[str, typer.Argument(metavar="PURCHASE", help="The request id of the purchase.")]
 
-def buy(
+
+def buy(  # noqa: PLR0913, PLR0917 - each is an option of the command
     event: EventArgument,
     quantity: Annotated[
-        int, typer.Argument(parser=whole_number(), metavar="TICKETS", help="How many: all of them or none.")
-    ] = 1,
+        int | None,
+        typer.Argument(parser=whole_number(), metavar="TICKETS", help="How many: all of them or none; 1 unless given."),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of an event with categories: of which they are.")
+    ] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID:TICKETS", help="In the place of TICKETS, once for each category: stalls:2. All or none of them."
+        ),
+    ] = None,
     buyer: Annotated[str, typer.Option(help="Who buys: opaque, kept for ever.")] = "boxoffice-cli",
     request_id: RequestId = None,
+    actor: Actor = None,
     timeout_s: TimeoutS = WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Buy tickets and wait for the outcome: exit 0 sold, 3 rejected, 4 no answer in time."""
-    members = {
+    """Buy tickets and wait for the outcome: exit 0 sold or held, 3 rejected, 4 no answer in time.
+
+    The same --request-id again says what has become of a purchase: held, paid for, expired or cancelled.
+    """
+    if line and (quantity is not None or category is not None):
+        raise typer.BadParameter("stands in the place of TICKETS and --category.", param_hint="--line")
+    members: dict[str, Any] = {
         "type": "purchase",
         "request_id": request_id,
         "event_id": event,
         "buyer": buyer,
-        "quantity": quantity,
+        **({"lines": lines(line)} if line else {"quantity": quantity, "category": category}),
+        "actor": actor,
+    }
+    publish(members, wanted=("purchase_confirmed", "purchase_held"), timeout_s=timeout_s, as_json=as_json)
+
+
+def confirm(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    event: EventArgument,
+    purchase: PurchaseArgument,
+    payment: Annotated[
+        str, typer.Option(metavar="ID", help="The payment's own id: the same one again has no second effect.")
+    ],
+    paid: Annotated[
+        str | None,
+        typer.Option("--amount", metavar="AMOUNT", help="What was paid, 90.00; what the purchase costs unless given."),
+    ] = None,
+    currency: Annotated[str | None, typer.Option(metavar="CODE", help="Of --amount; the event's unless given.")] = None,
+    request_id: RequestId = None,
+    actor: Actor = None,
+    timeout_s: TimeoutS = WAIT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Say that a held purchase is paid for: exit 0 its tickets are the buyer's, 3 the money has to be given back.
+
+    What it costs is read from the ledger and shown, unless --amount and --currency say what was paid.
+    """
+    if currency is not None and paid is None:
+        raise typer.BadParameter("says nothing without --amount.", param_hint="--currency")
+    cost, own_currency = _cost(event, purchase, paid, currency)
+    members = {
+        "type": "confirm_purchase",
+        "request_id": request_id,
+        "event_id": event,
+        "purchase": purchase,
+        "payment": payment,
+        "amount": cost,
+        "currency": own_currency,
+        "actor": actor,
     }
     publish(members, wanted=("purchase_confirmed",), timeout_s=timeout_s, as_json=as_json)
 
 
-def cancel(
+def _cost(event: str, purchase: str, paid: str | None, currency: str | None) -> tuple[int, str]:
+    """What was paid, and in which currency; what is not given the ledger says, and a person reads it."""
+    from boxoffice.cli.orders import cost_of, order_from_ledger
+    from models.members import MAX_QUANTITY
+
+    if paid is not None and currency is not None:
+        return amount(paid, currency, "--amount", MAX_QUANTITY), currency
+    order = order_from_ledger(event, purchase)
+    if paid is not None:
+        return amount(paid, order.currency, "--amount", MAX_QUANTITY), order.currency
+    note(cost_of(order))
+    return order.amount, order.currency
+
+
+def cancel(  # noqa: PLR0913, PLR0917 - each is an option of the command
     event: EventArgument,
-    purchase: Annotated[str, typer.Argument(metavar="PURCHASE", help="The request id of the purchase.")],
+    purchase: PurchaseArgument,
+    ticket: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TICKET", help="Only this one, 42-000001; give it once for each. All unless given."),
+    ] = None,
     buyer: Annotated[str | None, typer.Option(help="Only if this is who bought them.")] = None,
     request_id: RequestId = None,
+    actor: Actor = None,
     timeout_s: TimeoutS = WAIT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Give a purchase's tickets back and wait for the outcome: exit 0, 3 rejected, 4 no answer in time."""
-    members = {"type": "cancel_purchase", "request_id": request_id, "event_id": event, "purchase": purchase}
-    if buyer is not None:
-        members["buyer"] = buyer
+    """Give a purchase's tickets back, bought or held, and wait for the outcome: exit 0, 3 rejected, 4 no answer."""
+    members = {
+        "type": "cancel_purchase",
+        "request_id": request_id,
+        "event_id": event,
+        "purchase": purchase,
+        "buyer": buyer,
+        "tickets": ticket or None,
+        "actor": actor,
+    }
     publish(members, wanted=("purchase_cancelled",), timeout_s=timeout_s, as_json=as_json)
 
 
@@ -81,4 +163,4 @@ def _line(record: LedgerRecord) -> str:
     return f"{fact['at']}  {record.partition}:{record.offset}  {fact['event_id'] or '-'}  {sentence(fact)}"
 
 
-COMMANDS = (buy, cancel, results)
+COMMANDS = (buy, confirm, cancel, results)

@@ -1,62 +1,122 @@
-"""On what terms an event is sold: as a person types them, and as an answer repeats them."""
+"""On what terms an event is sold: as an answer repeats them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 if TYPE_CHECKING:
-    from boxoffice.redis.terms import Terms
-    from models.shapes import EventCreated
+    from boxoffice.redis.terms import CategoryTerms, Terms
+    from models.shapes import EventChanged, EventCreated
 
 
-def typed_price(text: str, currency: str) -> int:
-    """The price that a person typed, in the currency's smallest unit."""
-    from models.money import WrongAmountError, is_currency, no_currency, parse_amount
+def terms_of(event: EventCreated | EventChanged) -> Terms:
+    """The terms that an event was created with, or is sold on since it was changed."""
+    from models.members import GENERAL
 
-    if not is_currency(currency):
-        raise typer.BadParameter(f"{no_currency(currency)}.", param_hint="--currency")
-    try:
-        return parse_amount(text, currency)
-    except WrongAmountError as wrong:
-        raise typer.BadParameter(f"{wrong}.", param_hint="--price") from None
-
-
-def terms_of(created: EventCreated) -> Terms:
-    """The terms that an event was created with."""
+    said: Any = event
+    categories = said.get("categories") or [{"id": GENERAL, "name": "", "price": said["price"]}]
     return {
-        "starts_at": created["starts_at"],
-        "amount": created["price"]["amount"],
-        "currency": created["price"]["currency"],
-        "max_per_order": created.get("max_per_order"),
+        "starts_at": event["starts_at"],
+        "currency": categories[0]["price"]["currency"],
+        "categories": [
+            {"id": category["id"], "name": category["name"], "price": category["price"]["amount"]}
+            for category in categories
+        ],
+        "max_per_order": event.get("max_per_order"),
+        "max_per_buyer": event.get("max_per_buyer"),
+        "hold_s": event.get("hold_s"),
+        "on_sale_at": event.get("on_sale_at"),
+        "off_sale_at": event.get("off_sale_at"),
     }
 
 
-def all_terms(terms: Terms) -> str:
-    """Price, date and limit, to follow a number of tickets."""
-    from models.words import number_of, time_of
+def tickets_of(event: EventCreated | EventChanged) -> str:
+    """How many tickets an event has, of which category, and on what terms they are sold."""
+    from models.words import number_of
 
-    most = terms["max_per_order"]
-    limit = f"at most {number_of(most, 'ticket')} an order" if most is not None else "no limit to an order"
-    return f"{_each(terms)}, {time_of(terms['starts_at'])}, {limit}"
+    said: Any = event
+    terms = terms_of(event)
+    if "categories" not in said:
+        return f"{number_of(said['capacity'], 'ticket')} {all_terms(terms)}"
+    each = [
+        f"{category['capacity']:,} of {named['id']} ({named['name']}) {_each(named, terms['currency'])}"
+        for category, named in zip(said["categories"], terms["categories"], strict=True)
+    ]
+    count = sum(category["capacity"] for category in said["categories"])
+    return f"{number_of(count, 'ticket')}, {', '.join(each)}, {_date_and_limits(terms)}"
 
 
-def of_a_purchase(terms: Terms, tickets: int) -> str:
-    """Price and date, to follow the names of the tickets that somebody bought."""
-    from models.money import amount_text
+def all_terms(terms: Terms, category: str | None = None) -> str:
+    """Price, date and limits, to follow a number of tickets: of all categories, or of one."""
+    of_these = [one for one in terms["categories"] if category is None or one["id"] == category]
+    prices = [_each(one, terms["currency"]) for one in of_these]
+    return ", ".join([*prices, _date_and_limits(terms)])
+
+
+def _date_and_limits(terms: Terms) -> str:
+    from models.words import duration_of, number_of, time_of
+
+    most, most_of_buyer, hold_s = terms["max_per_order"], terms["max_per_buyer"], terms["hold_s"]
+    on_sale, off_sale = terms["on_sale_at"], terms["off_sale_at"]
+    said = [
+        time_of(terms["starts_at"]),
+        f"at most {number_of(most, 'ticket')} an order" if most is not None else "no limit to an order",
+        f"at most {number_of(most_of_buyer, 'ticket')} a buyer" if most_of_buyer is not None else "",
+        f"held for {duration_of(hold_s)} until they are paid" if hold_s is not None else "",
+        f"sold from {time_of(on_sale)} on" if on_sale is not None else "",
+        f"sold until {time_of(off_sale)}" if off_sale is not None else "",
+    ]
+    return ", ".join(filter(None, said))
+
+
+def of_a_purchase(fact: Any, terms: Terms | None) -> str:
+    """Names, prices and date of the tickets that somebody has bought, or that are held for him."""
     from models.words import time_of
 
-    together = amount_text(tickets * terms["amount"], terms["currency"])
-    price = f"at {together}" if tickets == 1 else f"{_each(terms)}, {together} together"
-    return f"{price}, for {time_of(terms['starts_at'])}"
+    date = f", for {time_of(terms['starts_at'])}" if terms is not None else ""
+    lines = _priced_lines(fact, terms)
+    if lines is None:
+        return f"{', '.join(fact['tickets'])}{date}"
+    currency = fact.get("currency") or (terms["currency"] if terms is not None else "")
+    together = _together(lines, currency)
+    if len(lines) == 1 and lines[0]["category"] is None:
+        return f"{', '.join(fact['tickets'])} {_cost(lines[0], currency)}{together}{date}"
+    named = (f"{', '.join(line['tickets'])} ({line['category']}) {_cost(line, currency)}" for line in lines)
+    return f"{'; '.join(named)}{together}{date}"
 
 
-def _each(terms: Terms) -> str:
+def _priced_lines(fact: Any, terms: Terms | None) -> list[dict[str, Any]] | None:
+    """The tickets by category, where what they cost is known; ``general`` needs no name."""
+    from models.members import GENERAL
+
+    if "lines" in fact:
+        return [
+            {**line, "category": None if line["category"] == GENERAL else line["category"]} for line in fact["lines"]
+        ]
+    if terms is None or len(terms["categories"]) != 1:
+        return None
+    return [{"category": None, "price": terms["categories"][0]["price"], "tickets": fact["tickets"]}]
+
+
+def _cost(line: Mapping[str, Any], currency: str) -> str:
     from models.money import amount_text
 
-    return f"at {amount_text(terms['amount'], terms['currency'])} each"
+    each = " each" if len(line["tickets"]) > 1 else ""
+    return f"at {amount_text(line['price'], currency)}{each}"
+
+
+def _together(lines: Iterable[Mapping[str, Any]], currency: str) -> str:
+    from models.money import amount_text
+
+    prices = [line["price"] for line in lines for _ in line["tickets"]]
+    return f", {amount_text(sum(prices), currency)} together" if len(prices) > 1 else ""
+
+
+def _each(category: CategoryTerms, currency: str) -> str:
+    from models.money import amount_text
+
+    return f"at {amount_text(category['price'], currency)} each"
 
 
 def with_price(members: Mapping[str, Any]) -> dict[str, Any]:

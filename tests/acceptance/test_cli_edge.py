@@ -51,6 +51,7 @@ RIGHT = {
     "starts_at": "2027-03-01T19:30:00Z",
     "capacity": "1",
     "price": "100",
+    "payment": "pay-1",
     "count": "1",
     "to": "3",
     "prefix": "new-",
@@ -63,6 +64,14 @@ RIGHT = {
     "whom": "999999999",
 }
 """What an option or argument that is needed is given while another one is tried."""
+
+BESIDE: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
+    ("event", "create"): {"capacity": ("category",), "price": ("category",)},
+    ("event", "change"): {"venue": ()},
+    ("confirm",): {"paid": (), "currency": ()},
+}
+"""What else a command needs that nobody has to give always; and those in whose place it stands."""
+RIGHT |= {"paid": "90.00", "currency": "EUR"}
 
 FORESEEN = {
     ExitStatus.OK,
@@ -100,8 +109,9 @@ def _lines(path: tuple[str, ...], tried: str, value: str) -> list[str]:
     """A command in which one parameter has this value, and the others that it needs have right ones."""
     options: list[str] = []
     arguments: list[str] = []
+    beside = {name for name, others in BESIDE.get(path, {}).items() if tried not in others}
     for parameter in COMMANDS[path].params:
-        if parameter.name == tried or parameter.required:
+        if parameter.name == tried or parameter.required or parameter.name in beside:
             words = _given(parameter, value if parameter.name == tried else RIGHT[parameter.name])
             (arguments if words[0] == "--" else options).extend(words[-1:])
     return [*path, *options, "--", *arguments]

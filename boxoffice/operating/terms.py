@@ -1,0 +1,26 @@
+"""On what terms an event is sold, for commands that cannot do without."""
+
+from __future__ import annotations
+
+from boxoffice.audit.event_view import UnknownEventError, fold_event
+from boxoffice.kafka.topics import check_topics
+from boxoffice.redis.terms import terms_in_redis
+from boxoffice.settings import Settings
+
+
+async def currency_of(settings: Settings, event_id: str) -> str:
+    """The currency in which an event is sold: Redis has it at hand, else the ledger is read.
+
+    Raises:
+        UnknownEventError: there is no such event.
+        NewerReleaseError: a newer release has written its ledger.
+        UnreachableError: Kafka did not answer.
+        TopicsError: the topics cannot be used.
+    """
+    terms = await terms_in_redis(settings.redis, event_id)
+    if terms is not None:
+        return terms["currency"]
+    snapshot = await fold_event(settings.kafka, event_id, await check_topics(settings.kafka))
+    if snapshot is None:
+        raise UnknownEventError(event_id)
+    return snapshot.event.currency
