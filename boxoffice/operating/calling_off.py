@@ -16,7 +16,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from pydantic_core import to_json
 
-from boxoffice.audit.event_view import UnknownEventError
+from boxoffice.audit.event_view import event_in
 from boxoffice.errors import BoxOfficeError, ExitStatus
 from boxoffice.kafka.asking import command_from
 from boxoffice.kafka.clients import home_partition, producer
@@ -39,16 +39,6 @@ class NotCalledOffError(BoxOfficeError):
 
     exit_status = ExitStatus.NO_ANSWER
     remedy = "Run the same command again: it goes on where it stopped. See what is wrong with `boxoffice doctor`."
-
-
-class ArchivedError(BoxOfficeError):
-    """The event was archived: nothing can be asked of it any more."""
-
-    exit_status = ExitStatus.REJECTED
-    remedy = "Nothing can be done: its facts are in the ledger, see `boxoffice orders show`."
-
-    def __init__(self, event_id: str) -> None:
-        super().__init__(f"Event {event_id} is archived: nothing can be cancelled any more.")
 
 
 @dataclass
@@ -96,7 +86,7 @@ class CallingOff:
 
         Raises:
             UnknownEventError: there is no such event.
-            ArchivedError: nothing can be asked of it any more.
+            ArchivedEventError: nothing can be asked of it any more.
             NotCalledOffError: no answer came for a while.
             NewerReleaseError: a newer release has written there.
             UnreachableError: Kafka did not answer.
@@ -122,12 +112,7 @@ class CallingOff:
         self._ids = {purchase: first_id(CALLING_OFF, purchase) for purchase in _live(event)}
 
     def _event(self, home: HomeLedger) -> Event:
-        event = home.event(self._event_id)
-        if event is not None:
-            return event
-        if self._event_id in home.ledger.inventory.archived:
-            raise ArchivedError(self._event_id)
-        raise UnknownEventError(self._event_id)
+        return event_in(home.ledger.inventory, self._event_id)
 
     # Its purchases
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from boxoffice.audit.event_view import UnknownEventError, fold_event
+from boxoffice.audit.event_view import event_in, fold_partition
+from boxoffice.kafka.clients import home_partition
 from boxoffice.kafka.topics import check_topics
 from boxoffice.redis.terms import terms_in_redis
 from boxoffice.settings import Settings
@@ -13,6 +14,7 @@ async def currency_of(settings: Settings, event_id: str) -> str:
 
     Raises:
         UnknownEventError: there is no such event.
+        ArchivedEventError: it was archived.
         NewerReleaseError: a newer release has written its ledger.
         UnreachableError: Kafka did not answer.
         TopicsError: the topics cannot be used.
@@ -20,7 +22,5 @@ async def currency_of(settings: Settings, event_id: str) -> str:
     terms = await terms_in_redis(settings.redis, event_id)
     if terms is not None:
         return terms["currency"]
-    snapshot = await fold_event(settings.kafka, event_id, await check_topics(settings.kafka))
-    if snapshot is None:
-        raise UnknownEventError(event_id)
-    return snapshot.event.currency
+    home = home_partition(event_id, await check_topics(settings.kafka))
+    return event_in((await fold_partition(settings.kafka, home)).inventory, event_id).currency

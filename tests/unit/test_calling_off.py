@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from boxoffice.audit.event_view import UnknownEventError
+from boxoffice.audit.event_view import ArchivedEventError, UnknownEventError
 from boxoffice.cli.calling_off import how_far, sentence
 from boxoffice.errors import ExitStatus
 from boxoffice.operating import calling_off
-from boxoffice.operating.calling_off import ArchivedError, CalledOff, CallingOff, NotCalledOffError
+from boxoffice.operating.calling_off import CalledOff, CallingOff, NotCalledOffError
 from boxoffice.operating.following_home import Told
 from boxoffice.settings import load_settings
 from models.derived_ids import CALLING_OFF, first_id, next_id
@@ -192,7 +192,7 @@ async def test_without_an_answer_it_is_said_how_far_it_is(worker: Worker) -> Non
 async def test_what_is_not_there_or_archived_cannot_be_called_off(worker: Worker) -> None:
     worker.story.ask("close_event", "z-1")
     worker.story.ask("archive_event", "f-1")
-    with pytest.raises(ArchivedError):
+    with pytest.raises(ArchivedEventError):
         await call_off()
     worker.story.facts.clear()
     with pytest.raises(UnknownEventError):

@@ -67,7 +67,7 @@ def test_a_payment_that_comes_late_is_told() -> None:
 
 def test_an_events_changes_are_told() -> None:
     story = Story(categories=CATEGORIES)
-    told = {
+    told: dict[str, tuple[str, dict[str, Any]]] = {
         "is changed: 8 tickets, 6 of stalls (Stalls) at 50.00 EUR each, 2 of balcony (Balcony) at 30.00 EUR each, ": (
             "change_event",
             {"prices": [{"category": "stalls", "amount": 5000}]},
