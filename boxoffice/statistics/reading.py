@@ -121,8 +121,7 @@ class Reader:
         events = _merged(found.events, published.figures)
         return Report(
             totals_of_all(found.totals, events),
-            # Redis has none of those that were archived: nobody is shown them from the topic alone.
-            _in_order([completed(figures) for figures in events if not is_archived(figures)]),
+            listed(events),
             in_redis is not None,
             processes,
             self._documents,
@@ -182,8 +181,13 @@ def _strange(published: Published, documents: Announced | None) -> dict[str, int
     return {topic: count for topic, count in counts.items() if count}
 
 
-def _in_order(events: list[Figures]) -> list[Figures]:
-    return sorted(events, key=lambda figures: int(figures["event_id"]))
+def listed(events: Sequence[Figures]) -> list[Figures]:
+    """The events that are shown one by one, by their numbers, with all members.
+
+    Redis has none of those that were archived: nor are they shown where the topic is read.
+    """
+    shown = [completed(figures) for figures in events if not is_archived(figures)]
+    return sorted(shown, key=lambda figures: int(figures["event_id"]))
 
 
 def _connected(settings: RedisSettings) -> tuple[RedisFigures, RedisClient]:

@@ -42,7 +42,7 @@ from boxoffice.statistics.figures import (
     totals_of_all,
 )
 from boxoffice.statistics.published import Published
-from boxoffice.statistics.reading import Report, members
+from boxoffice.statistics.reading import Report, listed, members
 from boxoffice.statistics.redis_figures import InRedis, _is_at, _take_event, _take_totals
 from boxoffice.statistics.table import recovered_from, rows_of
 from models.commands import Command, UnreadableCommandError, read_command
@@ -333,13 +333,20 @@ def test_whatever_passes_for_figures_can_be_added_up_and_shown(value: bytes | No
 @given(nearly([cast(bytes, value) for _, value in PUBLISHED]))
 def test_members_that_are_not_known_are_left_out(value: bytes) -> None:
     for figures in taken([(b"42", value), (b"7", value)]).figures.values():
-        assert figures.keys() == FIGURES["42"].keys()
+        # Some may be missing, as of an earlier release.
+        assert figures.keys() <= FIGURES["42"].keys()
 
 
 def show(found: InRedis, published: Published) -> dict[str, Any]:
     events = [*{**published.figures, **{one["event_id"]: one for one in found.events}}.values()]
     report = Report(
-        totals_of_all(found.totals, events), events, True, Presences(), None, found.unreadable, {"event-stats": 1}
+        totals_of_all(found.totals, events),
+        listed(events),
+        True,
+        Presences(),
+        None,
+        found.unreadable,
+        {"event-stats": 1},
     )
     picture(report)
     shown = members(report)
