@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
-from lua.records import members, record, sale_detail
+from lua.records import members, record, record_of, sale_detail
 from models.accepted import unpack
 from models.event import Event
 from models.shapes import DecisionFact
@@ -20,6 +20,7 @@ from models.tickets import ticket_number
 
 _Change = dict[str, Any]
 REJECTIONS: Final = frozenset({"purchase_rejected", "command_rejected"})
+_CHANGE_PURCHASES: Final = frozenset({"purchase_confirmed", "hold_expired", "purchase_cancelled"})
 _TOLD_LATER: Final = REJECTIONS | {"purchase_held", "event_archived"}
 
 
@@ -46,16 +47,18 @@ def effect_of(event: Event, fact: DecisionFact, partition: int) -> Effect | None
     kind, request_id = fact["type"], fact["request_id"]
     if kind in _TOLD_LATER or (kind == "purchase_confirmed" and fact.get("purchase", request_id) == request_id):
         return None
-    told = [request_id]
-    purchase = fact.get("purchase")
-    if isinstance(purchase, str) and fact["type"] != "payment_refused":
-        told.append(purchase)
-    elif fact["type"] == "event_changed" and event.rules_since == fact["seq"]:
+    changed: Any = None
+    if kind in _CHANGE_PURCHASES:
+        changed = fact.get("purchase")
+    elif kind == "event_changed" and event.rules_since == fact["seq"]:
         # By the rules before, the rest of its creation stood in meta.
-        told.append(event.created["request_id"])
-    records: list[str] = []
-    for one in told:
-        records += (one, record(event, one, unpack(event.accepted[one]), partition))
+        changed = event.created["request_id"]
+    own = record_of(fact, event.fence)
+    if kind == "purchase_cancelled" and not event.by_present_rules(fact["seq"]):
+        own = record(event, request_id, unpack(event.accepted[request_id]), partition)
+    records = [request_id, own]
+    if changed is not None:
+        records += (changed, record(event, changed, unpack(event.accepted[changed]), partition))
     return Effect(_changes(event, fact), tuple(records), _meta(event, fact))
 
 

@@ -80,14 +80,15 @@ def fold_cancellation(event: Event, fact: PurchaseCancelled, offset: int, origin
     if runs is None:
         raise FoldError(f"purchase {purchase_id} of event {event.event_id} has other tickets")
     remaining, held = without(purchase.runs, runs) if is_part else (), purchase.state is State.HELD
-    expected = cancelled(event, request_in(fact, offset), purchase_id, purchase, runs, remaining, held=held)
-    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
+    if event.fresh is not fact:
+        expected = cancelled(event, request_in(fact, offset), purchase_id, purchase, runs, remaining, held=held)
+        require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
     event.give_back(runs, held=held)
     event.count_for(purchase.buyer, -count_of(runs))
     if remaining:
-        changed = purchase._replace(runs=remaining, lines=event.lines_of(purchase), by=request_id)
+        changed = purchase.changed(request_id, purchase.state, remaining, event.lines_of(purchase))
     else:
-        changed = purchase._replace(state=State.CANCELLED, by=request_id)
+        changed = purchase.changed(request_id, State.CANCELLED, purchase.runs)
     event.accept(purchase_id, changed)
     event.accept(
         request_id,

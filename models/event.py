@@ -145,6 +145,7 @@ class Event:
         "event_id",
         "fence",
         "first_price",
+        "fresh",
         "has_conditions",
         "hold_s",
         "issued",
@@ -171,17 +172,8 @@ class Event:
         self.seq = 1
         self.fence = fence
         self.closed = self.cancelled = False
-        self.issued = 0
         self.rules_since = int(created["rules"] >= REMEMBERS_REFUSALS)
-        self.categories: list[Category] = []
-        self.places: dict[str, int] = {}
-        # Which category a ticket's number belongs to: the first numbers of ranges, and whose they are.
-        self._firsts: list[int] = []
-        self._owners: list[int] = []
-        for id_, name, price, capacity in _categories(created):
-            self.places[id_] = len(self.categories)
-            self.categories.append(Category(id_, name, price, self.issued + 1, capacity))
-            self._issue(len(self.categories) - 1, capacity)
+        self._set_categories(created)
         self.currency = _currency(created)
         self.names_categories = "categories" in created
         self.first_price = self.categories[0].price
@@ -193,9 +185,23 @@ class Event:
         self.bought: dict[str, int] | None = None
         """How many tickets each buyer has, held ones too; None where nobody asks."""
         self.draft: Draft | None = None
+        self.fresh: DecisionFact | None = None
+        """What was decided last that is no sale: it says what is known, and need not be compared with it."""
         self._set_terms(created)
         # A sale names its tickets when it is decided and once more when it is folded.
         self._named: tuple[Runs, list[str]] = ((), [])
+
+    def _set_categories(self, created: EventCreated) -> None:
+        self.issued = 0
+        self.categories: list[Category] = []
+        self.places: dict[str, int] = {}
+        # Which category a ticket's number belongs to: the first numbers of ranges, and whose they are.
+        self._firsts: list[int] = []
+        self._owners: list[int] = []
+        for id_, name, price, capacity in _categories(created):
+            self.places[id_] = len(self.categories)
+            self.categories.append(Category(id_, name, price, self.issued + 1, capacity))
+            self._issue(len(self.categories) - 1, capacity)
 
     def copy(self) -> Event:
         """The event as it is now, for whoever tells of it later; nothing more is decided by it."""

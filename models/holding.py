@@ -22,6 +22,7 @@ from models.decisions import (
     returned_lines,
 )
 from models.event import Event, FoldError, Position, at_ms_of, count_of
+from models.facts import at_text
 from models.selling import is_over_buyer_limit, sold_lines
 from models.shapes import DecisionFact, HoldExpired, PaymentReason, PaymentRefused, PurchaseConfirmed, Reason
 
@@ -38,8 +39,8 @@ def decide_confirmation(event: Event, command: ConfirmPurchase, position: Positi
         return _payment_refused(event, command, reason or PaymentReason.NO_SUCH_PURCHASE, position)
     late = purchase.state is State.EXPIRED
     runs = event.head(event.lines_now(purchase)) if late else purchase.runs
-    request, with_payment = next_request(event, command, position), purchase._replace(payment=command.payment)
-    return paid(event, request, command.purchase, with_payment, runs, late=late)
+    paid_for = purchase.changed(command.request_id, State.CONFIRMED, runs, payment=command.payment)
+    return paid(event, next_request(event, command, position), command.purchase, paid_for, runs, late=late)
 
 
 def _reason_against(event: Event, command: ConfirmPurchase, purchase: Accepted | None) -> PaymentReason | None:
@@ -69,20 +70,28 @@ def paid(
     event: Event, request: Request, purchase_id: str, purchase: Accepted, runs: Runs, *, late: bool
 ) -> PurchaseConfirmed:
     """The fact that a purchase was paid for, whose tickets are ``runs``."""
+    event_id, seq, request_id, position, actor = request
     tickets, lines = event.tickets(runs), event.lines_of(purchase)
-    fact: PurchaseConfirmed = decision(
-        "purchase_confirmed",
-        request,
-        purchase=purchase_id,
-        buyer=purchase.buyer,
-        quantity=len(tickets),
-        tickets=tickets,
-        lines=sold_lines(event, lines, runs),
-        amount=event.amount_of(runs, lines),
-        currency=event.currency,
-        payment=purchase.payment,
-        late=late,
-    )
+    fact: PurchaseConfirmed = {
+        "type": "purchase_confirmed",
+        "event_id": event_id,
+        "seq": seq,
+        "request_id": request_id,
+        "purchase": purchase_id,
+        "buyer": purchase.buyer,
+        "quantity": len(tickets),
+        "tickets": tickets,
+        "lines": sold_lines(event, lines, runs),
+        "amount": event.amount_of(runs, lines),
+        "currency": event.currency,
+        "payment": purchase.payment,
+        "late": late,
+        "source": position.source,
+        "at": at_text(position.timestamp_ms),
+        "decided_by": "local",
+    }
+    if actor is not None:
+        fact["actor"] = actor
     return fact
 
 
@@ -107,14 +116,18 @@ def fold_confirmation(event: Event, fact: PurchaseConfirmed, offset: int, origin
     purchase, late = event.purchase(purchase_id), bool(fact.get("late"))
     if purchase is None or purchase.state is not (State.EXPIRED if late else State.HELD):
         raise FoldError(f"event {event.event_id} has no purchase {purchase_id} to be paid for")
-    lines = event.lines_now(purchase)
-    if late and not event.are_left(lines):
-        raise FoldError(f"event {event.event_id} has {event.left} tickets left, the fact sells {len(fact['tickets'])}")
-    runs = event.head(lines) if late else purchase.runs
+    runs = purchase.runs
+    if late:
+        lines = event.lines_now(purchase)
+        if not event.are_left(lines):
+            sold = len(fact["tickets"])
+            raise FoldError(f"event {event.event_id} has {event.left} tickets left, the fact sells {sold}")
+        runs = event.head(lines)
     payment = fact.get("payment", "")
-    purchase = purchase._replace(state=State.CONFIRMED, runs=runs, payment=payment, by=request_id)
-    expected = paid(event, request_in(fact, offset), purchase_id, purchase, runs, late=late)
-    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
+    purchase = purchase.changed(request_id, State.CONFIRMED, runs, payment=payment)
+    if event.fresh is not fact:
+        expected = paid(event, request_in(fact, offset), purchase_id, purchase, runs, late=late)
+        require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
     if not payment or payment in event.payments:
         raise FoldError(f"event {event.event_id} knows payment {payment}, or none is named")
     if late:
@@ -183,11 +196,12 @@ def fold_expiry(event: Event, fact: HoldExpired, offset: int, origin: Origin) ->
     purchase = event.purchase(purchase_id)
     if purchase is None or purchase.state is not State.HELD:
         raise FoldError(f"event {event.event_id} has no hold {purchase_id} to end")
-    expected = expired(event, request_in(fact, offset), purchase_id, purchase, purchase.runs)
-    require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
+    if event.fresh is not fact:
+        expected = expired(event, request_in(fact, offset), purchase_id, purchase, purchase.runs)
+        require_same(fact, expected, f"purchase {purchase_id} of event {event.event_id}")
     event.give_back(purchase.runs, held=True)
     event.count_for(purchase.buyer, -count_of(purchase.runs))
-    event.accept(purchase_id, purchase._replace(state=State.EXPIRED, by=request_id))
+    event.accept(purchase_id, purchase.changed(request_id, State.EXPIRED, purchase.runs))
     event.accept(
         request_id,
         Accepted(

@@ -110,7 +110,8 @@ def decide(inventory: Inventory, command: Command, position: Position) -> Decisi
             return answer or refused(event, command, _reused(event, command), position)
     if type(command) is Purchase:
         return decide_purchase(event, command, position)
-    return _DECIDE[type(command)](event, command, position)
+    event.fresh = _DECIDE[type(command)](event, command, position)
+    return event.fresh
 
 
 def _decide_without_event(inventory: Inventory, command: Command, position: Position) -> DecisionFact:

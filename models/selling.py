@@ -291,10 +291,22 @@ def fold_sale(event: Event, fact: Sold, offset: int, origin: Origin) -> None:
         event.accepted[fact["request_id"]] = pack_purchase(fact["seq"], offset, timestamp_ms, origin, runs, buyer)
         return
     kept = lines if is_held or not is_usual(event, lines) else ()
-    accepted = Accepted(Kind.PURCHASE, fact["seq"], offset, timestamp_ms, origin, runs, buyer, lines=kept)
-    if is_held:
-        accepted = accepted._replace(state=State.HELD, due_ms=at_ms(cast(PurchaseHeld, fact)["due"]))
-    event.accept(fact["request_id"], accepted._replace(actor=fact.get("actor", "")))
+    state = State.HELD if is_held else State.CONFIRMED
+    due_ms = at_ms(cast(PurchaseHeld, fact)["due"]) if is_held else 0
+    accepted = Accepted(
+        Kind.PURCHASE,
+        fact["seq"],
+        offset,
+        timestamp_ms,
+        origin,
+        runs,
+        buyer,
+        state=state,
+        lines=kept,
+        due_ms=due_ms,
+        actor=fact.get("actor", ""),
+    )
+    event.accept(fact["request_id"], accepted)
 
 
 def is_usual(event: Event, lines: Lines) -> bool:
