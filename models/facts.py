@@ -226,7 +226,8 @@ def clamped_ms(timestamp_ms: int) -> int:
 def at_text(timestamp_ms: int) -> str:
     """A record's timestamp as facts show it: RFC 3339, UTC, milliseconds, clamped to the calendar."""
     seconds, milliseconds = divmod(clamped_ms(timestamp_ms), 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    # Half the time of a format's.
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}Z"
 
 
 @lru_cache(maxsize=4096)
