@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
@@ -13,10 +14,16 @@ from tests.support.gateways import Answer, Door, new_key
 from tests.support.observed import health
 from tests.support.office import POLL_S, NewOffice, Office, until
 from tests.support.servers import NewRedis
-from tests.support.workload import creations
+from tests.support.workload import Sent, creations
 
 PURCHASES = "/v1/events/42/purchases"
 ORDER = {"buyer": "b-77", "quantity": 2}
+
+
+def add_tickets(event_id: str, count: int) -> Sent:
+    """More of them."""
+    command = {"type": "add_tickets", "request_id": "more", "event_id": event_id, "count": count}
+    return Sent(event_id.encode(), json.dumps(command).encode())
 
 
 @pytest.fixture
@@ -80,7 +87,7 @@ async def test_a_purchase_is_shown_by_every_instance_to_whoever_has_its_secret(
     assert answer.body | {"decided_by": cancelled["decided_by"]} == cancelled
 
 
-async def test_a_refusal_is_remembered_by_who_gave_it_and_by_nobody_else(
+async def test_a_refusal_is_shown_by_who_gave_it_and_told_again_by_whomever_it_is_asked_of(
     office: Office, session: aiohttp.ClientSession
 ) -> None:
     office.start()
@@ -97,6 +104,12 @@ async def test_a_refusal_is_remembered_by_who_gave_it_and_by_nobody_else(
     status, problem, _ = await two.get(session, path, key)
     assert (status, problem["type"]) == (404, "/v1/problems/not-known")
     assert "same Idempotency-Key" in problem["detail"]
+    # So it is asked for: tickets that have come since change nothing.
+    await office.send([add_tickets("42", 5)])
+    await office.answered()
+    status, problem, _ = await two.post(session, PURCHASES, key, "k-1", ORDER)
+    assert (status, problem["fact"] | {"decided_by": fact["decided_by"]}) == (409, fact)
+    assert (await two.get(session, path, key)).body == problem["fact"]
 
 
 async def test_what_is_on_its_way_is_waited_for_and_a_late_refusal_is_told(
@@ -114,7 +127,7 @@ async def test_what_is_on_its_way_is_waited_for_and_a_late_refusal_is_told(
     office.start()
     status, fact, _ = await waiting
     assert (status, fact["reason"]) == (200, "unknown_event")
-    # Refusals are not remembered by the ledger: the same key again is asked anew.
+    # Of an event that there is not no refusal is remembered: the same key again is asked anew.
     await office.send(creations(["42"], 3))
     await office.answered()
     assert (await door.post(session, PURCHASES, key, "k-1", ORDER)).status == 201

@@ -36,6 +36,9 @@ from topics.purchase_results import READ_HEADER
 
 PARTITIONS: Final = 3
 EVENTS: Final = ("42", "7", "1", "9")
+HELD_EVENT: Final = "7"
+"""What is bought of it is held."""
+HOLD_S: Final = 60
 ATTEMPT: Final = "attempt"
 TRIES: Final = 6
 SLACK_S: Final = 3 * SWEEP_S
@@ -96,10 +99,18 @@ class Schedule:
         await asyncio.gather(*buyers)
         await asyncio.sleep(2 * ACKNOWLEDGED_WITHIN_S)
         await self._sell_again()
+        await self._settle()
         self._check()
 
     async def _create(self, event_id: str) -> None:
-        value = json.dumps(creation(event_id, self.random.choice((3, 40)))).encode()
+        members = creation(event_id, self.random.choice((3, 40)))
+        if event_id == HELD_EVENT:
+            members["hold_s"] = HOLD_S
+        self._tell(members)
+
+    def _tell(self, command: dict[str, Any]) -> None:
+        """Put somebody else's command on the log."""
+        event_id, value = command["event_id"], json.dumps(command).encode()
         self.broker.append(REQUESTS, home_partition(event_id, PARTITIONS), [(event_id.encode(), value, [])])
 
     async def _start(self) -> None:
@@ -170,6 +181,26 @@ class Schedule:
                 asked = await self._ask_at(gateway, event_id, f"caller:again-{number}-{event_id}", 10.0)
                 assert asked.reply is not None
                 assert asked.reply.result.outcome is Outcome.ANSWERED, f"{asked} is not answered"
+
+    async def _settle(self) -> None:
+        """Of what was held some is paid for, some expires, some is given back; then all who asked ask once more."""
+        await asyncio.sleep(HOLD_S)
+        asked = sorted({asked.request_id for asked in self.asked if asked.event_id == HELD_EVENT})
+        for request_id in asked:
+            command = {"event_id": HELD_EVENT, "request_id": f"{request_id}-settled", "purchase": request_id}
+            match self.random.randrange(4):
+                case 0:
+                    payment = {"payment": f"pay-{request_id}", "amount": 4500, "currency": "EUR"}
+                    self._tell({"type": "confirm_purchase", **command, **payment})
+                case 1:
+                    self._tell({"type": "expire_hold", **command})
+                case 2:
+                    self._tell({"type": "cancel_purchase", **command})
+        for gateway in [gateway for gateway in self.gateways if gateway.partitions == PARTITIONS][:1]:
+            for request_id in asked:
+                again = await self._ask_at(gateway, HELD_EVENT, request_id, 10.0)
+                assert again.reply is not None
+                assert again.reply.result.outcome is Outcome.ANSWERED, f"{again} is not answered"
 
     # Who asks
 
@@ -263,20 +294,23 @@ class Schedule:
             if (read_range(header(record.headers, READ_HEADER)) or (0, 0))[1] == offset
         ]
         assert asked.reply.result.fact in found, f"{asked} has somebody else's fact"
-        assert json.loads(asked.reply.result.fact)["request_id"] == asked.request_id
+        fact = json.loads(asked.reply.result.fact)
+        assert asked.request_id in (fact["request_id"], fact.get("purchase")), f"{asked} has another request's fact"
 
     def _check_purchases(self) -> None:
-        """Whoever bought has bought once, and is never told otherwise afterwards."""
+        """Whoever bought has bought once, whoever was refused never buys, and nobody is told otherwise afterwards."""
         bought: dict[str, Any] = {}
+        refused: dict[str, int] = {}
         for asked in sorted(self.asked, key=lambda one: one.ended_s):
             if asked.reply is None or asked.reply.result.outcome is not Outcome.ANSWERED:
                 continue
             fact = json.loads(asked.reply.result.fact)
             if fact["type"] in REFUSALS:
-                assert asked.request_id not in bought or asked.begun_s <= bought[asked.request_id][1]
+                assert asked.request_id not in bought, f"{asked} has bought before"
+                assert refused.setdefault(asked.request_id, fact["seq"]) == fact["seq"], f"{asked} was refused twice"
                 continue
-            tickets, _ = bought.setdefault(asked.request_id, (fact["tickets"], asked.ended_s))
-            assert tickets == fact["tickets"], f"{asked} has bought twice"
+            assert asked.request_id not in refused, f"{asked} was refused before"
+            assert bought.setdefault(asked.request_id, fact["tickets"]) == fact["tickets"], f"{asked} has bought twice"
 
     def _check_order(self) -> None:
         """Commands of one gateway lie on their partition in the order in which they came."""
@@ -335,3 +369,7 @@ def test_schedules_are_such_that_every_outcome_is_met() -> None:
     asked = [asked for seed in range(12) for asked in run(seed).asked]
     outcomes = {None if one.reply is None else one.reply.result.outcome for one in asked}
     assert outcomes == {None, *Outcome}
+    facts = [json.loads(one.reply.result.fact or b"{}") for one in asked if one.reply is not None]
+    kinds = {"purchase_rejected", "purchase_confirmed", "purchase_held", "hold_expired", "purchase_cancelled"}
+    assert {fact.get("type") for fact in facts} - {None} == kinds
+    assert any("payment" in fact for fact in facts), "what was held was paid for"
