@@ -73,12 +73,10 @@ def check_creation(fact: EventCreated) -> None:
     """Let nobody create an event that could not be sold.
 
     Raises:
-        FoldError: it has neither categories nor a price or both, categories alike, or what its rules do not know.
+        FoldError: it has two categories alike, several currencies, or what its rules do not know.
     """
-    event_id, named = fact["event_id"], fact.get("categories")
-    if (named is None) == ("price" not in fact) or ("price" in fact) != ("capacity" in fact):
-        raise FoldError(f"event {event_id} has neither categories nor a price, or both")
-    categories: Any = named or ()
+    event_id = fact["event_id"]
+    categories: Any = fact.get("categories", ())
     if len({one["id"] for one in categories}) != len(categories):
         raise FoldError(f"event {event_id} has a category twice")
     if len({one["price"]["currency"] for one in categories}) > 1:

@@ -112,9 +112,17 @@ def read_fact(value: bytes | None) -> Fact:
         detail = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in detail["loc"])
         raise UnreadableFactError(f"{where}: {in_words(detail)}".lstrip(": ")) from None
-    if fact["type"] in _EVENTS and (what := _unknown_of_event(fact)) is not None:
-        raise NewerFactError(what, fact["event_id"], fact["seq"])
+    if fact["type"] in _EVENTS:
+        _check_event(fact)
     return fact
+
+
+def _check_event(fact: Any) -> None:
+    what = _unknown_of_event(fact)
+    if what is not None:
+        raise NewerFactError(what, fact["event_id"], fact["seq"])
+    if {"capacity", "price", "categories"} & fact.keys() not in ({"capacity", "price"}, {"categories"}):
+        raise UnreadableFactError(f"{fact['type']}: it has neither categories nor capacity and price, or both")
 
 
 def _raise_if_newer(value: bytes) -> None:

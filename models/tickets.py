@@ -1,6 +1,6 @@
 """A ticket's name, EVENT-NNNNNN: six digits, and as many more as its number has.
 
-Here alone it is said what such a name is. ``lua/shared.lua`` writes it too, for Redis; a test compares them.
+Here alone it is said what such a name is. ``lua/purchase.lua`` writes it too, for Redis; a test compares them.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ Members = dict[str, Any]
 class Desk:
     """One partition's inventory, and the next offset of its commands. ``at_ms`` is the broker's clock."""
 
-    def __init__(self, **event: Any) -> None:
-        """With members of an event, event 42 is created; ``capacity`` and ``price`` are 10 and 45.00 EUR."""
+    def __init__(self, event_id: str = "42", **event: Any) -> None:
+        """With members of an event it is created; ``capacity`` and ``price`` are 10 and 45.00 EUR."""
         self.inventory = Inventory(HOME)
         self.folded = Inventory(HOME)
         self.offset = 0
         self.at_ms = TEN_OCLOCK_MS
         if event:
             without = {"capacity": None, "price": None} if "categories" in event else {}
-            self.ask(opening(**{**without, **event}))
+            self.ask(opening(event_id, **{**without, **event}))
 
     @classmethod
     def of_the_first_rules(cls, **event: Any) -> Desk:
