@@ -262,6 +262,14 @@ async def test_what_is_removed_leaves_the_tail_of_what_was_there_before_the_call
     assert not await differing(store, table)
 
 
+async def test_what_has_left_the_tail_is_not_sold_though_it_was_there_before_the_call(store: RedisStore) -> None:
+    table = await on_sale(store, capacity=3)
+    call = taken(table, removal("m-1", 2), addition("a-1", 1), purchase("r-1", 2))
+    [reply] = await decide_in(store, call)
+    assert reply.answers[2] == (Code.SOLD, 4, "42-000001,42-000004")
+    assert not await differing(store, table)
+
+
 async def test_a_hold_ends_where_its_tickets_came_from(store: RedisStore) -> None:
     table = await on_sale(store, **HALL, hold_s=DUE_S)
     [held] = await decide_in(

@@ -9,6 +9,18 @@ COPIES: Final = "tests/simulation/test_copies.py"
 TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
 COMMANDS: Final = "tests/unit/test_commands.py"
 RULES: Final = "tests/unit/test_inventory.py"
+FOLDING: Final = "tests/unit/test_folding.py"
+REMEMBERED_ORIGINS: Final = "tests/unit/test_origins.py"
+SELLING: Final = "tests/unit/test_selling_rules.py"
+HOLDS: Final = "tests/unit/test_holding.py"
+CANCELLATIONS: Final = "tests/unit/test_cancelling_rules.py"
+CHANGES: Final = "tests/unit/test_changing.py"
+ARCHIVING: Final = "tests/unit/test_archiving_rules.py"
+ARCHIVED: Final = "tests/integration/test_archiving.py"
+EARLIER: Final = "tests/integration/test_earlier_copies.py"
+DAMAGE: Final = "tests/integration/test_lua_damage.py"
+REPLACING: Final = "tests/integration/test_lua_replacing.py"
+RIGHTS: Final = "tests/unit/test_redis_rights.py"
 BREAKER: Final = "tests/unit/test_breaker.py"
 FALLBACK: Final = "tests/faults/test_fallback.py"
 CHAIN: Final = "tests/unit/test_ledger.py"
@@ -81,42 +93,35 @@ DEFECTS: Final = (
     Defect(
         "a repeated request is decided anew",
         "models/inventory.py",
-        "    if packed is not None:\n        answer = _answer_again",
-        "    if packed is not None and event.seq < 0:\n        answer = _answer_again",
+        "    if packed is not None:\n        return True, answer_again",
+        "    if packed is not None and event.seq < 0:\n        return True, answer_again",
         RULES,
     ),
     Defect(
         "a repeat takes a new seq",
-        "models/inventory.py",
-        "return _confirmed(event, command, accepted.runs, accepted.seq, position)",
-        "return _confirmed(event, command, accepted.runs, event.seq + 1, position)",
+        "models/selling.py",
+        "return confirmed(event, request, accepted.buyer, lines, runs)",
+        "return confirmed(event, (request[0], event.seq + 1, *request[2:]), accepted.buyer, lines, runs)",
     ),
     Defect(
         "cancelled tickets go to the head of the queue",
-        "models/inventory.py",
+        "models/event.py",
         "self.queue.extend(runs)",
         "self.queue.extendleft(reversed(runs))",
     ),
     Defect(
         "a purchase is cancelled twice",
-        "models/inventory.py",
-        "return Reason.ALREADY_CANCELLED if accepted.cancelled_by else None",
-        "return None",
+        "models/cancelling.py",
+        "    if purchase.state is State.CANCELLED:\n",
+        "    if purchase.state is State.CANCELLED and event.seq < 0:\n",
         RULES,
     ),
     Defect(
         "whoever knows a purchase's id can cancel it, whatever buyer is named",
-        "models/inventory.py",
+        "models/cancelling.py",
         "    return command.buyer is None or command.buyer == buyer\n",
         "    return command.buyer is None or command.buyer != ''\n",
         RULES,
-    ),
-    Defect(
-        "Redis cancels whatever buyer is named",
-        "lua/purchase.lua",
-        "if not found or (buyer ~= '' and buyer ~= found.buyer) then",
-        "if not found then",
-        SCRIPTS,
     ),
     Defect(
         "a member that is null is not left out",
@@ -128,8 +133,8 @@ DEFECTS: Final = (
     Defect(
         "a null in a price is not left out",
         "models/commands.py",
-        "name: without_nulls(value) if isinstance(value, dict) else value",
-        "name: value",
+        "    if isinstance(value, dict):\n        return without_nulls(value)\n",
+        "    if isinstance(value, dict):\n        return value\n",
         COMMANDS,
     ),
     Defect(
@@ -156,57 +161,57 @@ DEFECTS: Final = (
     Defect(
         "an event does not say that earlier releases cannot read its time",
         "models/facts.py",
-        'if not is_in_first_form(created["starts_at"]):',
-        'if not created["starts_at"]:',
+        'if not is_in_first_form(fact["starts_at"]):',
+        'if not fact["starts_at"]:',
         RELEASES_MEET,
     ),
     Defect(
         "the order limit is ignored",
-        "models/inventory.py",
-        "if limit is not None and quantity > limit:",
-        "if limit is not None and quantity > limit + 100:",
+        "models/selling.py",
+        "    if sum_of(lines) > event.max_per_order:\n",
+        "    if sum_of(lines) > event.max_per_order + 100:\n",
     ),
     Defect(
         "a fold that takes a fact whose seq is not the next",
         "models/inventory.py",
         "if seq > event.seq + 1:",
         "if seq > event.seq + 1_000:",
-        RULES,
+        FOLDING,
     ),
     Defect(
         "second copies of forwards are decided",
         "models/inventory.py",
         "return origins is not None and (origin",
         "return origins is not None and origins is None and (origin",
-        RULES,
+        REMEMBERED_ORIGINS,
     ),
     Defect(
         "a refusal for an unknown event forgets where its command came from",
         "models/inventory.py",
         "        _remember_origin(inventory, fact)\n        return False",
         "        return False",
-        RULES,
+        FOLDING,
     ),
     Defect(
         "one origin of each partition is remembered again, the highest",
         "models/origins.py",
         "ORIGINS_KEPT: Final = 64",
         "ORIGINS_KEPT: Final = 1",
-        RULES,
+        REMEMBERED_ORIGINS,
     ),
     Defect(
         "a second copy from far back is decided",
         "models/origins.py",
         "return at == 0 and len(self._highest) >= ORIGINS_KEPT",
         "return False",
-        RULES,
+        REMEMBERED_ORIGINS,
     ),
     Defect(
         "a forged origin hides the command that lies there",
         "models/origins.py",
         "self._highest[at] == answered:",
         "self._highest[at][0] == answered[0]:",
-        RULES,
+        REMEMBERED_ORIGINS,
     ),
     Defect(
         "the fold remembers sources that cannot be true",
@@ -214,6 +219,133 @@ DEFECTS: Final = (
         "if inventory.ends is None or offset < inventory.ends.get(partition, offset + 1):",
         "if offset >= 0:",
         ORIGINS,
+    ),
+    # The whole sale
+    Defect(
+        "refusals are forgotten",
+        "models/selling.py",
+        '    if not event.by_present_rules(fact["seq"]) or fact["reason"] == Reason.REQUEST_ID_REUSED:\n',
+        '    if fact["seq"] > 0:\n',
+        RULES,
+    ),
+    Defect(
+        "events of the first rules remember refusals",
+        "models/selling.py",
+        '    if not event.by_present_rules(fact["seq"]) or fact["reason"] == Reason.REQUEST_ID_REUSED:\n',
+        '    if fact["reason"] == Reason.REQUEST_ID_REUSED:\n',
+        RELEASES_MEET,
+    ),
+    Defect(
+        "a buyer's held tickets are not counted",
+        "models/selling.py",
+        "    if event.bought is not None:\n        event.count_for",
+        "    if event.bought is not None and not is_held:\n        event.count_for",
+        SELLING,
+    ),
+    Defect(
+        "a buyer's tickets count after he gave them back",
+        "models/cancelling.py",
+        "    event.count_for(purchase.buyer, -count_of(runs))\n",
+        "",
+        SELLING,
+    ),
+    Defect(
+        "the last millisecond of a sale is one too many",
+        "models/selling.py",
+        "position.at_ms >= event.off_sale_ms:",
+        "position.at_ms > event.off_sale_ms:",
+        SELLING,
+    ),
+    Defect(
+        "held tickets that may come back are told to be sold",
+        "models/selling.py",
+        "    return Reason.ALL_HELD if all(category.held for category in gone) else Reason.SOLD_OUT\n",
+        "    return Reason.SOLD_OUT\n",
+        SELLING,
+    ),
+    Defect(
+        "whoever pays after the deadline is late, though the hold stands",
+        "models/holding.py",
+        "    late = purchase.state is State.EXPIRED\n",
+        "    late = purchase.state is State.EXPIRED or position.at_ms >= purchase.due_ms\n",
+        HOLDS,
+    ),
+    Defect(
+        "a late payment takes its old tickets",
+        "models/holding.py",
+        "runs = event.head(event.lines_now(purchase)) if late else purchase.runs",
+        "runs = purchase.runs",
+        HOLDS,
+    ),
+    Defect(
+        "a payment is used twice",
+        "models/inventory.py",
+        "isinstance(command, ConfirmPurchase) and command.payment in event.payments:",
+        "isinstance(command, ConfirmPurchase) and not command.payment:",
+        HOLDS,
+    ),
+    Defect(
+        "a refused payment is looked at anew",
+        "models/holding.py",
+        "    event.keep(fact, offset, origin)\n    event.payments[payment] = request_id\n",
+        "    event.keep(fact, offset, origin)\n",
+        HOLDS,
+    ),
+    Defect(
+        "a hold expires before it is due",
+        "models/holding.py",
+        "    if position.at_ms < purchase.due_ms:\n",
+        "    if position.at_ms < 0:\n",
+        HOLDS,
+    ),
+    Defect(
+        "tickets are given back to another category",
+        "models/event.py",
+        "            category = self.categories[place]\n            joined = category.join(own)\n",
+        "            category = self.categories[0]\n            joined = category.join(own)\n",
+        CANCELLATIONS,
+    ),
+    Defect(
+        "a cancellation of some tickets gives all back",
+        "models/cancelling.py",
+        "    event.give_back(runs, held=held)\n",
+        "    event.give_back(purchase.runs, held=held)\n",
+        CANCELLATIONS,
+    ),
+    Defect(
+        "what was given back while it was held is said to have been paid for",
+        "models/cancelling.py",
+        '"payment": None if held else purchase.payment or None,',
+        '"payment": purchase.payment or None,',
+        CANCELLATIONS,
+    ),
+    Defect(
+        "a new price reaches what is held",
+        "models/event.py",
+        "            return purchase.lines\n",
+        "            return tuple((place, many, self.categories[place].price) for place, many, _ in purchase.lines)\n",
+        HOLDS,
+    ),
+    Defect(
+        "tickets are removed from the head of the queue",
+        "models/event.py",
+        "            first, last = self.queue.pop()\n",
+        "            first, last = self.queue.popleft()\n",
+        CHANGES,
+    ),
+    Defect(
+        "an event with holds is archived",
+        "models/archiving.py",
+        "    return not (event.closed or event.cancelled) or bool(event.held)\n",
+        "    return not (event.closed or event.cancelled)\n",
+        ARCHIVING,
+    ),
+    Defect(
+        "an archived event keeps its records",
+        "models/inventory.py",
+        "        del inventory.events[event.event_id]\n",
+        "        event.closed = True\n",
+        ARCHIVING,
     ),
     # The ledger
     Defect(
@@ -422,8 +554,8 @@ DEFECTS: Final = (
     Defect(
         "a move does not compare what arrived",
         "boxoffice/operating/growing.py",
-        "if digests.get(event.event_id) != _digest(event):",
-        "if event.event_id not in digests:",
+        "if self._digests.get(event_id) != digest:",
+        "if event_id not in self._digests:",
         GROWING,
     ),
     # Publishing
@@ -586,43 +718,121 @@ DEFECTS: Final = (
         SCRIPTS,
     ),
     Defect(
-        "settle.lua applies a fact whose seq is not the next",
-        "lua/settle.lua",
-        "if seq ~= event.seq + 1 then",
-        "if seq < event.seq + 1 then",
+        "an effect is applied at another seq than its own",
+        "lua/purchase.lua",
+        "if effect.seq ~= event.seq then",
+        "if effect.seq < event.seq then",
         SCRIPTS,
-    ),
-    Defect(
-        "settle.lua does not skip what was applied",
-        "lua/settle.lua",
-        "local wrong = facts[at + 1] > event.seq and apply_next",
-        "local wrong = apply_next",
     ),
     Defect(
         "replace.lua puts an older event in the place of a newer one",
         "lua/replace.lua",
         "if is_newer() then",
         "if live('seq') < 0 then",
-        SCRIPTS,
+        REPLACING,
     ),
     Defect(
         "replace.lua switches in what was loaded in part",
         "lua/replace.lua",
         "if not is_complete() then",
         "if seq < 0 then",
-        SCRIPTS,
+        REPLACING,
     ),
     Defect(
         "sold tickets stay in the queue",
-        "lua/shared.lua",
+        "lua/purchase.lua",
         "if queue.taken > 0 then redis.call",
         "if queue.taken > 1000 then redis.call",
     ),
     Defect(
         "Redis is seeded from the capacity",
         "lua/copies.py",
-        "queue=tuple(event.queue),",
-        "queue=((1, event.issued),),",
+        "numbers_in(event.categories[place].queue)",
+        "numbers_in([(1, event.issued)])",
+    ),
+    Defect(
+        "a sale is answered by what has become of it",
+        "lua/purchase.lua",
+        " or record.by or record.cancelled_by then",
+        " then",
+        SCRIPTS,
+    ),
+    Defect(
+        "purchase.lua sells from another queue",
+        "lua/purchase.lua",
+        "sell_of(queues[wanted[at]], figure, wanted[at + 1])",
+        "sell_of(queues[wanted[1]], figure, wanted[at + 1])",
+        SCRIPTS,
+    ),
+    Defect(
+        "purchase.lua looks at the first line of an order alone",
+        "lua/purchase.lua",
+        "    if queues[wanted[at]].left < wanted[at + 1] then return false end\n",
+        "    return queues[wanted[at]].left >= wanted[at + 1]\n",
+        SCRIPTS,
+    ),
+    Defect(
+        "purchase.lua removes tickets from the head",
+        "lua/purchase.lua",
+        "KEYS[at + 2], '0', digits(-queue.dropped - 1))",
+        "KEYS[at + 2], digits(queue.dropped), '-1')",
+        SCRIPTS,
+    ),
+    Defect(
+        "purchase.lua does not read what leaves the tail",
+        "lua/purchase.lua",
+        "(change.take and change.count or 0) + (change.drop or 0)",
+        "(change.take and change.count or 0)",
+        SCRIPTS,
+    ),
+    Defect(
+        "purchase.lua begins to write with what a full Redis takes",
+        "lua/purchase.lua",
+        "local function write()\n",
+        "local function write()\n  for at = 1, #queues do redis.call('LTRIM', KEYS[at + 2], '0', '-1') end\n",
+        DAMAGE,
+    ),
+    Defect(
+        "Redis is told the tickets of another category",
+        "lua/effects.py",
+        "found.setdefault(event.category_of(ticket_number(ticket)), [])",
+        "found.setdefault(0, [])",
+        SCRIPTS,
+    ),
+    Defect(
+        "a change to the present rules leaves the record of the creation as it was",
+        "lua/effects.py",
+        '    elif kind == "event_changed" and event.rules_since == fact["seq"]:\n        # By',
+        '    elif kind == "event_changed" and event.rules_since < 0:\n        # By',
+        EARLIER,
+    ),
+    Defect(
+        "an archived event stays in Redis",
+        "boxoffice/selling/copies.py",
+        "        self._to_forget.add(event_id)\n",
+        "",
+        ARCHIVED,
+    ),
+    Defect(
+        "nobody forgets what another worker has archived",
+        "boxoffice/selling/copies.py",
+        "        self._to_forget.update(owned.ledger.inventory.archived)\n",
+        "",
+        ARCHIVED,
+    ),
+    Defect(
+        "an event whose meta is damaged is never forgotten",
+        "boxoffice/redis/store.py",
+        '    if str(reply).startswith("WRONGTYPE"):\n        return None\n',
+        "",
+        ARCHIVED,
+    ),
+    Defect(
+        "workers may not use the queues of categories",
+        "boxoffice/redis/access.py",
+        "    return event_keys(prefix, _ANY, (GENERAL, _ANY)).all\n",
+        "    return event_keys(prefix, _ANY).all\n",
+        RIGHTS,
     ),
     # The copies in Redis
     Defect(
@@ -950,8 +1160,8 @@ DEFECTS: Final = (
     Defect(
         "an operator's rebuild gives way to what claims to be newer",
         "boxoffice/redis/store.py",
-        "records, int(force))",
-        "records, 0)",
+        "(event.seq, int(force), records, *tickets)",
+        "(event.seq, 0, records, *tickets)",
         FALLBACK,
     ),
     # What strangers wrote
@@ -1385,8 +1595,8 @@ DEFECTS: Final = (
     Defect(
         "a cancelled buyer's code is as good as the new owner's",
         "boxoffice/door/holding.py",
-        "    if not sale.cancelled_by:\n",
-        "    if sale.seq == claim.seq:\n",
+        "    if cancelled_seq is None:\n",
+        "    if cancelled_seq is None or sale.seq == claim.seq:\n",
         HOLDING,
     ),
     # The gateway: 201 and 409 from the ledger alone, 202 once the log holds it, and the truth otherwise
@@ -1435,8 +1645,8 @@ DEFECTS: Final = (
     Defect(
         "what has become of a purchase since is told as a new one",
         "boxoffice/gateway/answering.py",
-        "Response(201 if kind == wanted else 200",
-        "Response(201 if kind else 200",
+        'Response(201 if b\'"request_id":"%b"\' % request_id.encode() in fact else 200',
+        "Response(201 if fact else 200",
         ANSWERING,
     ),
     Defect(
@@ -1464,8 +1674,8 @@ DEFECTS: Final = (
     Defect(
         "a body says which purchase is cancelled",
         "boxoffice/gateway/commands.py",
-        '"event_id", "request_id", "purchase"})',
-        '"event_id", "request_id"})',
+        '"event_id", "request_id", "purchase", "actor"})',
+        '"event_id", "request_id", "actor"})',
         ORDERS,
     ),
     Defect(
@@ -1863,9 +2073,9 @@ DEFECTS: Final = (
     Defect(
         "a fact's header names its own span",
         "boxoffice/selling/deciding.py",
-        "        return Answer(fact, first, position.offset, trace, decided)\n",
+        "        return Answer(fact, first, position.offset, trace, Applied(fact, position.offset, effect))\n",
         '        own = b"%b-%d" % (trace, position.offset) if trace is not None else None\n'
-        "        return Answer(fact, first, position.offset, own, decided)\n",
+        "        return Answer(fact, first, position.offset, own, Applied(fact, position.offset, effect))\n",
         TRACED_SALES,
     ),
     Defect(
