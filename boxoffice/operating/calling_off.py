@@ -14,11 +14,10 @@ from itertools import islice
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from pydantic_core import to_json
 
 from boxoffice.audit.event_view import event_in
 from boxoffice.errors import BoxOfficeError, ExitStatus
-from boxoffice.kafka.asking import command_from
+from boxoffice.kafka.asking import as_sent, command_from
 from boxoffice.kafka.clients import home_partition, producer
 from boxoffice.kafka.topics import check_topics
 from boxoffice.operating.following_home import HomeLedger, Told, home_ledger
@@ -148,7 +147,7 @@ class CallingOff:
                 sent = [
                     await sender.send(
                         topic,
-                        to_json(command, exclude_none=True),
+                        as_sent(command),
                         key=self._event_id.encode(),
                         partition=home.ledger.partition,
                     )
