@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -31,7 +32,7 @@ from boxoffice.settings import KafkaSettings
 from models.facts import at_text, read_range
 from models.ledger import Taken
 from models.shapes import Fact
-from models.values import claimed_ids
+from models.values import claimed_ids, look_at
 from models.words import number_of
 from topics import purchase_requests, purchase_results
 from topics.purchase_requests import ORIGIN_HEADER
@@ -378,11 +379,16 @@ def is_answered_by(record: ConsumerRecord[bytes, bytes], fact: Fact) -> bool:
     if fact["type"] == "command_unreadable":
         return fact["at"] == at_text(record.timestamp)
     # Not read_command: another release may have read what this one cannot, or the other way round.
-    asked = claimed_ids(record.value)
-    request_ids = [fact["request_id"]]
-    if fact["type"] == "purchase_cancelled":
-        request_ids.append(fact["purchase"])
-    return bool(asked) and asked.get("event_id") == fact["event_id"] and asked.get("request_id") in request_ids
+    asked, told = claimed_ids(record.value), cast(Any, fact)
+    if "request_id" not in asked or asked.get("event_id") != fact["event_id"]:
+        return False
+    if asked["request_id"] == fact["request_id"]:
+        return True
+    if asked["request_id"] == told.get("purchase") and fact["type"] != "payment_refused":
+        return True  # A purchase that was asked again is answered by what has become of it.
+    # A payment that came again is answered by what was made of it, whichever request brought it.
+    payment = told.get("payment")
+    return payment is not None and (look_at(record.value or b"").members or {}).get("payment") == payment
 
 
 def _accepted_losses(text: str) -> list[tuple[int, int, int]]:

@@ -82,6 +82,12 @@ class Broker:
         self.left_alone: set[tuple[str, int]] = set()
         self.changes = 0
         self._waiting: list[Future[Any]] = []
+        self.speed = 1
+        """How fast its clock goes: holds end while a schedule runs."""
+
+    def now_ms(self) -> int:
+        """What its clock shows."""
+        return FIRST_TIMESTAMP_MS + int(self.network.loop.time() * 1000 * self.speed)
 
     def append(self, topic: str, number: int, records: Iterable[Outgoing], markers: int = 0) -> int:
         """Write a record batch, and so many markers behind it; returns its first offset."""
@@ -101,7 +107,7 @@ class Broker:
             topic=topic,
             partition=number,
             offset=offset,
-            timestamp=FIRST_TIMESTAMP_MS + int(self.network.loop.time() * 1000),
+            timestamp=self.now_ms(),
             timestamp_type=1,
             key=key,
             value=value,

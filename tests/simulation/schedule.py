@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cache
 from random import Random
 from types import ModuleType
@@ -17,22 +18,29 @@ import structlog
 
 from boxoffice.batching import Batch, Record
 from boxoffice.kafka.clients import header, home_partition
-from boxoffice.redis.store import EventCopy, Snapshot, differences, expected_copy
+from boxoffice.redis.store import EventCopy, differences, expected_copy
 from boxoffice.selling import copies as copies_module
-from boxoffice.selling.deciding import OwnedPartition, letter_of, new_partition
+from boxoffice.selling.deciding import OwnedPartition, letter_of
 from boxoffice.selling.event_copy import Copy, CopyState
 from boxoffice.settings import Settings, load_settings
+from lua import calls as calls_module
 from lua.keys import drill_key, event_keys, rebuild_key
 from models import origins as origins_module
+from models.event import Event
+from models.facts import RULES_VERSION
 from models.ledger import Ledger
+from models.members import GENERAL
 from models.origins import ORIGINS_KEPT
+from tests.simulation.asking import EVENT_IDS, Asking, members_of, serialized
 from tests.simulation.broker import Broker, Partition
 from tests.simulation.group import SESSION_TIMEOUT_S, Group
 from tests.simulation.network import Faults, Network
 from tests.simulation.processes import Process, SimulatedLoop, State, running_process, simulate
 from tests.simulation.redis_memory import REFUSED_ALL, REFUSED_WRITES
 from tests.simulation.redis_server import Health, RedisServer
+from tests.simulation.releases import FIRST_RULES, by_rules, side_by_side
 from tests.simulation.stranger import Stranger, who_must_object
+from tests.simulation.truth import Truth
 from tests.simulation.worker import Surroundings, Worker
 from tests.support.checker import Record as CheckedRecord
 from tests.support.checker import check
@@ -43,12 +51,10 @@ from topics.purchase_results import READ_HEADER
 
 PREFIX: Final = "s-"
 PARTITIONS: Final = 3
-EVENT_IDS: Final = ("42", "7", "1")
 REQUESTS: Final = purchase_requests.TOPIC.full_name(PREFIX)
 LEDGER: Final = purchase_results.TOPIC.full_name(PREFIX)
 DEAD_LETTERS: Final = dead_letters.TOPIC.full_name(PREFIX)
 
-BUYERS: Final = ("b-1", 'Zoë "the\\fan"', "\u2028 b,2 ]}")
 UNREADABLE: Final = (None, b"", b"tickets please", b"\xff\xfe", b'{"request_id":"r-1","event_id":"042","buyer":"b"}')
 LINES_SHOWN: Final = 60
 PATIENCE_S: Final = 400.0
@@ -163,11 +169,7 @@ def run(seed: int, *, whole: bool = False) -> list[str]:
     loop = SimulatedLoop()
     schedule = Schedule(seed, loop)
     lines = schedule.trace.lines
-    with (
-        _logged_to(schedule.trace),
-        _bounds(copies_module, **schedule.bounds),
-        _bounds(origins_module, ORIGINS_KEPT=schedule.origins_kept),
-    ):
+    with schedule.surroundings():
         try:
             simulate(schedule.run(), loop)
         except Exception as error:
@@ -177,10 +179,18 @@ def run(seed: int, *, whole: bool = False) -> list[str]:
     return lines
 
 
+class Upgrade(Enum):
+    """How far the workers are on their way from an earlier release to the present one."""
+
+    BEFORE = auto()
+    ROLLING = auto()
+    DONE = auto()
+
+
 class Schedule:
     """Workers, a log and a Redis, and a seed that decides what becomes of them."""
 
-    def __init__(self, seed: int, loop: SimulatedLoop) -> None:
+    def __init__(self, seed: int, loop: SimulatedLoop) -> None:  # noqa: PLR0915  # what a schedule knows, one a line
         self.seed = seed
         self.loop = loop
         self.random = Random(seed)
@@ -193,24 +203,40 @@ class Schedule:
         self.redis_seqs: Counter[str] = Counter()
         self.wanted_rebuilt: set[str] = set()
         self.settings = self._drawn_settings()
-        self.bounds = {
-            "INLINE_BACKLOG": self.random.choice((1, 3, 1_000)),
-            "MAX_ADDED": self.random.choice((2, 10_000)),
-        }
+        self.inline_backlog = self.random.choice((1, 3, 1_000))
+        self.max_moved = self.random.choice((2, 10_000))
         # Whether a forged origin was believed, the ledger says, as long as nobody else writes there.
         self.forges = self.random.random() < 0.4 and not self.harm.ledger_damaged
         # As many forged ones ahead of all others hide them: no schedule asks for so much.
         self.origins_kept = ORIGINS_KEPT if self.forges else self.random.choice((1, 3, ORIGINS_KEPT))
-        self.truth = Truth()
+        # Where the ledger loses what it has, an event may be created a second time, by the rules of another release.
+        is_kept = self.harm.owners and not (self.harm.ledger_cut or self.harm.ledger_damaged)
+        self.upgrade = Upgrade.BEFORE if is_kept and self.random.random() < 0.4 else Upgrade.DONE
+        self.has_two_releases = self.upgrade is Upgrade.BEFORE
+        self.truth = Truth(REQUESTS, LEDGER, PARTITIONS, has_two_releases=self.has_two_releases)
+        self.asking = Asking(self.random, self.truth, self.broker.now_ms)
+        self.asking.is_new_known = not self.has_two_releases
+        self.broker.speed = self.random.choice((1, 10, 60))
         self.workers: list[Worker] = []
         self.strangers: list[tuple[Stranger, set[str], int]] = []
-        self.asked: list[dict[str, Any]] = []
         self._starts = 0
         self.leaders_taken = 0
         self.forged = 0
         self.is_harmed_unseen = False
         self._is_asked_last = False
         self.group: Group
+
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """What the product's code meets while the schedule runs."""
+        with (
+            _logged_to(self.trace),
+            _bounds(copies_module, INLINE_BACKLOG=self.inline_backlog),
+            _bounds(calls_module, MAX_MOVED=self.max_moved),
+            _bounds(origins_module, ORIGINS_KEPT=self.origins_kept),
+            side_by_side(),
+        ):
+            yield
 
     def _drawn_settings(self) -> Settings:
         choose = self.random.choice
@@ -257,15 +283,18 @@ class Schedule:
         coordinating = asyncio.create_task(self.group.coordinate())
         for event_id in EVENT_IDS[: self.random.randint(1, len(EVENT_IDS))]:
             if self.random.random() < 0.8:
-                self.produce(self._creation(event_id, "c-1"))
+                self.produce(self.asking.creation(event_id, "c-1"))
         self.start()
         if self.harm.owners and self.random.random() < 0.8:
             self.start()
         self.network.faults = self._drawn_faults()
         if self.random.random() < 0.2:
             self.loop.lag_s = lambda: self.random.choice((0.0,) * 30 + (0.3, 0.05))
-        for _ in range(self.random.choice((10, 25, 40))):
+        steps = self.random.choice((10, 25, 40))
+        for step in range(steps):
+            self._upgrade_at(step / steps)
             await self._step()
+        self._upgrade_at(1)
         await self._calm_down()
         coordinating.cancel()
         self._check_end()
@@ -328,14 +357,33 @@ class Schedule:
     # Workers
 
     def start(self) -> None:
-        """Start a worker."""
+        """Start a worker, of one of the releases that there are."""
         self._starts += 1
+        rules = {
+            Upgrade.BEFORE: FIRST_RULES,
+            Upgrade.ROLLING: self.random.choice((FIRST_RULES, RULES_VERSION)),
+            Upgrade.DONE: RULES_VERSION,
+        }[self.upgrade]
         name = f"worker-{self._starts}"
-        worker = Worker(
-            name, self.loop, self.settings, Surroundings(self.broker, self.redis, self.group, self._check_acked)
-        )
-        self.workers.append(worker)
-        self.trace.add(name, "started")
+        surroundings = Surroundings(self.broker, self.redis, self.group, self._check_acked)
+        with by_rules(rules):
+            self.workers.append(Worker(name, self.loop, self.settings, surroundings, rules))
+        self.trace.add(name, "started", rules=rules)
+
+    def _upgrade_at(self, share: float) -> None:
+        """Workers of the earlier release first, then of both, and of the present one alone from two thirds on."""
+        if self.upgrade is Upgrade.BEFORE and share >= 1 / 3:
+            self.upgrade = Upgrade.ROLLING
+            self.trace.add("", "workers of the present release are started")
+            self.kill(self._some())
+        if self.upgrade is Upgrade.ROLLING and share >= 2 / 3:
+            self.upgrade = Upgrade.DONE
+            self.trace.add("", "the last worker of the earlier release ends")
+            for worker in self.workers:
+                if worker.rules == FIRST_RULES:
+                    self.kill(worker)
+            # Producers come last.
+            self.asking.is_new_known = True
 
     def believe_another_number(self) -> None:
         """Somebody comes who believes that there are more partitions, or fewer, and must not be let in."""
@@ -443,8 +491,14 @@ class Schedule:
 
     def write_into_redis(self) -> None:
         """What nobody may do: other software, or an eviction."""
-        keys = event_keys(PREFIX, self.random.choice(EVENT_IDS))
-        tickets, meta, purchases = (key.encode() for key in keys)
+        event_id = self.random.choice(EVENT_IDS)
+        event = self.truth.event(event_id)
+        ids = [GENERAL] if event is None else [category.id for category in event.categories]
+        category = self.random.choice(ids)
+        keys = event_keys(PREFIX, event_id, (category,))
+        meta, purchases, tickets = (key.encode() for key in keys.all)
+        suffix = f":{category}" if event is not None and event.names_categories else ""
+        sold, issued = f"sold{suffix}".encode(), f"issued{suffix}".encode()
         data, number = self.redis.memory.data, self.random.randrange(30)
         fields: Any = data.get(meta, {})
         match self.random.randrange(6):
@@ -453,9 +507,9 @@ class Schedule:
             case 1:
                 data[self.random.choice((tickets, meta, purchases))] = b"what is this"
             case 2 if isinstance(fields, dict) and fields:
-                fields[self.random.choice((b"seq", b"fence", b"sold", b"issued"))] = b"%d" % number
+                fields[self.random.choice((b"seq", b"fence", sold, issued))] = b"%d" % number
             case 3 if isinstance(fields, dict) and fields:
-                fields[self.random.choice((b"seq", b"fence", b"sold"))] = b"x"
+                fields[self.random.choice((b"seq", b"fence", sold))] = b"x"
             case 4 if isinstance(queue := data.get(tickets), list):
                 queue.reverse()
             case 5 if isinstance(records := data.get(purchases), dict) and records:
@@ -553,26 +607,26 @@ class Schedule:
                 self.random.randrange(PARTITIONS),
                 [(None, self.random.choice(UNREADABLE), [])],  # type: ignore[list-item]
             )
-        elif chance < 0.2 and self.asked:
-            self.produce(self.random.choice(self.asked))
+        elif chance < 0.2 and self.asking.asked:
+            self.produce(self.random.choice(self.asking.asked))
         elif chance < 0.4 and self.forges:
             self.forge()
         else:
-            self.produce(self._command())
+            self.produce(self.asking.next())
 
     def produce(self, members: dict[str, Any], headers: Sequence[tuple[str, bytes]] = ()) -> None:
         """Send a command, most to its home; markers may follow."""
-        self.asked.append(members)
+        self.asking.asked.append(members)
         home = home_partition(members["event_id"], PARTITIONS)
         number = home if self.random.random() < 0.75 else self.random.randrange(PARTITIONS)
         key = members["event_id"].encode()
         self.broker.append(
-            REQUESTS, number, [(key, _serialized(members), [*headers])], self.random.choice((0, 0, 0, 1, 3))
+            REQUESTS, number, [(key, serialized(members), [*headers])], self.random.choice((0, 0, 0, 1, 3))
         )
 
     def forge(self) -> None:
         """Send a command that says it was forwarded, and was not; or a mirror does, whose offsets are others."""
-        members = {**self._command(), "request_id": f"f-{self.forged}"}
+        members = {**self.asking.next(), "request_id": f"f-{self.forged}"}
         self.forged += 1
         end_of = [self.broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)]
         source = self.random.randrange(PARTITIONS)
@@ -587,42 +641,10 @@ class Schedule:
                 # It may come true before it is decided: so that it changes no table, it is of an event that is none.
                 offset = end_of[source] + self.random.randrange(4)
                 number = self.random.randrange(100, 200)
-                members = _members("purchase", str(number), members["request_id"], buyer="b", quantity=1)
+                members = members_of("purchase", str(number), members["request_id"], buyer="b", quantity=1)
         self.produce(members, [("boxoffice-origin", b"%d:%d" % (source, offset))])
         # Were it repeated, it might come to lie just where it says it was.
-        self.asked.remove(members)
-
-    def _command(self) -> dict[str, Any]:
-        choose, roll = self.random.choice, self.random.random()
-        event_id = choose(EVENT_IDS)
-        request_id = f"{choose('rxa')}-{self.random.randrange(90)}"
-        bought = [asked for asked in self.asked[-30:] if asked["type"] == "purchase"]
-        if roll < 0.1:
-            return self._creation(event_id, choose(("c-1", "c-2")))
-        if roll < 0.25 and bought:
-            one = choose(bought)
-            buyer = choose(({}, {"buyer": one["buyer"]}, {"buyer": choose(BUYERS)}))
-            return _members("cancel_purchase", one["event_id"], request_id, purchase=one["request_id"], **buyer)
-        if roll < 0.32:
-            return _members("add_tickets", event_id, request_id, count=self.random.randint(1, 6))
-        if roll < 0.33:
-            return _members("close_event", event_id, request_id)
-        return _members("purchase", event_id, request_id, buyer=choose(BUYERS), quantity=choose((1, 1, 2, 3, 5)))
-
-    def _creation(self, event_id: str, request_id: str) -> dict[str, Any]:
-        limit = self.random.choice(({}, {}, {"max_per_order": 4}))
-        return _members(
-            "create_event",
-            event_id,
-            request_id,
-            name="Night at the Opera",
-            venue="Große Halle",
-            # As different languages write it.
-            starts_at="2027-03-01T19:30+01:00" if request_id == "c-2" else "2027-03-01T19:30:00Z",
-            capacity=self.random.randint(1, 25),
-            price={"amount": 4500, "currency": "EUR"},
-            **limit,
-        )
+        self.asking.asked.remove(members)
 
     # What must hold all the time
 
@@ -648,7 +670,7 @@ class Schedule:
         return [worker for worker in self.workers if hasattr(worker, "selling")]
 
     def _check_backlog(self, copy: Copy) -> None:
-        seqs = [fact["seq"] for fact, _ in copy.backlog]
+        seqs = [missed.fact["seq"] for missed in copy.backlog]
         if seqs and seqs != list(range(seqs[0], seqs[0] + len(seqs))):
             raise ScheduleError(f"the backlog of event {copy.event.event_id} has a gap: {seqs}")
         if copy.state is CopyState.IN_STEP and seqs:
@@ -676,7 +698,9 @@ class Schedule:
         for event_id in EVENT_IDS:
             meta: Any = self.redis.memory.data.get(event_keys(PREFIX, event_id).meta.encode())
             seq = int(meta[b"seq"]) if meta else 0
-            if seq < self.redis_seqs[event_id] and event_id not in self.wanted_rebuilt:
+            if self.truth.is_archived(event_id):
+                seq = 0  # It is forgotten, once or several times.
+            elif seq < self.redis_seqs[event_id] and event_id not in self.wanted_rebuilt:
                 raise ScheduleError(f"event {event_id} went from seq {self.redis_seqs[event_id]} to {seq} in Redis")
             self.redis_seqs[event_id] = seq
 
@@ -687,21 +711,27 @@ class Schedule:
             if found is None:
                 continue
             expected = self.truth.copies[event_id].get(int(found.meta["seq"]))
+            if expected is None and home_partition(event_id, PARTITIONS) in self.truth.waits:
+                continue
             if expected is None:
                 raise ScheduleError(f"event {event_id} has in Redis a seq that was never asked for: {found.meta}")
             if different := differences(found, expected_copy(expected)):
                 raise ScheduleError(f"event {event_id} in Redis: {different}")
 
     def _in_redis(self, event_id: str) -> EventCopy | None:
-        tickets, meta, purchases = (self.redis.memory.data.get(key.encode()) for key in event_keys(PREFIX, event_id))
+        data = self.redis.memory.data
+        meta = data.get(event_keys(PREFIX, event_id).meta.encode())
         if not isinstance(meta, dict):
             return None
-        return EventCopy(
-            event_id,
-            _texts(meta),
-            [name.decode() for name in tickets or []] if isinstance(tickets, list | None) else ["another type"],
-            _texts(purchases or {}) if isinstance(purchases, dict | None) else {"another": "type"},
-        )
+        named = json.loads(meta[b"categories"]) if b"categories" in meta else [{"id": GENERAL}]
+        keys = event_keys(PREFIX, event_id, [category["id"] for category in named])
+        queues: dict[str, list[str]] = {}
+        for category, key in zip(named, keys.queues, strict=True):
+            names = data.get(key.encode(), [])
+            queues[category["id"]] = [name.decode() for name in names] if isinstance(names, list) else ["another type"]
+        purchases = data.get(keys.purchases.encode(), {})
+        records = _texts(purchases) if isinstance(purchases, dict) else {"another": "type"}
+        return EventCopy(event_id, _texts(meta), queues, records)
 
     # What must hold in the end
 
@@ -732,12 +762,13 @@ class Schedule:
             self.broker.append(REQUESTS, number, [(None, b"touch", [])])
 
     def _ask_once_more(self) -> None:
-        """Each event sells once more, and Redis decides it."""
+        """Each event sells once more of each category, and Redis decides it."""
         self.truth.catch_up(self.broker)
-        for event_id, copies in self.truth.copies.items():
-            if copies:
-                number = home_partition(event_id, PARTITIONS)
-                members = _members("purchase", event_id, "the-last", buyer="b", quantity=1)
+        for event_id, snapshot in self.truth.newest().items():
+            number = home_partition(event_id, PARTITIONS)
+            for category in snapshot.categories:
+                last = f"the-last-{category}"
+                members = members_of("purchase", event_id, last, buyer=last, category=category)
                 self.broker.append(REQUESTS, number, [(None, json.dumps(members).encode(), [])])
 
     async def _until_well(self) -> None:
@@ -816,30 +847,43 @@ class Schedule:
 
     def _what_is_wrong_in_redis(self) -> str | None:
         given_up = {copy.event.event_id for copy in self._copies() if copy.given_up}
-        for event_id, copies in self.truth.copies.items():
-            if not copies or (self.harm.redis_written and copies[max(copies)].closed):
-                continue  # Nothing is sold from a closed event's queue: nobody notices that it was turned round.
-            if event_id not in given_up:
-                found = self._in_redis(event_id)
-                if found is None:
-                    return f"event {event_id} is not in Redis"
-                if different := differences(found, expected_copy(copies[max(copies)])):
-                    return f"event {event_id} in Redis: {different}"
+        newest = self.truth.newest()
+        for event_id, snapshot in newest.items():
+            if event_id in given_up or (self.harm.redis_written and not self._is_sold(snapshot.event)):
+                continue  # Nothing is sold from its queues: nobody notices that one was turned round.
+            found = self._in_redis(event_id)
+            if found is None:
+                return f"event {event_id} is not in Redis"
+            if different := differences(found, expected_copy(snapshot)):
+                return f"event {event_id} in Redis: {different}"
         memory = self.redis.memory
         wanted: Any = memory.data.get(rebuild_key(PREFIX).encode(), set())
-        if asked := wanted & {event_id.encode() for event_id, copies in self.truth.copies.items() if copies}:
+        if asked := wanted & {event_id.encode() for event_id in newest}:
             return f"nobody rebuilt {asked}"
         if left := [key for key in memory.data if b":loading:" in key and key not in memory.expiries_s]:
             return f"keys of a load are left for ever: {left}"
+        return self._what_is_left_of_archives()
+
+    def _what_is_left_of_archives(self) -> str | None:
+        for event_id in filter(self.truth.is_archived, EVENT_IDS):
+            stem = event_keys(PREFIX, event_id).meta.removesuffix("meta").encode()
+            if left := [key for key in self.redis.memory.data if key.startswith(stem) and b":loading:" not in key]:
+                return f"event {event_id} is archived, and Redis still has {left}"
         return None
 
+    def _is_sold(self, event: Event) -> bool:
+        now_ms = self.broker.now_ms()
+        begins_ms, ends_ms = event.on_sale_ms or 0, event.off_sale_ms
+        return not (event.closed or event.cancelled) and begins_ms <= now_ms and (ends_ms is None or now_ms < ends_ms)
+
     def _check_last_deciders(self) -> None:
-        for event_id, copies in self.truth.copies.items():
-            if copies and not self.harm.redis_written:
-                records = self.broker.partitions[LEDGER, home_partition(event_id, PARTITIONS)].records
-                last = [json.loads(r.value or b"") for r in records[-4:] if b'"the-last"' in (r.value or b"")]
-                if not any(fact["decided_by"] == "redis" for fact in last if fact["event_id"] == event_id):
-                    raise ScheduleError(f"Redis is well again, and does not decide for event {event_id}")
+        for event_id in self.truth.newest():
+            if self.harm.redis_written:
+                continue
+            records = self.broker.partitions[LEDGER, home_partition(event_id, PARTITIONS)].records
+            last = [json.loads(r.value or b"") for r in records[-12:] if b'"the-last-' in (r.value or b"")]
+            if not any(fact["decided_by"] == "redis" for fact in last if fact["event_id"] == event_id):
+                raise ScheduleError(f"Redis is well again, and does not decide for event {event_id}")
 
     def _check_by_the_rules(self) -> None:
         requests, results, letters = (
@@ -861,43 +905,10 @@ class Schedule:
             forged=self.forges,
             origins_kept=self.origins_kept,
             ends={number: self.broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)},
+            rules=(FIRST_RULES, RULES_VERSION) if self.has_two_releases else (RULES_VERSION,),
         )
         if verdict.problems:
             raise ScheduleError("\n".join(verdict.problems))
-
-
-class Truth:
-    """What the rules make of all commands: each event at each of its seqs."""
-
-    def __init__(self) -> None:
-        self.ends: dict[int, int] = {}
-        self.partitions = [new_partition(number, PARTITIONS, self.ends) for number in range(PARTITIONS)]
-        self.copies: defaultdict[str, dict[int, Snapshot]] = defaultdict(dict)
-        self.answered: list[list[int]] = [[] for _ in range(PARTITIONS)]
-
-    def catch_up(self, broker: Broker) -> None:
-        """Decide what was asked since."""
-        self.ends |= {number: broker.partitions[REQUESTS, number].end for number in range(PARTITIONS)}
-        for number, partition in enumerate(self.partitions):
-            for record in broker.partitions[REQUESTS, number].after(partition.position):
-                for answer in partition.answer([record]):
-                    self.answered[number].append(answer.last)
-                    event = partition.ledger.inventory.events.get(answer.fact["event_id"] or "")
-                    if event is not None:
-                        self.copies[event.event_id][event.seq] = Snapshot.of(event, number)
-
-
-def _members(kind: str, event_id: str, request_id: str, **members: Any) -> dict[str, Any]:
-    return {"type": kind, "event_id": event_id, "request_id": request_id, **members}
-
-
-def _serialized(members: dict[str, Any]) -> bytes:
-    """A command as its sender's language writes it: some write null for what was not set, and others leave it out."""
-    if members["request_id"][-1] not in "13579":
-        return json.dumps(members).encode()
-    if members.get("quantity") == 1:
-        members = {**members, "quantity": None}
-    return json.dumps({"buyer": None, "count": None, **members}).encode()
 
 
 def _is_forged(record: Record) -> bool:

@@ -24,6 +24,7 @@ from boxoffice.selling.pipeline import Selling
 from boxoffice.selling.publishing import Publisher
 from boxoffice.selling.recovery import Recovery
 from boxoffice.settings import Settings
+from models.facts import RULES_VERSION
 from tests.simulation.broker import Broker, Producer
 from tests.simulation.group import Group
 from tests.simulation.processes import Process, SimulatedLoop
@@ -179,9 +180,12 @@ class Consumer:
 class Worker(Process):
     """One process. It ends as the product's processes end: whatever fails, and without committing."""
 
-    def __init__(self, name: str, loop: SimulatedLoop, settings: Settings, surroundings: Surroundings) -> None:
+    def __init__(
+        self, name: str, loop: SimulatedLoop, settings: Settings, surroundings: Surroundings, rules: int = RULES_VERSION
+    ) -> None:
         super().__init__(loop)
         self.name = name
+        self.rules = rules
         self.ended_by: BaseException | None = None
         self._settings = settings
         self._surroundings = surroundings

@@ -381,7 +381,7 @@ def state(inventory: Inventory) -> dict[str, Any]:
     events = {
         event_id: {
             "created": dict(event.created),
-            "now": dict(event.now),
+            "now": without_decider(event.now),
             "rules_since": event.rules_since,
             "page_since": event.page_since,
             "seq": event.seq,

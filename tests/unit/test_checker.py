@@ -115,7 +115,7 @@ def test_the_figures_add_up(seed: int) -> None:
 
 def test_random_sales_have_everything_in_them() -> None:
     """Else the tests above would agree about nothing."""
-    verdicts = [checked(sold(seed, 100)) for seed in range(40)]
+    verdicts = [checked(sold(seed, 100)) for seed in range(120)]
     for name in ("forwarded", "second_copies", "unreadable", "repeats", *KINDS_OF_FACTS):
         assert sum(verdict.summary[name] for verdict in verdicts) > 10, name
     assert sum(verdict.summary["ledger"]["ignored"] for verdict in verdicts) > 20

@@ -210,6 +210,36 @@ def test_the_record_at_the_bookmark_is_known_by_its_ids_whichever_release_read_i
     assert is_answered_by(record(1, purchase("r-1", HOME)), unread.fact)
 
 
+def test_the_record_at_the_bookmark_is_known_whichever_request_its_fact_was_first_the_answer_to() -> None:
+    """A purchase is answered by what has become of it, and a payment by what was made of it."""
+    about = {"event_id": HOME, "purchase": "r-1"}
+    paid = {"type": "confirm_purchase", **about, "amount": 4500, "currency": "EUR"}
+    asked = [
+        purchase("r-1", HOME),
+        paid | {"request_id": "q-1", "payment": "pay-1"},
+        purchase("r-1", HOME),
+        paid | {"request_id": "q-2", "payment": "pay-1"},
+        paid | {"request_id": "q-3", "payment": "pay-2"},
+        paid | {"request_id": "q-4", "payment": "pay-2"},
+        {"type": "cancel_purchase", "request_id": "x-1", **about},
+        purchase("r-1", HOME),
+    ]
+    records = [record(offset, members) for offset, members in enumerate(asked, 1)]
+    partition = OwnedPartition(0, PARTITIONS, Ledger(0))
+    partition.answer([record(0, creation(HOME) | {"hold_s": 60})])
+    answers = partition.answer(records)
+    assert [answer.fact["request_id"] for answer in answers] == [
+        *("r-1", "q-1", "q-1", "q-1", "q-3", "q-3", "x-1", "x-1")
+    ]
+    for found, answer in zip(records, answers, strict=True):
+        assert is_answered_by(found, answer.fact)
+        for other in (purchase("r-2", HOME), paid | {"request_id": "q-5", "payment": "pay-3"}):
+            assert not is_answered_by(record(1, other), answer.fact)
+    assert not is_answered_by(record(1, purchase("r-1", HOME)), answers[4].fact), (
+        "a refused payment answers no purchase"
+    )
+
+
 def test_a_dead_letter_is_a_cloud_event_whatever_the_original_was() -> None:
     found = record(1, b"garbage", headers=(("ce_id", b"theirs"), ("ce_type", b"order"), ("content-type", b"text/csv")))
     [answer] = owned().answer([found])
