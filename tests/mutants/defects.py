@@ -63,6 +63,10 @@ FOLLOWER: Final = "tests/simulation/test_gateway_follower.py"
 ANSWERS: Final = "tests/unit/test_gateway_answers.py"
 ANSWERING: Final = "tests/unit/test_gateway_answering.py"
 ORDERS: Final = "tests/unit/test_gateway_orders.py"
+POSTING: Final = "tests/unit/test_gateway_posting.py"
+RECENT: Final = "tests/unit/test_gateway_recent.py"
+LOOKUP: Final = "tests/unit/test_gateway_lookup.py"
+TICKETS: Final = "tests/unit/test_gateway_tickets.py"
 BODIES: Final = "tests/unit/test_gateway_bodies.py"
 READER: Final = "tests/unit/test_gateway_reader.py"
 CONNECTIONS: Final = "tests/unit/test_gateway_connections.py"
@@ -1650,6 +1654,34 @@ DEFECTS: Final = (
         ANSWERING,
     ),
     Defect(
+        "a purchase that was paid for is still told as held",
+        "boxoffice/gateway/lookup.py",
+        'seq_of(remembered.fact) >= fact["seq"]',
+        "seq_of(remembered.fact) >= 0",
+        LOOKUP,
+    ),
+    Defect(
+        "what a gateway remembers is older than what Redis has not caught up with",
+        "boxoffice/gateway/lookup.py",
+        'remembered if remembered is not None and seq_of(remembered.fact) >= fact["seq"] else _made(fact)',
+        "_made(fact)",
+        LOOKUP,
+    ),
+    Defect(
+        "some tickets that were given back bring back the rest, when that is asked again",
+        "boxoffice/gateway/recent.py",
+        "seq_of(result.fact) > seq_of(sale.answer.fact)",
+        "seq_of(result.fact) > 0",
+        RECENT,
+    ),
+    Defect(
+        "a ticket that is held has a page",
+        "boxoffice/gateway/tickets.py",
+        'if fact["type"] == "purchase_held" or fact.get("held"):',
+        'if fact["type"] == "purchase_held" and fact.get("held"):',
+        TICKETS,
+    ),
+    Defect(
         "a fact that nobody knows is told as a refusal without an outcome",
         "boxoffice/gateway/answering.py",
         'return Problem("outcome-unknown", "The answer',
@@ -1677,6 +1709,27 @@ DEFECTS: Final = (
         '"event_id", "request_id", "purchase", "actor"})',
         '"event_id", "request_id", "actor"})',
         ORDERS,
+    ),
+    Defect(
+        "a body says who has sent it",
+        "boxoffice/gateway/commands.py",
+        '"request_id", "purchase", "actor"})',
+        '"request_id", "purchase"})',
+        BODIES,
+    ),
+    Defect(
+        "nobody can tell who has closed an event",
+        "boxoffice/gateway/posting.py",
+        '            said["actor"] = caller.id\n',
+        "            said.clear()\n",
+        POSTING,
+    ),
+    Defect(
+        "members that do not go together are published",
+        "boxoffice/gateway/commands.py",
+        'fault = fault_of(found) if kind != "purchase" or "lines" in members else None',
+        'fault = fault_of(found) if kind == "create_event" else None',
+        BODIES,
     ),
     Defect(
         "a member that is null is refused at the front door",
