@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.accepted import Accepted, Kind, pack, pack_purchase, unpack
+from models.accepted import Accepted, Kind, State, pack, pack_purchase, unpack
 
 U64 = st.integers(0, 2**64 - 1)
 REQUEST_ID = st.text("abcXYZ019._:-", min_size=1, max_size=64)
@@ -16,12 +16,14 @@ RUN = st.builds(lambda first, length: (first, first + length - 1), st.integers(1
 
 
 NOTHING: dict[str, st.SearchStrategy[Any]] = {
-    "runs": st.just(()),
-    "buyer": st.just(""),
-    "cancelled_by": st.just(""),
-    "purchase": st.just(""),
-    "count": st.just(0),
+    name: st.just(Accepted._field_defaults[name]) for name in Accepted._field_defaults if name != "source"
 }
+RUNS = st.lists(RUN, min_size=1, max_size=100).map(tuple)
+BUYER = st.text(min_size=1, max_size=128)
+ACTOR = st.just("") | st.text(min_size=1, max_size=128)
+LINES = st.lists(
+    st.tuples(st.integers(0, 49), st.integers(1, 100), st.integers(0, 10**12)), min_size=1, max_size=50
+).map(tuple)
 
 
 def accepted(kind: Kind, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[Accepted]:
@@ -30,15 +32,31 @@ def accepted(kind: Kind, **members: st.SearchStrategy[Any]) -> st.SearchStrategy
 
 ANY = st.one_of(
     accepted(Kind.CREATION),
+    accepted(Kind.PURCHASE, runs=RUNS, buyer=BUYER),
+    accepted(Kind.PURCHASE, runs=RUNS, buyer=BUYER, state=st.just(State.CANCELLED), by=REQUEST_ID),
     accepted(
         Kind.PURCHASE,
-        runs=st.lists(RUN, min_size=1, max_size=100).map(tuple),
-        buyer=st.text(min_size=1, max_size=128),
-        cancelled_by=st.just("") | REQUEST_ID,
+        runs=RUNS,
+        buyer=BUYER,
+        state=st.sampled_from(State),
+        lines=LINES,
+        due_ms=U64,
+        by=st.just("") | REQUEST_ID,
+        payment=st.just("") | REQUEST_ID,
+        actor=ACTOR,
     ),
-    accepted(Kind.CANCELLATION, purchase=REQUEST_ID),
-    accepted(Kind.ADDITION, count=st.integers(1, 1_000_000)),
-    accepted(Kind.CLOSING),
+    *(
+        accepted(
+            kind,
+            purchase=REQUEST_ID,
+            runs=RUNS,
+            remaining=st.just(()) | RUNS,
+            flag=st.booleans(),
+            actor=ACTOR,
+        )
+        for kind in (Kind.CANCELLATION, Kind.CONFIRMATION, Kind.EXPIRY)
+    ),
+    accepted(Kind.FACT, fact=st.binary(min_size=1, max_size=300)),
 )
 
 
@@ -67,8 +85,19 @@ def test_the_largest_purchase_survives_being_packed() -> None:
         scattered,
         "😀" * 128,
         "x" * 64,
+        State.CANCELLED,
     )
     assert unpack(pack(largest)) == largest
+
+
+def test_of_a_usual_purchase_nothing_is_packed_that_the_event_says() -> None:
+    """Its lines and its price: so it takes what it took by the rules before, byte for byte."""
+    usual = Accepted(Kind.PURCHASE, 1, 2, 3, None, ((5, 6),), "b-1")
+    assert pack(usual).hex() == "02" + "010000000000000002000000000000000300000000000000" + (
+        "0105000000000000000200622d31"
+    )
+    cancelled = usual._replace(state=State.CANCELLED, by="x-1")
+    assert pack(cancelled) == pack(usual)[:-4] + b"\x03x-1b-1"
 
 
 def test_a_usual_purchase_takes_less_than_64_bytes() -> None:
