@@ -29,6 +29,7 @@ from models.shapes import Fact
 PURCHASES: Final = CollectorRegistry()
 DOCUMENTS: Final = CollectorRegistry()
 STATS: Final = CollectorRegistry()
+CLOCK: Final = CollectorRegistry()
 AUDIT: Final = CollectorRegistry()
 GATEWAY: Final = CollectorRegistry()
 LIVE: Final = CollectorRegistry()
@@ -36,6 +37,7 @@ REGISTRIES: Final = {
     "purchases": PURCHASES,
     "documents": DOCUMENTS,
     "stats": STATS,
+    "clock": CLOCK,
     "audit": AUDIT,
     "gateway": GATEWAY,
     "live": LIVE,
@@ -155,7 +157,7 @@ IS_READY: Final = Gauge("boxoffice_ready", "1 while the process is ready, as /he
 WAITS_FOR: Final = Gauge(
     "boxoffice_waits_for", "1 while the process cannot get on without this outside server.", ["server"], registry=None
 )
-for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY, LIVE):
+for _registry in (PURCHASES, DOCUMENTS, STATS, CLOCK, GATEWAY, LIVE):
     for _metric in (IS_LIVE, IS_READY, WAITS_FOR):
         _registry.register(_metric)
 # Several processes
@@ -191,11 +193,11 @@ TRACES_CUT: Final = Counter(
 for _registry in (PURCHASES, DOCUMENTS, GATEWAY):
     _registry.register(SPANS)
     _registry.register(TRACES_CUT)
-for _registry in (DOCUMENTS, STATS, GATEWAY, LIVE):
+for _registry in (DOCUMENTS, STATS, CLOCK, GATEWAY, LIVE):
     _registry.register(STRANGE_RECORDS)
 for _registry in (PURCHASES, DOCUMENTS):
     _registry.register(DEAD_LETTERS)
-for _registry in (PURCHASES, DOCUMENTS, STATS, GATEWAY, LIVE):
+for _registry in (PURCHASES, DOCUMENTS, STATS, CLOCK, GATEWAY, LIVE):
     _registry.register(LAG)
 for _registry in (GATEWAY, LIVE):
     _registry.register(SHOWN_EVENTS)
@@ -234,6 +236,26 @@ TICKETS_HELD: Final = Gauge(
 )
 TICKETS_SOLD: Final = Gauge(
     "boxoffice_tickets_sold", "Tickets of a partition's events that are their buyers'.", ["partition"], registry=STATS
+)
+# Clock
+CLOCK_HOLDS: Final = Gauge("boxoffice_clock_holds", "Holds that have not ended.", registry=CLOCK)
+CLOCK_OVERDUE: Final = Gauge(
+    "boxoffice_clock_overdue_seconds",
+    "How long the hold that is due for longest has been due, by the clock's own time, and not ended.",
+    registry=CLOCK,
+)
+CLOCK_ASKED: Final = Counter("boxoffice_clock_asked", "Holds asked about, whatever was answered.", registry=CLOCK)
+CLOCK_ANSWERS: Final = Counter(
+    "boxoffice_clock_answers",
+    "What the clock was answered: expired, or the reason of a refusal; not_due, where it was early.",
+    ["answer"],
+    registry=CLOCK,
+)
+CLOCK_LATE: Final = Histogram(
+    "boxoffice_clock_late_seconds",
+    "How long after they were due holds have expired, by the broker's time.",
+    buckets=_SLOW_S,
+    registry=CLOCK,
 )
 # Audit
 AUDITS: Final = Counter("boxoffice_audits", "Audits, by outcome: agrees, differs, failed.", ["outcome"], registry=AUDIT)

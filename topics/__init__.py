@@ -5,6 +5,7 @@ A topic's name is what the broker knows it by after ``BOXOFFICE_TOPIC_PREFIX``.
 
 from topics import (
     api_keys,
+    clock_places,
     dead_letters,
     documents_places,
     event_stats,
@@ -22,6 +23,7 @@ TOPICS: tuple[TopicDefinition, ...] = (
     documents_places.TOPIC,
     event_stats.TOPIC,
     stats_changelog.TOPIC,
+    clock_places.TOPIC,
     dead_letters.TOPIC,
     api_keys.TOPIC,
 )

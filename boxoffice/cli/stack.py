@@ -32,6 +32,7 @@ class Process(StrEnum):
     PURCHASES = "purchases"
     DOCUMENTS = "documents"
     STATS = "stats"
+    CLOCK = "clock"
     GATEWAY = "gateway"
     LIVE = "live"
 
@@ -44,6 +45,7 @@ class Part(StrEnum):
     PURCHASES = Process.PURCHASES
     DOCUMENTS = Process.DOCUMENTS
     STATS = Process.STATS
+    CLOCK = Process.CLOCK
     GATEWAY = Process.GATEWAY
     LIVE = Process.LIVE
 

@@ -23,6 +23,7 @@ from topics import (
     TOPICS,
     TopicDefinition,
     api_keys,
+    clock_places,
     dead_letters,
     documents_places,
     event_stats,
@@ -70,7 +71,7 @@ _LEDGER: Final = purchase_results.TOPIC
 _REQUESTS: Final = purchase_requests.TOPIC
 _READ_BY_OTHERS: Final = (_LEDGER, ticket_documents.TOPIC, event_stats.TOPIC)
 _BUT_ROWS: Final = tuple(topic for topic in TOPICS if topic is not stats_changelog.TOPIC)
-_WORKERS: Final = ("purchases", "documents", "stats")
+_WORKERS: Final = ("purchases", "documents", "stats", "clock")
 
 ACCESS: Final[Sequence[Access]] = (
     Access(
@@ -95,6 +96,13 @@ ACCESS: Final[Sequence[Access]] = (
         writes=(event_stats.TOPIC, stats_changelog.TOPIC),
         sees=(_REQUESTS,),
         joins=("stats",),
+    ),
+    Access(
+        "clock",
+        "asks about holds that are due",
+        reads=(_LEDGER, clock_places.TOPIC),
+        writes=(_REQUESTS, clock_places.TOPIC),
+        joins=("clock",),
     ),
     Access(
         "gateway",

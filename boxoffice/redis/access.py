@@ -115,6 +115,12 @@ ACCESS: Final[Sequence[Access]] = (
         writes=(_figures, _own("stats")),
     ),
     Access(
+        "clock",
+        "says that it is there",
+        _PRESENT,
+        writes=(_own("clock"),),
+    ),
+    Access(
         "gateway",
         "looks requests up, tells figures, hands on what operators ask",
         ("hget", "hgetall", "hmget", "hlen", "llen", "scan", "getrange", "set", "del", "sadd", "srem", "smembers"),

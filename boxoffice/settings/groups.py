@@ -280,6 +280,30 @@ class StatisticsSettings(_Group):
     )
 
 
+class ClockSettings(_Group):
+    """How holds that are due are asked about."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX + "CLOCK_")
+
+    rate: float = _setting(
+        25_000, "Holds a second that one clock asks about, of all partitions together.", ge=1, le=1_000_000
+    )
+    most_unanswered: int = _setting(
+        2_000,
+        "Holds of a partition that are asked about and not answered: so many others' commands wait behind at most.",
+        ge=1,
+        le=100_000,
+    )
+    margin_ms: int = _setting(
+        250,
+        "So long after a hold is due by the clock of its own machine it is asked about, since that may be fast; by the "
+        "broker's time, where that is known, at once.",
+        unit="ms",
+        ge=0,
+        le=60_000,
+    )
+
+
 class GatewaySettings(_Group):
     """The front door: where it listens, and how much it takes in."""
 
@@ -461,6 +485,7 @@ class Settings:
     documents: DocumentsSettings
     door: DoorSettings
     statistics: StatisticsSettings
+    clock: ClockSettings
     gateway: GatewaySettings
     live: LiveSettings
     process: ProcessSettings
@@ -475,6 +500,7 @@ GROUPS: Final[Mapping[str, type[BaseSettings]]] = {
     "documents": DocumentsSettings,
     "door": DoorSettings,
     "statistics": StatisticsSettings,
+    "clock": ClockSettings,
     "gateway": GatewaySettings,
     "live": LiveSettings,
     "process": ProcessSettings,
