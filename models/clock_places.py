@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.members import EventIdText, RequestId
 from models.places import UnreadablePlaceError
-from models.shapes import Fact, Offset, PartitionNumber
+from models.shapes import Due, Fact, Offset, PartitionNumber
 
 VERSION: Final = 1
 """Of the rows: those of another version are made anew from the ledger."""
@@ -24,13 +24,15 @@ VERSION: Final = 1
 class ClockPlace:
     """No hold that lies before ``offset`` waits any more.
 
-    The fact at that offset is about the event and answers the request: elsewhere it is another ledger.
+    The fact at that offset is about the event and answers the request: elsewhere it is another ledger. ``due`` says, for
+    whoever looks whether holds end, when the first of those is due that wait; None while none does.
     """
 
     partition: PartitionNumber
     offset: Offset
     event_id: EventIdText | None
     request_id: RequestId | None
+    due: Due | None = None
     version: Literal[1] = VERSION
 
     def is_at(self, fact: Fact) -> bool:

@@ -235,8 +235,8 @@ class Expiring:
             while True:
                 await asyncio.sleep(MEASURE_INTERVAL_S)
                 now_ms = _now_ms()
-                overdue_ms = [holds.overdue_ms(now_ms) for holds in self._owned.values()]
-                metrics.CLOCK_OVERDUE.set(max(overdue_ms, default=0) / 1000)
+                due_ms = [due_ms for holds in self._owned.values() if (due_ms := holds.first_due_ms) is not None]
+                metrics.CLOCK_OVERDUE.set(max(0, now_ms - min(due_ms, default=now_ms)) / 1000)
                 metrics.CLOCK_HOLDS.set(sum(map(len, self._owned.values())))
                 self._late.tell()
 

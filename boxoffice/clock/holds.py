@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from boxoffice.clock.buckets import Buckets
 from models.clock_places import ClockPlace
 from models.derived_ids import EXPIRY, first_id, next_id
-from models.facts import NewerFactError, UnreadableFactError, at_ms, read_fact, read_range
+from models.facts import NewerFactError, UnreadableFactError, at_ms, at_text, read_fact, read_range
 from models.shapes import CommandRejected, Fact, HoldExpired, PurchaseHeld, Reason
 
 AGAIN_MS: Final = 1_000
@@ -231,13 +231,17 @@ class Holds:
 
     # What there is to say
 
-    def overdue_ms(self, now_ms: int) -> int:
-        """How long the hold that is due for longest has been due; 0 while none is."""
+    @property
+    def first_due_ms(self) -> int | None:
+        """When the first hold is due, of those that are asked about or will be; None while there is none.
+
+        One that is not due yet by the broker's time, whatever the time is here, is left out.
+        """
         asked = (self._held.get(asked.key) for asked in self._asked.values())
         due_ms = [_due_ms(packed) for packed in asked if packed is not None]
         if (first_ms := self._due.first_ms) is not None:
             due_ms.append(first_ms)
-        return max(0, now_ms - min(due_ms)) if due_ms else 0
+        return min(due_ms, default=None)
 
     def place(self) -> ClockPlace | None:
         """Where to begin another time: at the oldest hold, else at the last record; None before there was any."""
@@ -246,7 +250,9 @@ class Holds:
             return self._last
         key, packed = oldest
         event_id, _, purchase = key.partition(_SEPARATOR)
-        return ClockPlace(self.partition, packed & _OFFSET, event_id, purchase)
+        due_ms = self.first_due_ms
+        due = at_text(due_ms) if due_ms is not None else None
+        return ClockPlace(self.partition, packed & _OFFSET, event_id, purchase, due)
 
 
 def _key(event_id: str, request_id: str) -> str:

@@ -14,6 +14,7 @@ from topics import (
     TOPICS,
     TopicDefinition,
     api_keys,
+    clock_places,
     dead_letters,
     documents_places,
     event_stats,
@@ -51,7 +52,7 @@ _SERVERS: Final = {
         "variables": {"host": {"description": "Any of its brokers."}, "port": {"default": "9093"}},
     },
 }
-INTERNAL_TOPICS: Final = (stats_changelog.TOPIC, documents_places.TOPIC, api_keys.TOPIC)
+INTERNAL_TOPICS: Final = (stats_changelog.TOPIC, documents_places.TOPIC, clock_places.TOPIC, api_keys.TOPIC)
 PUBLIC_TOPICS: Final = tuple(topic for topic in TOPICS if topic not in INTERNAL_TOPICS)
 """The topics of which others need to know."""
 
@@ -84,7 +85,7 @@ def internal_asyncapi() -> Json:
     """What the box office sends to itself: it may change with each release."""
     messages = _internal_messages()
     requests, results = purchase_requests.TOPIC, purchase_results.TOPIC
-    rows, places, keys = INTERNAL_TOPICS
+    rows, places, clocks, keys = INTERNAL_TOPICS
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -108,6 +109,8 @@ def internal_asyncapi() -> Json:
             "recoverStatistics": _operation("receive", rows, messages, "It reads them again when it starts."),
             "keepPlaces": _operation("send", places, messages, f"The documents process keeps {places.holds}."),
             "recoverPlaces": _operation("receive", places, messages, "It goes on from there when it starts."),
+            "keepClocks": _operation("send", clocks, messages, f"The clock keeps {clocks.holds}."),
+            "recoverClocks": _operation("receive", clocks, messages, "It begins there when it starts."),
             "keepCallers": _operation("send", keys, messages, f"`boxoffice keys` keeps {keys.holds}."),
             "followCallers": _operation("receive", keys, messages, "Every gateway knows who may ask for what."),
         },

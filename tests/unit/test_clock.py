@@ -323,15 +323,15 @@ def test_the_earliest_are_asked_about_first_and_no_more_than_may_be() -> None:
     assert [one.purchase for one in watched.due(DUE_MS + 60_000, most=ALL)] == [f"r-{n}" for n in range(5, -1, -1)]
 
 
-def test_how_long_a_hold_is_overdue(watched: Watched) -> None:
-    assert watched.holds.overdue_ms(DUE_MS) == 0
+def test_which_hold_is_due_first(watched: Watched) -> None:
+    assert watched.holds.first_due_ms is None
     watched.ask(buying("r-1"))
-    assert watched.holds.overdue_ms(DUE_MS) == 0
-    assert watched.holds.overdue_ms(DUE_MS + 7_000) == 7_000
+    watched.ask(buying("r-2"), BEGIN_MS + 5_000)
+    assert watched.holds.first_due_ms == DUE_MS
     [question] = watched.due(DUE_MS)
-    assert watched.holds.overdue_ms(DUE_MS + 9_000) == 9_000, "it is asked about, and not answered"
+    assert watched.holds.first_due_ms == DUE_MS, "it is asked about, and not answered"
     assert watched.send(question, DUE_MS + 9_000) == "hold_expired"
-    assert watched.holds.overdue_ms(DUE_MS + 10_000) == 0
+    assert watched.holds.first_due_ms == DUE_MS + 5_000
 
 
 def test_a_clock_that_is_fast_does_not_take_a_hold_for_overdue_that_is_not_due(watched: Watched) -> None:
@@ -339,7 +339,7 @@ def test_a_clock_that_is_fast_does_not_take_a_hold_for_overdue_that_is_not_due(w
     fast_ms = DUE_MS + 300_000
     [question] = watched.due(fast_ms)
     assert watched.send(question, DUE_MS - 299_000) == "not_due"
-    assert watched.holds.overdue_ms(fast_ms) == 0
+    assert watched.holds.first_due_ms is None
 
 
 # Where it begins another time
@@ -362,7 +362,7 @@ def test_a_place_loses_no_hold_and_reads_nothing_that_has_ended() -> None:
     for number in (*range(7), 9, 12):
         watched.ask(paying(f"r-{number}", quantity=1))
     place = watched.holds.place()
-    assert place == ClockPlace(NUMBER, 1 + 7, "42", "r-7")
+    assert place == ClockPlace(NUMBER, 1 + 7, "42", "r-7", at_text(DUE_MS))
     again = began_at(watched)
     assert {one.purchase for one in again.due(DUE_MS, 0, ALL)} == {one.purchase for one in watched.due(DUE_MS)}
 
@@ -386,7 +386,7 @@ def test_a_place_knows_its_record_from_another() -> None:
 
 
 def test_a_place_is_read_as_it_was_written() -> None:
-    place = ClockPlace(NUMBER, 7, "42", "r-1")
+    place = ClockPlace(NUMBER, 7, "42", "r-1", at_text(DUE_MS))
     unreadable = ClockPlace(0, 0, None, None)
     rows: dict[bytes | None, bytes] = dict([row_of(place), row_of(unreadable)])
     assert place_in(NUMBER, rows) == place

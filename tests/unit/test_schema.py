@@ -50,6 +50,7 @@ from tests.unit.test_ledger import decide_after
 from topics import (
     TOPICS,
     api_keys,
+    clock_places,
     documents_places,
     purchase_requests,
     purchase_results,
@@ -438,6 +439,7 @@ def test_what_is_internal_stands_apart_and_is_said_to_be() -> None:
         purchase_results.TOPIC.name,
         stats_changelog.TOPIC.name,
         documents_places.TOPIC.name,
+        clock_places.TOPIC.name,
         api_keys.TOPIC.name,
     }
     assert not DOCUMENT["operations"].keys() & WITHIN["operations"].keys()
@@ -503,7 +505,12 @@ def test_a_messages_examples_fit_its_payload_and_headers(name: str) -> None:
 
 def test_only_what_is_nobody_elses_has_no_example() -> None:
     messages = {**MESSAGES, **WITHIN["components"]["messages"]}
-    internal = [stats_changelog.TOPIC.name, documents_places.TOPIC.name, api_keys.TOPIC.name]
+    internal = [
+        stats_changelog.TOPIC.name,
+        documents_places.TOPIC.name,
+        clock_places.TOPIC.name,
+        api_keys.TOPIC.name,
+    ]
     assert sorted(name for name, message in messages.items() if "examples" not in message) == sorted(internal)
 
 
