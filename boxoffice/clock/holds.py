@@ -115,7 +115,7 @@ class Holds:
             return
         if follows:
             self._bookmark = last
-            self._at_ms = max(self._at_ms, fact_at_ms)
+            self._at_ms = fact_at_ms
         self._last = ClockPlace(self.partition, offset, fact["event_id"], fact["request_id"])
         self._fold(fact, fact_at_ms, passed_ms)
 

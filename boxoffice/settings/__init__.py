@@ -5,8 +5,8 @@ or stands beside it where that would say too much. Its unit stands last in its n
 which ``boxoffice settings`` and ``docs/settings.md`` are made.
 """
 
+from boxoffice.settings.fields import ENV_PREFIX
 from boxoffice.settings.groups import (
-    ENV_PREFIX,
     GROUPS,
     KEY_RING,
     ClockSettings,

@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from boxoffice.errors import SettingsError
-from boxoffice.settings.groups import ENV_PREFIX, GROUPS, Settings
+from boxoffice.settings.fields import ENV_PREFIX
+from boxoffice.settings.groups import GROUPS, Settings
 from boxoffice.showing.masking import masked
 from boxoffice.showing.printing import printable
 
