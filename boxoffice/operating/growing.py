@@ -23,6 +23,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pydantic_core import from_json, to_json
 
 from boxoffice.errors import BoxOfficeError, NewerReleaseError, TopicsError
+from boxoffice.kafka.asking import as_sent
 from boxoffice.kafka.clients import (
     admin,
     group_id,
@@ -250,7 +251,7 @@ class Growing:
                 f"{self._results(self.old)} {record.partition}:{record.offset}: no command is answered so by the rules "
                 "of this release."
             )
-        value = to_json(command, exclude_none=True)
+        value = as_sent(command)
         return _Moved(value, at_ms(decision["at"]), decision, header(record.headers, TRACE_HEADER))
 
     async def _publish(self, sender: AIOKafkaProducer, moved: Mapping[int, Sequence[_Moved]]) -> None:
