@@ -194,7 +194,7 @@ DEFECTS: Final = (
         "models/inventory.py",
         "        _remember_origin(inventory, fact)\n        return False",
         "        return False",
-        FOLDING,
+        REMEMBERED_ORIGINS,
     ),
     Defect(
         "one origin of each partition is remembered again, the highest",
