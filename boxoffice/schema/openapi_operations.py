@@ -19,7 +19,7 @@ from boxoffice.schema.openapi_examples import (
     fact_since,
     made,
 )
-from boxoffice.schema.openapi_parts import BEARER, LIMITS, body_name, header_references
+from boxoffice.schema.openapi_parts import BEARER, LIMITS, body_name, body_schemas, header_references
 from boxoffice.schema.openapi_problems import by_status, problem_response
 from models.api_keys import Scope
 
@@ -162,7 +162,7 @@ def _command(
             "headers": header_references("Location", "Idempotent-Replayed", *LIMITS),
             "content": _told_by({since: fact_since(since) for since in SINCE[kind]}),
         }
-    needs_body = bool(BODIES[kind])
+    needs_body = "required" in body_schemas()[body_name(kind)]
     return Operation(
         "post",
         path,

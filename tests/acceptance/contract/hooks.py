@@ -9,9 +9,11 @@ from typing import Any
 import schemathesis
 
 from models.times import TIME_PATTERN
+from tests.acceptance.contract.events import ENDED, SOLD
 
 REFUSED = {"over-order-limit", "unknown-category", "idempotency-key-reused"}
 """Rules of a sale, which a well-formed order may break."""
+ENDINGS = ("{event}/closing", "{event}/cancellation", "{event}/archiving")
 TIMES = ("starts_at", "on_sale_at", "off_sale_at")
 TOGETHER = {"/lines", "/categories", "/prices"}
 """What is wrong with these together, as a sum or a category that comes twice, is pointed at by the list."""
@@ -26,6 +28,13 @@ def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001 - called so
         if isinstance(time, str) and re.match(TIME_PATTERN, time):
             written[name] = "2027-03-01" + time[10:]
     return written
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    """Sales end in an event of their own: of one that is over nothing else would be tried."""
+    ends = context.operation.path.endswith(ENDINGS) and path_parameters.get("event") == SOLD
+    return {**path_parameters, "event": ENDED} if ends else path_parameters
 
 
 @schemathesis.hook
