@@ -203,6 +203,12 @@ for _registry in (GATEWAY, LIVE):
     _registry.register(SHOWN_EVENTS)
 # Documents
 DOCUMENTS_MADE: Final = Counter("boxoffice_documents_made", "Documents stored and announced.", registry=DOCUMENTS)
+DOCUMENTS_RENEWED: Final = Counter(
+    "boxoffice_documents_renewed", "Documents drawn again since their event was changed.", registry=DOCUMENTS
+)
+DOCUMENTS_TO_RENEW: Final = Gauge(
+    "boxoffice_documents_to_renew", "Documents to be drawn again since their event was changed.", registry=DOCUMENTS
+)
 DOCUMENTS_FLAWED: Final = Counter(
     "boxoffice_documents_flawed",
     "Documents made in which something cannot be read as it was written.",

@@ -16,13 +16,15 @@ from models.words import number_of
 class DocumentCounts:
     """Tickets that are sold: how many have their document, could not be drawn, or had the age to be removed.
 
-    On ``flawed`` of those made something cannot be read as it was written.
+    On ``flawed`` of those made something cannot be read as it was written; ``renewing`` of them are drawn again, as
+    their event was changed, and are not yet.
     """
 
     made: int = 0
     failed: int = 0
     expired: int = 0
     flawed: int = 0
+    renewing: int = 0
 
 
 @dataclass

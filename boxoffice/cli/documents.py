@@ -67,7 +67,7 @@ def _documents() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show how many are made, have flaws, wait and failed, their size, and the store that they lie in."""
+    """Show how many are made, flawed, waiting, drawn again and failed, their size, and the store that they lie in."""
     from boxoffice.cli.waiting import look_settings, looked
     from boxoffice.documents.status import documents_status
     from boxoffice.storage.store import DocumentStore
@@ -82,6 +82,7 @@ def status(as_json: AsJson = False) -> None:
         ("size", found.size_bytes, "bytes"),
         ("flawed", found.flawed, "tickets with something that cannot be read as it was written"),
         ("waiting", found.waiting, "facts not dealt with"),
+        ("renewing", found.renewing, "changed events whose tickets are drawn again"),
         ("failed", found.failed, "tickets on dead-letters"),
     ]
     print_table(("", "#", "of"), rows)

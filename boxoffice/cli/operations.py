@@ -23,12 +23,14 @@ _AUDIT_WAIT_S = 60.0
 _MOST_ROWS = 50
 """Events shown one by one; of more than this, only those that differ."""
 
+_CATEGORY_HEADINGS = ("event", "category", "issued#", "removed#", "sold#", "held#", "left#")
 _HEADINGS = (
     "event",
     "partition#",
     "seq#",
     "issued#",
     "sold#",
+    "held#",
     "left#",
     "purchases#",
     "PDFs#",
@@ -168,6 +170,8 @@ def print_report(report: AuditReport) -> None:
     shown = [event for event in report.events if event.differences or len(report.events) <= _MOST_ROWS]
     if shown:
         print_table(_HEADINGS, [_event_row(event) for event in shown])
+    if categories := [row for event in shown for row in _category_rows(event)]:
+        print_table(_CATEGORY_HEADINGS, categories)
     for sentence in (*report.all_differences, *report.notes):
         tell(sentence)
     tell(report.summary)
@@ -180,13 +184,26 @@ def _event_row(event: EventReport) -> tuple[object, ...]:
         event.seq,
         event.issued,
         event.sold,
+        event.held,
         event.left,
         event.purchases,
         event.documents.made if event.documents else None,
-        "closed" if event.closed else "on sale" if event.left else "sold out",
+        _state(event),
         None if event.statistics is None else "equal" if event.statistics else "differ",
         "no" if event.differences else "yes",
     )
+
+
+def _state(event: EventReport) -> str:
+    if event.cancelled or event.closed:
+        return "called off" if event.cancelled else "closed"
+    return "on sale" if event.left else "all held" if event.held else "sold out"
+
+
+def _category_rows(event: EventReport) -> list[tuple[object, ...]]:
+    """A row for each category, where the event names them."""
+    named = [one for one in event.categories if one.name]
+    return [(event.event_id, one.id, one.issued, one.removed, one.sold, one.held, one.left) for one in named]
 
 
 def _report_members(report: AuditReport) -> dict[str, Any]:

@@ -120,9 +120,11 @@ def _each(category: CategoryTerms, currency: str) -> str:
 
 
 def with_price(members: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's members for people: its price as one amount, and what is none as it is."""
+    """An event's members for people: prices as amounts, a line for each category, and the others as they are."""
     from models.money import amount_text
 
+    if isinstance(members.get("categories"), list):
+        return _with_categories(members)
     if "price_amount" not in members:
         return dict(members)
     amount, currency = members["price_amount"], members.get("price_currency", "")
@@ -130,6 +132,27 @@ def with_price(members: Mapping[str, Any]) -> dict[str, Any]:
     shown = {"price" if name == "price_amount" else name: value for name, value in members.items()}
     shown.pop("price_currency", None)
     return shown | {"price": price}
+
+
+def _with_categories(members: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in members.items():
+        if name == "categories":
+            shown |= {f"category {one['id']}": _category(one, members.get("price_currency", "")) for one in value}
+        else:
+            shown[name] = value
+    return shown
+
+
+def _category(category: Mapping[str, Any], currency: str) -> str:
+    """``Stalls at 45.00 EUR: 600 issued, 3 sold, 1 held, 596 left``."""
+    from models.money import amount_text
+
+    figures = ("issued", "removed", "sold", "held", "left")
+    counted = ", ".join(f"{category[name]} {name}" for name in figures if category.get(name) or name == "issued")
+    price = category.get("price")
+    amount = amount_text(price, currency) if isinstance(price, int) else f"{price} {currency}"
+    return f"{category.get('name')} at {amount}: {counted}"
 
 
 def unknown_currency(members: Mapping[str, Any]) -> str | None:

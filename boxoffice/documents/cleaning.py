@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from boxoffice import metrics
-from boxoffice.rendering import EventPage
 from boxoffice.settings import DocumentsSettings
 from boxoffice.storage.errors import StoreError
 from boxoffice.storage.store import STALE_AFTER_S, DocumentStore
@@ -17,16 +16,16 @@ from models.times import moment
 
 log = structlog.get_logger(__name__)
 
-FindEvent = Callable[[str], Awaitable[EventPage | None]]
-"""What is known of an event by its id; None where that cannot be found out now."""
+FindEvents = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
+"""When events begin, by their ids; those are left out of which that cannot be found out now."""
 
 
 class Cleaner:
     """Cleans up at the start, once more when what the last crash left is stale, and then from time to time."""
 
-    def __init__(self, settings: DocumentsSettings, store: DocumentStore, event: FindEvent) -> None:
+    def __init__(self, settings: DocumentsSettings, store: DocumentStore, begin_at: FindEvents) -> None:
         self._store = store
-        self._event = event
+        self._begin_at = begin_at
         self._kept_days = settings.kept_after_event_days
         self._interval_s = settings.cleaning_interval_s
 
@@ -59,15 +58,14 @@ class Cleaner:
 
     async def _remove_what_is_over(self) -> None:
         now = datetime.now(UTC)
-        for event_id in await self._store.folders():
-            # Whoever finds nothing cannot know that it is over: its documents are kept.
-            event = await self._event(event_id)
-            if event is not None and is_over(event.starts_at, self._kept_days, now):
-                await self._remove(event)
+        # Of whichever event nothing is found nobody can know that it is over: its documents are kept.
+        for event_id, starts_at in (await self._begin_at(await self._store.folders())).items():
+            if is_over(starts_at, self._kept_days, now):
+                await self._remove(event_id, starts_at)
 
-    async def _remove(self, event: EventPage) -> None:
+    async def _remove(self, event_id: str, starts_at: str) -> None:
         documents = size_bytes = 0
-        async for some in self._store.documents(event.event_id):
+        async for some in self._store.documents(event_id):
             await self._store.discard([document.name for document in some])
             metrics.DOCUMENTS_REMOVED.labels("age").inc(len(some))
             documents += len(some)
@@ -75,8 +73,8 @@ class Cleaner:
         if documents:
             log.info(
                 "removed the documents of an event that is over",
-                event_id=event.event_id,
-                starts_at=event.starts_at,
+                event_id=event_id,
+                starts_at=starts_at,
                 documents=documents,
                 size_bytes=size_bytes,
             )

@@ -8,7 +8,7 @@ by somebody who wants documents made again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ from boxoffice.kafka.groups import committed_offsets
 from boxoffice.kafka.topics import check_partitions, check_topics
 from boxoffice.settings import KafkaSettings
 from models.places import Place, UnreadablePlaceError, events_in, place_from, rows_of
+from models.renewals import Renewal, key_of, renewals_in, row_of
 from topics import documents_places, purchase_results
 
 log = structlog.get_logger(__name__)
@@ -36,11 +37,15 @@ KEEP_INTERVAL_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Found:
-    """What lies on the topic of a partition: its place, if there is one; events that have a row; where it ends."""
+    """What lies on the topic of a partition: its place, if there is one; events that have a row; where it ends.
+
+    ``renewals`` are of events whose tickets are drawn again, and that is not done.
+    """
 
     place: Place | None
     events: frozenset[str]
     end: int
+    renewals: Sequence[Renewal] = ()
 
 
 async def read_places(settings: KafkaSettings, numbers: Iterable[int]) -> dict[int, Found]:
@@ -103,6 +108,8 @@ class Places:
         self._topic = documents_places.TOPIC.full_name(settings.topic_prefix)
         # Where the topic's partitions end, as far as is known: who else wrote there shows.
         self._ends: dict[int, int] = {}
+        self._shared: set[int] = set()
+        self._writing = asyncio.Lock()
 
     async def read(self, numbers: Iterable[int]) -> dict[int, Found]:
         """What is kept of the partitions that this worker owns from now on.
@@ -112,6 +119,7 @@ class Places:
         """
         found = await read_places(self._settings, numbers)
         self._ends = {number: one.end for number, one in found.items()}
+        self._shared.clear()
         return found
 
     async def keep(self, ledgers: Mapping[TP, TakenLedger], committed: Callable[[TP], int | None]) -> None:
@@ -129,33 +137,52 @@ class Places:
                     break
                 taken.kept(place, anew=not await self._write(tp.partition, place))
 
+    async def keep_renewals(self, number: int, renewals: Iterable[Renewal], done: Iterable[Renewal] = ()) -> None:
+        """Keep how far renewals of a partition are; those that are ``done`` are forgotten.
+
+        Raises:
+            PublishError: they were not acknowledged.
+        """
+        rows: list[tuple[bytes, bytes | None]] = [row_of(renewal) for renewal in renewals]
+        rows += [(key_of(renewal), None) for renewal in done]
+        if rows:
+            await self._publish(number, rows)
+
     async def _write(self, number: int, place: Place) -> bool:
         """Returns False if somebody else wrote in between, who may have put older rows on top of ours."""
-        records = [_record(key, value) for key, value in rows_of(number, place)]
+        await self._publish(number, rows_of(number, place))
+        if number not in self._shared:
+            return True
+        self._shared.discard(number)
+        log.warning("another worker wrote this place too: writing all of it again", partition=number)
+        return False
+
+    async def _publish(self, number: int, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        # One after the other: what lands between two of ours would be taken for somebody else's.
+        async with self._writing:
+            for base_offset, count in await self._send(number, [_record(key, value) for key, value in rows]):
+                if base_offset != self._ends[number]:
+                    self._shared.add(number)
+                self._ends[number] = base_offset + count
+
+    async def _send(self, number: int, records: Sequence[Outgoing | Removal]) -> Sequence[tuple[int, int]]:
         try:
             async with asyncio.timeout(self._timeout_s):
-                landed = await self._producer.publish(self._topic, number, records)
+                return await self._producer.publish(self._topic, number, records)
         except TimeoutError:
             raise PublishError("Kafka did not acknowledge the documents' place in time.") from None
         except KafkaError as error:
             raise PublishError(f"Kafka refused the documents' place: {error!r}.") from error
-        alone = True
-        for base_offset, count in landed:
-            alone = alone and base_offset == self._ends[number]
-            self._ends[number] = base_offset + count
-        if not alone:
-            log.warning("another worker wrote this place too: writing all of it again", partition=number)
-        return alone
 
 
 def _found(number: int, rows: Mapping[bytes | None, bytes], end: int) -> Found:
-    events = frozenset(events_in(rows))
+    events, renewals = frozenset(events_in(rows)), renewals_in(rows)
     try:
-        return Found(place_from(number, rows), events, end)
+        return Found(place_from(number, rows), events, end, renewals)
     except UnreadablePlaceError as error:
         metrics.STRANGE_RECORDS.labels(documents_places.TOPIC.name).inc()
         log.warning("unreadable place: reading the ledger from its beginning", partition=number, error=str(error))
-        return Found(None, events, end)
+        return Found(None, events, end, renewals)
 
 
 def _record(key: bytes, value: bytes | None) -> Outgoing | Removal:

@@ -27,7 +27,11 @@ FACTS_PER_SALE: Final = 10
 
 @dataclass(slots=True)
 class TakenLedger:
-    """A ledger partition, as far as it was taken: of each event exactly seq + 1, repeats are passed over."""
+    """A ledger partition, as far as it was taken: of each event exactly seq + 1, repeats are passed over.
+
+    Of an event that was archived nothing that follows concerns a document: it is forgotten as soon as its archiving
+    cannot be taken again.
+    """
 
     next_offset: int
     damaged: int = 0
@@ -36,6 +40,8 @@ class TakenLedger:
     _seqs: dict[str, int] = field(default_factory=dict)
     _facts: int = 0
     _kept_from: int = 0
+    _archived: set[str] = field(default_factory=set)
+    """Events whose archiving was taken, and can be taken again."""
     _recent: deque[tuple[int, str, int]] = field(default_factory=deque)
     """Offset, event and seq of each new fact from ``_kept_from`` on, so that they can be taken again."""
     _moved: dict[str, int] = field(default_factory=dict)
@@ -73,11 +79,13 @@ class TakenLedger:
             self.damaged += 1
             return None
         event_id, seq = fact["event_id"], fact["seq"]
-        if event_id is None or seq != self._seqs.get(event_id, 0) + 1:
+        if event_id is None or event_id in self._archived or seq != self._seqs.get(event_id, 0) + 1:
             return None
         self._seqs[event_id] = seq
         self._facts += 1
         self._recent.append((record.offset, event_id, seq))
+        if fact["type"] == "event_archived":
+            self._archived.add(event_id)
         return fact
 
     def __len__(self) -> int:
@@ -90,6 +98,14 @@ class TakenLedger:
         while self._recent and self._recent[0][0] < offset:
             _, event_id, seq = self._recent.popleft()
             self._moved[event_id] = seq
+            if event_id in self._archived and seq == self._seqs[event_id]:
+                self._forget(event_id)
+
+    def _forget(self, event_id: str) -> None:
+        """Its archiving is its last fact that was taken."""
+        self._archived.discard(event_id)
+        self._facts -= self._seqs.pop(event_id)
+        self._moved[event_id] = 0
 
     def rewind(self, offset: int) -> bool:
         """Go back to ``offset``, if so much is kept."""
@@ -98,6 +114,7 @@ class TakenLedger:
         while self._recent and self._recent[-1][0] >= offset:
             _, event_id, seq = self._recent.pop()
             self._seqs[event_id] = seq - 1
+            self._archived.discard(event_id)  # or an older fact of it, of which the same is true
             self._facts -= 1
         self.next_offset = min(offset, self.next_offset)
         return True
@@ -157,7 +174,7 @@ class Progress:
     def tickets(self) -> int:
         """Tickets that were taken, and are not done."""
         orders = (order for line in self._lines.values() for order in line.orders)
-        return sum(len(order.fact["tickets"]) - order.done for order in orders)
+        return sum(len(order.subjects) - order.done for order in orders)
 
     def begin(self, consumer: BatchConsumer, ledgers: dict[TP, TakenLedger]) -> None:
         """Read each partition on from where it was taken to."""

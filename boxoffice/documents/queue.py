@@ -6,13 +6,14 @@ A hot event has thousands of sales waiting; a sale of another one is next but on
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from faust.types import TP
 
 from boxoffice.batching import Record
-from models.shapes import PurchaseCancelled, PurchaseConfirmed
+from models.shapes import EventChanged, PurchaseCancelled, PurchaseConfirmed
 
 if TYPE_CHECKING:
     from boxoffice.documents.traced import TracedJob
@@ -21,14 +22,50 @@ TURN: Final = 8
 """Tickets of one event that are begun in a row: a page is laid out for the first, and filled in for the others."""
 
 
+OrderedFact = PurchaseConfirmed | PurchaseCancelled | EventChanged
+"""The facts that something is to be done about."""
+
+
+class RenewedTickets(Protocol):
+    """Some tickets that are drawn again."""
+
+    @property
+    def change(self) -> EventChanged:
+        """Why."""
+
+    @property
+    def record(self) -> Record | None:
+        """The change's, on the ledger."""
+
+    def did(self, order: Order) -> None:
+        """One more ticket of an order is done."""
+
+
 @dataclass(slots=True, eq=False)
 class Order:
-    """A sale or a cancellation, and how many of its tickets are begun, and done."""
+    """A sale, a cancellation or a change, and how many of its subjects are begun, and done.
 
-    fact: PurchaseConfirmed | PurchaseCancelled
+    With ``renewal`` the tickets of the sale, or ``some`` of them, were drawn before, and are drawn again.
+    """
+
+    fact: OrderedFact
     record: Record
+    renewal: RenewedTickets | None = None
+    some: Sequence[str] = ()
     begun: int = 0
     done: int = 0
+
+    @property
+    def subjects(self) -> Sequence[str]:
+        """The tickets that it is about; a change is about the event as a whole."""
+        if self.fact["type"] == "event_changed":
+            return (self.fact["event_id"],)
+        return self.some or self.fact["tickets"]
+
+    @property
+    def cause(self) -> Record:
+        """The record on the ledger that it follows from."""
+        return (self.renewal.record if self.renewal is not None else None) or self.record
 
     @property
     def tp(self) -> TP:
@@ -38,12 +75,12 @@ class Order:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to do."""
-        return self.done == len(self.fact["tickets"])
+        return self.done == len(self.subjects)
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One ticket of an order: its document is to be made, or to be removed."""
+    """One subject of an order: a ticket whose document is to be made or removed, or an event that was changed."""
 
     order: Order
     ticket: str
@@ -147,8 +184,8 @@ def _first_of(line: deque[Order | Job]) -> Job:
     if isinstance(first, Job):
         line.popleft()
         return first
-    job = Job(first, first.fact["tickets"][first.begun])
+    job = Job(first, first.subjects[first.begun])
     first.begun += 1
-    if first.begun == len(first.fact["tickets"]):
+    if first.begun == len(first.subjects):
         line.popleft()
     return job

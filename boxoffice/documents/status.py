@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
 from boxoffice.documents.errors import NoDocumentError, WrongTicketError
 from boxoffice.documents.flaws import find_flawed
-from boxoffice.documents.places import dealt_with_until
+from boxoffice.documents.places import dealt_with_until, read_places
 from boxoffice.errors import UnreachableError
 from boxoffice.kafka.asking import LedgerRecord, ledger_records
 from boxoffice.kafka.clients import read_all, reader, topic_partitions
 from boxoffice.kafka.side_records import read_marks
-from boxoffice.kafka.topics import check_topics, partitions_of
+from boxoffice.kafka.topics import check_topics, describe_topics, partitions_of
 from boxoffice.settings import KafkaSettings
 from boxoffice.storage.errors import NoStoreError
 from boxoffice.storage.store import DocumentStore
-from models.documents import name_stem, purchase_in
+from models.documents import name_stem, page_in, purchase_in, purchase_of
+from models.renewals import Renewal
+from models.shapes import Fact
 from models.tickets import event_of, is_ticket_name
-from topics import dead_letters, purchase_results
+from topics import dead_letters, documents_places, purchase_results
 
 _POLL_INTERVAL_S: Final = 0.2
 
@@ -30,8 +33,9 @@ class DocumentsStatus:
     """How far the documents are.
 
     ``made`` lie in the ``store``, ``size_bytes`` is their size; on ``flawed`` something cannot be read as it was
-    written, as far back as announcements are kept; ``waiting`` are facts that are not dealt with, ``failed``
-    tickets that could not be drawn and are on ``dead-letters``.
+    written, as far back as announcements are kept; ``waiting`` are facts that are not dealt with, ``renewing``
+    changed events whose tickets are not all drawn again, ``failed`` tickets that could not be drawn and are on
+    ``dead-letters``.
     """
 
     store: str
@@ -39,6 +43,7 @@ class DocumentsStatus:
     size_bytes: int
     flawed: int
     waiting: int
+    renewing: int
     failed: int
 
 
@@ -50,7 +55,7 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
         StoreError: the store cannot be read.
         TopicsError: the topics cannot be used.
     """
-    waiting = await facts_waiting(settings)
+    waiting, renewing = await facts_waiting(settings), len(await renewals_under_way(settings))
     failed = len(await _given_up(settings))
     flawed = len(await find_flawed(settings))
     made = size_bytes = 0
@@ -62,7 +67,21 @@ async def documents_status(settings: KafkaSettings, store: DocumentStore) -> Doc
         # Where no documents process has begun, there need be none.
         if any((await dealt_with_until(settings, range(await check_topics(settings)))).values()):
             raise
-    return DocumentsStatus(store.place, made, size_bytes, flawed, waiting, failed)
+    return DocumentsStatus(store.place, made, size_bytes, flawed, waiting, renewing, failed)
+
+
+async def renewals_under_way(settings: KafkaSettings) -> list[Renewal]:
+    """The changed events whose tickets are drawn again, and are not all yet.
+
+    Raises:
+        UnreachableError: no broker answered.
+        TopicsError: the topics cannot be used.
+    """
+    [report] = await describe_topics(settings, [documents_places.TOPIC])
+    if report.existing is None:
+        return []  # Of an earlier release, which draws nothing again.
+    found = await read_places(settings, range(report.existing.partitions))
+    return [renewal for place in found.values() for renewal in place.renewals]
 
 
 async def facts_waiting(settings: KafkaSettings) -> int:
@@ -119,16 +138,17 @@ async def _find(settings: KafkaSettings, store: DocumentStore, ticket: str) -> b
         # Perhaps nothing was ever to be drawn: the ledger knows.
         return None
     names = [document.name for document in found]
-    if len(names) > 1:
+    if len({purchase_in(name) for name in names}) > 1:
         # It was sold again a moment ago, and the old buyer's is not removed yet.
         last = await _last_fact(settings, ticket)
-        holder = last.fact["request_id"] if last is not None and last.fact["type"] == "purchase_confirmed" else None
+        holder = purchase_of(last.fact) if last is not None and last.fact["type"] == "purchase_confirmed" else None
         names = [name for name in names if purchase_in(name) == holder]
-    return await store.read(names[0]) if names else None
+    # One that was drawn again lies beside the older one for a moment.
+    return await store.read(max(names, key=page_in)) if names else None
 
 
 async def _last_fact(settings: KafkaSettings, ticket: str) -> LedgerRecord | None:
-    """The last sale or cancellation of a ticket on the ledger."""
+    """The last fact that says whose a ticket is, or for whom it is held."""
     last: LedgerRecord | None = None
     seq = 0
     async for found in ledger_records(settings, event_id=event_of(ticket), from_beginning=True, follow=False):
@@ -136,17 +156,27 @@ async def _last_fact(settings: KafkaSettings, ticket: str) -> LedgerRecord | Non
         if fact["seq"] != seq + 1:
             continue
         seq += 1
-        if fact["type"] in ("purchase_confirmed", "purchase_cancelled") and ticket in fact["tickets"]:
+        if ticket in _tickets_in(fact):
             last = found
     return last
+
+
+def _tickets_in(fact: Fact) -> Sequence[str]:
+    """The tickets that a fact says whose they are, or are no more."""
+    match fact["type"]:
+        case "purchase_confirmed" | "purchase_cancelled" | "purchase_held" | "hold_expired":
+            return fact["tickets"]
+    return ()
 
 
 async def _why_none(settings: KafkaSettings, store: DocumentStore, ticket: str) -> str:
     """Why there is no document of a ticket in the store, as far as the ledger says it."""
     try:
         last = await _last_fact(settings, ticket)
-        if last is None:
+        if last is None or last.fact["type"] == "hold_expired":
             return "it is not sold"
+        if last.fact["type"] == "purchase_held":
+            return f"it is held for purchase {last.fact['purchase']} until {last.fact['due']}, and not paid for yet"
         if last.fact["type"] == "purchase_cancelled":
             return f"it was given back with purchase {last.fact['purchase']}, and is not sold again"
         until = (await dealt_with_until(settings, [last.partition]))[last.partition]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAKING: Final = "make document"
 REMOVING: Final = "remove document"
+CHANGING: Final = "look at change"
+_NAMES: Final = {"purchase_confirmed": MAKING, "purchase_cancelled": REMOVING, "event_changed": CHANGING}
 DRAWING: Final = "draw"
 STORING: Final = "store"
 SENDING: Final = f"send {ticket_documents.TOPIC.name}"
@@ -55,7 +57,7 @@ def traced(tracing: Tracing | None, job: Job) -> Iterator[None]:
     if job.traced is None:
         yield
         return
-    name = MAKING if job.order.fact["type"] == "purchase_confirmed" else REMOVING
+    name = _NAMES[job.order.fact["type"]]
     of_ticket = {"boxoffice.event_id": job.event_id, "boxoffice.ticket": job.ticket}
     with job.traced.writing(name, "CONSUMER", job.traced.span, **of_ticket):
         yield
@@ -73,7 +75,8 @@ def step(job: Job, name: str, kind: Kind = "INTERNAL") -> Iterator[None]:
 
 def _traced(tracing: Tracing, job: Job) -> TracedJob | None:
     with harmlessly():
-        trace = header(job.order.record.headers, TRACE_HEADER)
+        trace = header(job.order.cause.headers, TRACE_HEADER)
         if trace is not None and (sent := tracing.follow(trace)) is not None:
-            return TracedJob(tracing, tracing.child(tracing.of_fact(sent, job.order.fact)))
+            fact = job.order.fact if job.order.renewal is None else job.order.renewal.change
+            return TracedJob(tracing, tracing.child(tracing.of_fact(sent, fact)))
     return None

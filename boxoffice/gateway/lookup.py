@@ -45,6 +45,9 @@ class Kept(Protocol):
     async def fact(self, event_id: str, request_id: str) -> DecisionFact | None:
         """The fact that answers a request."""
 
+    async def page_since(self, event_id: str) -> int | None:
+        """Since which fact an event's tickets say what they say now."""
+
 
 class Lookup:
     """Looks for requests."""
@@ -68,6 +71,13 @@ class Lookup:
                 await asked.change(left_s)
             else:
                 await asyncio.sleep(min(left_s, LOOK_AGAIN_S))
+
+    async def page_since(self, event_id: str) -> int:
+        """Since which fact an event's tickets say what they say now; 1 where it was not changed, or nobody can tell."""
+        try:
+            return await self._kept.page_since(event_id) or 1
+        except NotServedError:
+            return 1
 
     async def _look(self, event_id: str, request_id: str) -> Known:
         asked = self._recent.find(event_id, request_id)

@@ -5,7 +5,8 @@ No command waits for any of this.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
 
 import structlog
 from redis.exceptions import ResponseError
@@ -20,6 +21,7 @@ from models.shapes import DecisionFact
 log = structlog.get_logger(__name__)
 
 _MS: Final = 1_000
+_Answer = TypeVar("_Answer")
 
 
 class NotServedError(Exception):
@@ -46,11 +48,26 @@ class Records:
         Raises:
             NotServedError: Redis does not serve.
         """
+        return await self._asked(event_id, self._fact(event_id, request_id))
+
+    async def page_since(self, event_id: str) -> int | None:
+        """Since which fact the event's tickets say what they say now; None where somebody else wrote that.
+
+        Raises:
+            NotServedError: Redis does not serve.
+        """
+        return await self._asked(event_id, self._store.page_since(event_id))
+
+    async def _fact(self, event_id: str, request_id: str) -> DecisionFact | None:
+        kept = await self._store.read_request(event_id, request_id)
+        return fact_of(event_id, request_id, kept) if kept is not None else None
+
+    async def _asked(self, event_id: str, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         if self._breaker.is_open:
+            asking.close()
             raise NotServedError
         try:
-            kept = await self._store.read_request(event_id, request_id)
-            return fact_of(event_id, request_id, kept) if kept is not None else None
+            return await asking
         except Exception as error:  # noqa: BLE001  # whatever a client raises, nothing here ends of it
             if _is_damage(error):
                 log.warning(

@@ -1,13 +1,15 @@
 """``GET …/tickets/{ticket}.pdf``: the ticket itself, for whoever has the secret of its order.
 
 A document's name in the store is made of the ticket and of the purchase, so one that is there under the name of this
-order is this order's. What is known of the order says why there is none, and that it was cancelled a moment ago.
+order is this order's. What is known of the order says why there is none, and that it was cancelled a moment ago. If
+the event was changed since, the ticket was drawn again, or is about to be: until then the older one is handed out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -21,7 +23,8 @@ from boxoffice.gateway.looking import not_known, not_served
 from boxoffice.gateway.lookup import Known, Lookup, State
 from boxoffice.gateway.messages import PDF, Headers, Problem, Request, Response, again_in
 from boxoffice.storage.errors import NoStoreError, StoreError
-from models.documents import SUFFIX, document_name
+from boxoffice.storage.store import Stored
+from models.documents import SUFFIX, document_name, name_stem, page_in, purchase_in
 from models.tickets import are_tickets_of
 
 log = structlog.get_logger(__name__)
@@ -54,6 +57,9 @@ class Documents(Protocol):
     async def signed_url(self, name: str, valid_for: timedelta) -> str | None:
         """Where it hands a document out for a while; None if there is none of that name."""
 
+    async def beginning_with(self, stem: str) -> Sequence[Stored]:
+        """The documents whose names begin so."""
+
 
 class Tickets:
     """Hands out tickets."""
@@ -75,18 +81,20 @@ class Tickets:
         purchase = self._admission.request_of(request, event_id, key)
         known = await self._lookup.find(event_id, purchase)
         _see_that_it_is_held(known, name)
-        found = await self._found(request, document_name(event_id, name, purchase), name)
+        found = await self._found(request, event_id, name, purchase)
         if found is None:
             raise _why_none(known)
         return found
 
-    async def _found(self, request: Request, document: str, ticket: str) -> Response | None:
+    async def _found(self, request: Request, event_id: str, ticket: str, purchase: str) -> Response | None:
         """The document, or where the store hands it out; None if there is none."""
         try:
             async with asyncio.timeout(STORE_WITHIN_S):
-                if self._documents.signs and (sent := await self._sent_there(document)) is not None:
-                    return sent
-                pdf = await self._documents.read(document)
+                async for document in self._names(event_id, ticket, purchase):
+                    if self._documents.signs and (sent := await self._sent_there(document)) is not None:
+                        return sent
+                    if (pdf := await self._documents.read(document)) is not None:
+                        return _handed_out(request, ticket, pdf)
         except NoStoreError as error:
             # Whoever draws documents has drawn none yet, or draws them elsewhere, which the operator has to mend.
             log.warning("there is no document store", error=str(error), seldom=True)
@@ -94,7 +102,21 @@ class Tickets:
         except (StoreError, TimeoutError) as error:
             log.warning("the document store cannot be read", error=str(error) or "it does not answer", seldom=True)
             raise Problem("unavailable", "The document store does not answer.", headers=[again_in(0)]) from None
-        return _handed_out(request, ticket, pdf) if pdf is not None else None
+        return None
+
+    async def _names(self, event_id: str, ticket: str, purchase: str) -> AsyncIterator[str]:
+        """What the document may be called: as it was first, as it is by the event's newest page, or as by one between.
+
+        It has one name at a time, but for the moment in which it is drawn again.
+        """
+        yield document_name(event_id, ticket, purchase)
+        page_since = await self._lookup.page_since(event_id)
+        if page_since == 1:
+            return
+        yield document_name(event_id, ticket, purchase, page_since)
+        found = [one.name for one in await self._documents.beginning_with(name_stem(event_id, ticket))]
+        if own := [name for name in found if purchase_in(name) == purchase]:
+            yield max(own, key=page_in)
 
     async def _sent_there(self, document: str) -> Response | None:
         """Where the store hands it out; None if it has no such document, or cannot sign with the credentials given."""

@@ -336,6 +336,11 @@ class RedisStore:
         other, meta = other_request(record), await self._read_meta(keys)
         return Kept(record, meta, await self._ask("HGET", keys.purchases, other) if other is not None else None)
 
+    async def page_since(self, event_id: str) -> int:
+        """The seq since which the event's tickets say of it what they say now; 1 where it is none, or as it was."""
+        kept = await self._ask("HGET", event_keys(self._prefix, event_id).meta, "page_since")
+        return int(kept) if kept is not None and kept.isdigit() else 1
+
     async def _read_meta(self, keys: EventKeys) -> dict[str, str]:
         return _texts(await self._ask("HGETALL", keys.meta))
 

@@ -80,6 +80,11 @@ DATE: Final = Box(MARGIN, 232, 152, 20, 11.5, bold=True)
 TIME: Final = Box(MARGIN + 165, 232, _INNER - 165, 20, 11.5, bold=True)
 TICKET: Final = Box(_BESIDE_QR, 166, _RIGHT, 24, 18, bold=True)
 PRICE: Final = Box(_BESIDE_QR, 124, _RIGHT, 16, 12, bold=True)
+CATEGORY: Final = Box(_BESIDE_QR, 131, _RIGHT, 20, 12, bold=True)
+PRICE_BELOW_CATEGORY: Final = replace(PRICE, top=99)
+LONG_CATEGORY: Final = replace(CATEGORY, height=42)
+PRICE_BELOW_LONG_CATEGORY: Final = replace(PRICE, top=77)
+"""Where the hint would stand, which people can do without."""
 HINT: Final = Box(_BESIDE_QR, 0, _RIGHT, 26, _SMALL)
 """Its last line stands beside the code's foot."""
 BUYER: Final = Box(MARGIN, 52, _INNER, 21, 9)
@@ -115,10 +120,11 @@ class Page:
         self.words = language.words
         self.structure = Structure()
         self.flaws: list[str] = []
+        self._has_hint = True
         self._document = self.structure.document
 
     def draw_event(self, event: EventPage) -> None:
-        """Everything that all tickets of an event have in common, in the order in which it is read."""
+        """Everything that many tickets of an event have in common, in the order in which it is read."""
         self._draw_ornaments()
         head = self._placed(Box(MARGIN, HEIGHT - 33 + 6, _INNER, 10, _LABEL_SIZE))
         self._draw(self._document.add("P"), self._label(self.words.ticket, head, _ACCENT))
@@ -127,14 +133,22 @@ class Page:
             venue = self._placed(replace(VENUE, top=name_ends - 4))
             self._draw_text("venue", event.venue, venue, self._document.add("P"))
         self._labelled = self._document.add("L")
-        date, time, price = map(self._placed, (DATE, TIME, PRICE))
+        date, time = map(self._placed, (DATE, TIME))
         self._draw_text("date", self.language.date(event.starts_at), date, self._item(self.words.date, date))
         value = self._item(self.words.time, time)
         time_ends = self._draw_text("time", self.language.time(event.starts_at), time, value)
         offset = replace(time, top=time_ends, height=12, size=_SMALL, bold=False)
         self._draw_text("offset", offset_text(event.starts_at), offset, value, _FAINT)
+        price = self._placed(self._draw_category(event.category) if shows_something(event.category) else PRICE)
         written = self.language.price(event.amount, event.currency)
         self._draw_text("price", written, price, self._item(self.words.price, price))
+
+    def _draw_category(self, category: str) -> Box:
+        """Draw a category's name, which may be long; returns where the price stands then."""
+        self._has_hint = self._fitted(category, CATEGORY).size >= _SMALL
+        box = self._placed(CATEGORY if self._has_hint else LONG_CATEGORY)
+        self._draw_text("category", category, box, self._item(self.words.category, box))
+        return PRICE_BELOW_CATEGORY if self._has_hint else PRICE_BELOW_LONG_CATEGORY
 
     def draw_details(self, details: Details) -> None:
         """A ticket's own texts, in whatever script."""
@@ -155,7 +169,9 @@ class Page:
         return Slot(self.structure.begin(figure), box)
 
     def draw_hint(self) -> None:
-        """What to do with the code."""
+        """What to do with the code, if there is room to say it."""
+        if not self._has_hint:
+            return
         box = self._placed(HINT)
         lines = len(self._fitted(self.words.hint, box).lines)
         box = replace(box, top=QR_Y + box.size * (_ASCENT + (lines - 1) * LEADING))

@@ -26,6 +26,7 @@ class Words(NamedTuple):
     date: str
     time: str
     price: str
+    category: str
     number: str
     buyer: str
     order: str
@@ -38,42 +39,42 @@ class Words(NamedTuple):
 
 WORDS: Final = {
     "ar": Words(
-        *("تذكرة", "التاريخ", "الوقت", "السعر", "الرقم", "المشتري", "الطلب", "مجانًا"),
+        *("تذكرة", "التاريخ", "الوقت", "السعر", "الفئة", "الرقم", "المشتري", "الطلب", "مجانًا"),
         hint="أظهر هذا الرمز عند الدخول.",
         code="رمز QR لهذه التذكرة، يُمسح عند الدخول",
     ),
     "de": Words(
-        *("Ticket", "Datum", "Uhrzeit", "Preis", "Nummer", "Käufer", "Bestellung", "Kostenlos"),
+        *("Ticket", "Datum", "Uhrzeit", "Preis", "Kategorie", "Nummer", "Käufer", "Bestellung", "Kostenlos"),
         hint="Zeigen Sie diesen Code am Einlass.",
         code="QR-Code dieses Tickets, der am Einlass gelesen wird",
     ),
     "en": Words(
-        *("Ticket", "Date", "Time", "Price", "Number", "Buyer", "Order", "Free"),
+        *("Ticket", "Date", "Time", "Price", "Category", "Number", "Buyer", "Order", "Free"),
         hint="Show this code at the door.",
         code="QR code of this ticket, to be read at the door",
     ),
     "es": Words(
-        *("Entrada", "Fecha", "Hora", "Precio", "Número", "Comprador", "Pedido", "Gratis"),
+        *("Entrada", "Fecha", "Hora", "Precio", "Categoría", "Número", "Comprador", "Pedido", "Gratis"),
         hint="Muestre este código en el acceso.",
         code="Código QR de esta entrada, que se lee en el acceso",
     ),
     "fr": Words(
-        *("Billet", "Date", "Heure", "Prix", "Numéro", "Acheteur", "Commande", "Gratuit"),
+        *("Billet", "Date", "Heure", "Prix", "Catégorie", "Numéro", "Acheteur", "Commande", "Gratuit"),
         hint="Présentez ce code à l'entrée.",
         code="Code QR de ce billet, à lire à l'entrée",
     ),
     "it": Words(
-        *("Biglietto", "Data", "Ora", "Prezzo", "Numero", "Acquirente", "Ordine", "Gratuito"),
+        *("Biglietto", "Data", "Ora", "Prezzo", "Categoria", "Numero", "Acquirente", "Ordine", "Gratuito"),
         hint="Mostri questo codice all'ingresso.",
         code="Codice QR di questo biglietto, da leggere all'ingresso",
     ),
     "ja": Words(
-        *("チケット", "日付", "時刻", "料金", "番号", "購入者", "注文", "無料"),
+        *("チケット", "日付", "時刻", "料金", "席種", "番号", "購入者", "注文", "無料"),
         hint="入口でこのコードをご提示ください。",
         code="このチケットのQRコード。入口で読み取ります",
     ),
     "pl": Words(
-        *("Bilet", "Data", "Godzina", "Cena", "Numer", "Kupujący", "Zamówienie", "Bezpłatny"),
+        *("Bilet", "Data", "Godzina", "Cena", "Kategoria", "Numer", "Kupujący", "Zamówienie", "Bezpłatny"),
         hint="Pokaż ten kod przy wejściu.",
         code="Kod QR tego biletu, odczytywany przy wejściu",
     ),

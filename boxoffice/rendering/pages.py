@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """What every ticket of an event says."""
+    """What all tickets of an event say that are of one category and one price."""
 
     event_id: str
     name: str
@@ -17,8 +17,10 @@ class EventPage:
     starts_at: str
     """RFC 3339, with the event's own offset."""
     amount: int
-    """In the currency's smallest unit."""
+    """What one ticket cost, in the currency's smallest unit."""
     currency: str
+    category: str = ""
+    """Its name; empty where the event names none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ AUTHOR: Final = "Box office"
 # Or a page's drawing is written as ASCII, a quarter larger.
 rl_config.useA85 = 0
 
-_LAYOUTS_KEPT: Final = 64
+_LAYOUTS_KEPT: Final = 128
+"""Of an event there are as many as it has categories and prices."""
 _PLAIN: Final = re.compile(r"[ -~]*")
 _PLAIN_TICKET: Final = re.compile(r"[0-9-]*")
 _PLAIN_STYLE: Final = Style()
@@ -41,7 +42,7 @@ _PLAIN_STYLE: Final = Style()
 
 @dataclass(frozen=True)
 class Layout:
-    """An event's page, ready to be filled in for its tickets; plain values, so it can be pickled."""
+    """The page of an event and a category, ready to be filled in; plain values, so it can be pickled."""
 
     template: Template
     name: str
@@ -112,12 +113,13 @@ def check_style(style: Style) -> None:
 
 _NO_NAME: Final = ("name: it shows nothing, the event's number stands instead",)
 _NO_VENUE: Final = ("venue: it shows nothing, and is left out",)
+_NO_CATEGORY: Final = ("category: it shows nothing, and is left out",)
 _NO_BUYER: Final = ("buyer: it shows nothing, the order stands instead",)
 
 
 @lru_cache(maxsize=_LAYOUTS_KEPT)
 def prepare(event: EventPage, style: Style = _PLAIN_STYLE) -> Layout:
-    """The layout of an event's tickets, kept for the next one."""
+    """The layout of an event's tickets of a category and a price, kept for the next one."""
     return _lay_out(event, style, None)
 
 
@@ -149,7 +151,8 @@ def _lay_out(event: EventPage, style: Style, details: Details | None) -> Layout:
 
 def _presentable(event: EventPage) -> tuple[EventPage, tuple[str, ...]]:
     """The event under a name that can be seen: older ones may have none, and then it is its number."""
-    flaws = (*(() if shows_something(event.name) else _NO_NAME), *(() if shows_something(event.venue) else _NO_VENUE))
+    said = ((event.name, _NO_NAME), (event.venue, _NO_VENUE), (event.category or "-", _NO_CATEGORY))
+    flaws = tuple(flaw for text, flaws in said if not shows_something(text) for flaw in flaws)
     return (replace(event, name=event.event_id) if _NO_NAME[0] in flaws else event), flaws
 
 

@@ -215,6 +215,12 @@ class DocumentsSettings(Group):
     cache_size: int = setting(
         10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
     )
+    renewed_per_s: float = setting(
+        200,
+        "Tickets a second that one process draws again, at most, when an event was changed.",
+        ge=0.1,
+        le=100_000,
+    )
     kept_after_event_days: float = setting(
         0, "Documents are removed so long after their event began; 0 keeps them.", unit="days", ge=0, le=36_500
     )

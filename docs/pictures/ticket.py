@@ -12,7 +12,7 @@ from boxoffice.rendering import EventPage, TicketPage, render_ticket
 
 SCALE = 3
 CODE = json.loads((Path(__file__).parents[1] / "codes.json").read_text(encoding="utf-8"))["good"][0]["code"]
-EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR")
+EVENT = EventPage("42", "Night at the Opera", "Main Hall", "2027-03-01T19:30:00+01:00", 4500, "EUR", "Stalls")
 
 
 def main() -> None:

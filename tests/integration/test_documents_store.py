@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -20,7 +20,6 @@ from structlog.testing import capture_logs
 
 from boxoffice.documents.cleaning import Cleaner
 from boxoffice.embedded.environment import DOCUMENTS_URL, documents_variables
-from boxoffice.rendering import EventPage
 from boxoffice.settings import Settings, load_settings
 from boxoffice.storage.errors import NoStoreError, StoreError
 from boxoffice.storage.store import DocumentStore
@@ -97,27 +96,26 @@ async def test_a_ticket_s_documents_are_found_among_thousands_of_names(store: Do
     assert await store.beginning_with("7/7-000001.") == []
 
 
-def event_in(days: float, event_id: str = "42") -> EventPage:
-    """An event that begins in so many days."""
-    starts_at = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
-    return EventPage(event_id, "Night at the Opera", "Main Hall", starts_at, 4500, "EUR")
+def begins_in(days: float) -> str:
+    """When an event begins, in so many days."""
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
 
 
-async def nothing_known(_: str) -> EventPage | None:
-    return None
+async def nothing_known(_: Iterable[str]) -> dict[str, str]:
+    return {}
 
 
 async def test_documents_are_removed_so_long_after_their_event_and_it_is_said_how_many(
     store: DocumentStore, settings: Settings
 ) -> None:
     """Whenever they were made: a ticket that was bought months before the show is there at the show."""
-    events = {"42": event_in(-30.5, "42"), "43": event_in(-29.5, "43"), "44": event_in(300, "44")}
+    events = {"42": begins_in(-30.5), "43": begins_in(-29.5), "44": begins_in(300)}
     for event_id in (*events, "45"):
         for number in range(5):
             await store.put(f"{event_id}/{event_id}-00000{number}.r-1.pdf", b"12345")
 
-    async def found(event_id: str) -> EventPage | None:
-        return events.get(event_id)
+    async def found(event_ids: Iterable[str]) -> dict[str, str]:
+        return {event_id: events[event_id] for event_id in event_ids if event_id in events}
 
     await Cleaner(settings.documents, store, found).clean()
     assert len(await names(store)) == 20

@@ -7,7 +7,7 @@ from math import inf
 
 import pytest
 
-from boxoffice.audit.documents_check import Papers
+from boxoffice.audit.papers import Papers
 from boxoffice.settings import load_settings
 from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import Command, CreateEvent, Price, Purchase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,12 +13,12 @@ from typing import Any
 import pytest
 
 from boxoffice import metrics
-from boxoffice.audit.documents_check import Papers
+from boxoffice.audit.papers import Papers
 from boxoffice.batching import Record
 from boxoffice.documents.drawing import Drawn
 from boxoffice.documents.making import Making
+from boxoffice.documents.pages import KnownEvent, Said
 from boxoffice.documents.queue import Job
-from boxoffice.rendering import EventPage
 from boxoffice.settings import load_settings
 from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import read_command
@@ -36,10 +37,11 @@ TICKETS = ("42-000001", "42-000002")
 class Pages:
     """An event that is known."""
 
-    async def of(self, event_id: str) -> EventPage:
-        return EventPage(event_id, "Opera", "Hall", "2027-03-01T19:30:00Z", 4500, "EUR")
+    async def of(self, event_id: str, seq: int, *, whole: bool = False) -> KnownEvent:  # noqa: ARG002
+        return KnownEvent(event_id, [Said(1, "Opera", "Hall", "2027-03-01T19:30:00Z")], is_whole=True)
 
-    at_hand = of
+    async def begin_at(self, event_ids: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(event_ids, "2027-03-01T19:30:00Z")
 
 
 class Announcer:

@@ -84,6 +84,7 @@ class InRedis:
     def __init__(self) -> None:
         self.kept: DecisionFact | None = None
         self.serves = True
+        self.changed_with: int | None = None
         self.asked = 0
 
     async def fact(self, _event_id: str, _request_id: str) -> DecisionFact | None:
@@ -91,6 +92,11 @@ class InRedis:
         if not self.serves:
             raise NotServedError
         return self.kept
+
+    async def page_since(self, _event_id: str) -> int | None:
+        if not self.serves:
+            raise NotServedError
+        return self.changed_with
 
 
 class Bench:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +14,7 @@ from boxoffice.gateway.lookup import Known, State
 from boxoffice.gateway.messages import Problem, Response
 from boxoffice.gateway.tickets import Tickets
 from boxoffice.storage.errors import NoStoreError, StoreError
+from boxoffice.storage.store import Stored
 from models.documents import document_name
 from tests.unit.gateway_requests import KnownCallers, admission, request
 
@@ -33,6 +34,12 @@ class Store:
         self.fails = False
         self.is_there = True
         self.hangs = False
+        self.listed = 0
+
+    async def beginning_with(self, stem: str) -> list[Stored]:
+        self.listed += 1
+        now = datetime.now(UTC)
+        return [Stored(name, len(pdf), now) for name, pdf in self.documents.items() if name.startswith(stem)]
 
     async def read(self, name: str) -> bytes | None:
         if self.hangs:
@@ -58,12 +65,17 @@ class Bench:
         self.store = Store()
         self.state = Known(State.ANSWERED, json.dumps(CONFIRMED).encode())
         self.asked: list[tuple[str, str]] = []
+        self.since = 1
         self.tickets = Tickets(admission(self.known.callers), self, self.store)  # type: ignore[arg-type]
 
     async def find(self, event_id: str, request_id: str) -> Known:
         """As a lookup does."""
         self.asked.append((event_id, request_id))
         return self.state
+
+    async def page_since(self, _event_id: str) -> int:
+        """As a lookup does."""
+        return self.since
 
     def secret(self, event_id: str = "42") -> str:
         return f"request=k-1&secret={SHOP}.{self.known.find(SHOP).proof(event_id, ORDER)}"
@@ -88,6 +100,39 @@ async def test_a_ticket_is_handed_out_for_nobody_else_to_keep() -> None:
     assert headers["cache-control"] == "private, no-cache"
     assert headers["referrer-policy"] == "no-referrer"
     assert bench.asked == [("42", ORDER)]
+
+
+@pytest.mark.parametrize(
+    ("there", "served", "listed"),
+    [
+        ((1,), 1, 0),
+        ((20,), 20, 0),
+        ((1, 20), 1, 0),
+        ((9,), 9, 1),
+        ((9, 12), 12, 1),
+        ((), None, 1),
+    ],
+    ids=["not yet drawn again", "drawn again", "just now", "two changes, one done", "and the next begun", "none"],
+)
+async def test_a_ticket_of_a_changed_event_is_handed_out_before_and_after_it_is_drawn_again(
+    there: tuple[int, ...], served: int | None, listed: int
+) -> None:
+    bench = Bench()
+    bench.since = 20
+    bench.store.documents = {document_name("42", "42-000001", ORDER, since): b"%d" % since for since in there}
+    bench.store.documents[document_name("42", "42-000001", "other", 30)] = b"another order's"
+    if served is None:
+        assert await bench.problem() == "not-yet"
+    else:
+        assert (await bench.get()).body == b"%d" % served
+    assert bench.store.listed == listed
+
+
+async def test_for_a_ticket_that_is_not_drawn_yet_no_folder_is_listed_unless_the_event_was_changed() -> None:
+    bench = Bench()
+    bench.store.documents.clear()
+    assert await bench.problem() == "not-yet"
+    assert bench.store.listed == 0
 
 
 async def test_who_has_it_is_not_sent_it_again() -> None:
