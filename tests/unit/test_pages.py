@@ -14,8 +14,8 @@ import pytest
 
 from models.api_keys import new_id, new_key
 from models.commands import Purchase
-from models.figures import BUCKETS
-from models.members import EVENT_ID_PATTERN, MAX_QUANTITY
+from models.figures import BUCKETS, Status
+from models.members import EVENT_ID_PATTERN, GENERAL, MAX_QUANTITY
 from models.money import CURRENCIES, decimals
 from models.shapes import Reason
 
@@ -211,8 +211,25 @@ def test_the_pages_know_the_bounds_of_the_messages() -> None:
 
 def test_every_reason_for_which_a_purchase_is_refused_has_words() -> None:
     told = set(re.findall(r"^  (\w+):", constant("purchase.js", "REASONS"), re.MULTILINE))
-    others = {Reason.EVENT_EXISTS, Reason.NO_SUCH_PURCHASE, Reason.ALREADY_CANCELLED}
+    others = {
+        *(Reason.EVENT_EXISTS, Reason.EVENT_OPEN, Reason.NO_SUCH_PURCHASE, Reason.NO_SUCH_TICKET),
+        *(Reason.ALREADY_CANCELLED, Reason.NOT_DUE, Reason.NOT_HELD, Reason.PAYMENT_REUSED),
+    }
     assert told == set(Reason) - others
+
+
+def test_every_status_of_figures_has_words_and_every_word_is_of_a_state_that_there_is() -> None:
+    words = set(re.findall(r'^  "?([\w-]+)"?:', constant("figures.js", "STATE_WORDS"), re.MULTILINE))
+    ended = dict(re.findall(r'(\w+): "([\w-]+)"', constant("figures.js", "ENDED")))
+    assert set(ended) == set(Status) - {Status.OPEN}
+    assert words == {"open", "soon", "all-held", "sold-out", "ended", *ended.values()}
+    styled = set(re.findall(r'\.ticket\[data-state="([\w-]+)"\]', (PAGES / "style.css").read_text(encoding="utf-8")))
+    held = set(re.findall(r"(\w+): ", constant("held.js", "STATES")))
+    assert styled == (words | held) - {"open"}
+
+
+def test_the_one_category_of_an_event_that_names_none_is_known() -> None:
+    assert constant("figures.js", "GENERAL") == f'"{GENERAL}"'
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Final, NamedTuple
 
 import pytest
 
+from models.shapes import Reason
 from tests.support.node import needs_node, run
+from tests.unit.test_pages import constant
 
 pytestmark = [*needs_node]
 
 SCRIPT: Final = """
-const [module, waiting, givenUpAt] = given;
+const [module, waiting, givenUpAt, wanted] = given;
 const kept = new Map();
 globalThis.sessionStorage = {
   getItem: (name) => kept.get(name) ?? null,
@@ -35,7 +39,7 @@ globalThis.fetch = async (url, { method = "GET", headers = {}, body = null }) =>
   const [status, members, more] = answer;
   return new Response(members === null ? null : JSON.stringify(members), { status, headers: more });
 };
-const purchase = newPurchase("42", "b-77", 2);
+const purchase = newPurchase("42", "b-77", wanted);
 const told = [];
 const tell = (words, { mayBeBought }) => told.push([words, mayBeBought]);
 const asking = new Asking(new URL("http://shop:1"), "bo_x", tell);
@@ -44,6 +48,7 @@ const left = kept.get("boxoffice.purchase") ?? null;
 console.log(JSON.stringify({ end, asked, told, waited, left, key: purchase.key, mayBeBought: purchase.mayBeBought }));
 """
 
+REASONS: Final = dict(re.findall(r'^  (\w+): "(.*)",$', constant("purchase.js", "REASONS"), re.MULTILINE))
 LOCATION: Final = "/v1/events/42/requests/k-1?secret=ID.MAC"
 LOST: Final = None
 SOLD: Final = [201, {"type": "purchase_confirmed", "tickets": ["42-000001"], "buyer": "b-77"}, {"location": LOCATION}]
@@ -68,9 +73,9 @@ class Told(NamedTuple):
     may_be_bought: bool
 
 
-def told_by(*answers: Any, given_up_at: int | None = None) -> Told:
+def told_by(*answers: Any, given_up_at: int | None = None, lines: Any = None) -> Told:
     """Ask for a purchase where these are the answers; it is given up while one of them is on its way."""
-    found = run(SCRIPT, "purchase.js", answers, given_up_at)
+    found = run(SCRIPT, "purchase.js", answers, given_up_at, {"quantity": 2, "lines": lines})
     return Told(*(found[name] for name in ("end", "asked", "told", "waited", "left", "key", "mayBeBought")))
 
 
@@ -88,6 +93,51 @@ def test_every_post_of_a_purchase_has_the_same_key_and_the_same_body() -> None:
         "purchases",
     ]
     assert found.left is None
+
+
+def test_tickets_of_categories_are_asked_for_by_lines() -> None:
+    lines = [{"category": "stalls", "quantity": 1}, {"category": "balcony", "quantity": 1}]
+    [post] = told_by(SOLD, lines=lines).asked
+    assert json.loads(post["body"]) == {"buyer": "b-77", "lines": lines}
+
+
+HELD: Final = {"type": "purchase_held", "tickets": ["42-000001", "42-000002"], "due": "2026-11-22T10:10:00.123Z"}
+CANCELLED: Final = {"type": "purchase_cancelled", "tickets": ["42-000002"]}
+
+
+@pytest.mark.parametrize(
+    ("fact", "end", "words"),
+    [
+        (HELD, "held", None),
+        ({"type": "hold_expired"}, "expired", "Not paid in time: the tickets are on sale again."),
+        ({**CANCELLED, "remaining": []}, "cancelled", "This purchase was made, and cancelled since."),
+        (CANCELLED, "cancelled", "This purchase was made, and cancelled since."),
+        ({**CANCELLED, "remaining": [], "held": True}, "cancelled", "These tickets were given back before"),
+        ({**CANCELLED, "remaining": ["42-000001"]}, "sold", None),
+        ({**CANCELLED, "remaining": ["42-000001"], "held": True}, "held", None),
+    ],
+)
+def test_a_purchase_is_what_its_newest_fact_says(fact: dict[str, Any], end: str, words: str | None) -> None:
+    for found in (told_by([200, fact, {"location": LOCATION}]), told_by(ON_ITS_WAY, [200, fact, {}])):
+        assert found.end["end"] == end
+        assert words is None or found.end["words"].startswith(words)
+        assert words is not None or found.end["location"].endswith(LOCATION)
+        if "remaining" in fact and end in ("sold", "held"):
+            assert found.end["fact"]["tickets"] == ["42-000001"]
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason in REASONS])
+def test_a_refusal_is_told_in_words_for_a_buyer_however_it_comes(reason: Reason) -> None:
+    by_problem = told_by([409, {"reason": reason, "detail": "For whoever writes a shop.", "title": "T"}, {}])
+    by_fact = told_by(ON_ITS_WAY, [200, {"type": "purchase_rejected", "reason": reason}, {}])
+    assert by_problem.end["end"] == by_fact.end["end"] == "refused"
+    assert by_problem.end["words"] == by_fact.end["words"] == REASONS[reason]
+    assert reason not in REASONS[reason]
+
+
+def test_whoever_comes_too_early_is_told_when_to_come() -> None:
+    problem = {"reason": "not_on_sale_yet", "detail": "The sale has not begun.", "on_sale_at": "2026-11-22T10:00:00Z"}
+    assert told_by([409, problem, {}]).end["words"].startswith("These tickets are on sale from Sun, 22 Nov 2026, ")
 
 
 def test_before_anything_is_sent_the_tab_remembers_what() -> None:

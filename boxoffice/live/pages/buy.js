@@ -1,10 +1,12 @@
-/** The shop: choose an event, say how many and for whom, and see the tickets. */
+/** The shop: choose an event, say how many and for whom, and see the tickets, or what is reserved until it is paid. */
 
 import { allBought, bought, remember, showTickets } from "./bought.js";
 import { byId, mark, say, show } from "./dom.js";
 import { Events } from "./events.js";
+import { STATE_WORDS, opensAtMs, stateOf } from "./figures.js";
+import { Holds, held } from "./held.js";
 import { forget, keep, kept } from "./kept.js";
-import { some } from "./numbers.js";
+import { dateAndTime, some } from "./numbers.js";
 import { Order } from "./order.js";
 import { Asking, drop, newPurchase, unanswered } from "./purchase.js";
 import { follow } from "./stream.js";
@@ -12,6 +14,7 @@ import { follow } from "./stream.js";
 const KEY_NAME = "shop-key";
 const AGAIN_S = 3;
 const REFRESH_MS = 60_000;
+const TICK_MS = 1_000;
 
 const events = new Events();
 const order = new Order();
@@ -20,16 +23,38 @@ let ownKey = null;
 let purchase = unanswered();
 let asking = null;
 let unfollow = null;
+/** What was said of the chosen event last. */
+let told = { id: null, state: null };
 /** The event that somebody came for, if any. */
 const wanted = purchase?.event ?? (new URLSearchParams(location.search).get("event") || null);
 
 const apiKey = () => ownKey ?? kept(KEY_NAME);
 const nameOf = (id) => events.byEvent.get(id)?.name ?? `Event ${id}`;
 const chosen = () => events.byEvent.get(order.event.value) ?? null;
+const holds = new Holds(byId("held-orders"), {
+  shop: () => shop,
+  apiKey,
+  nowMs: () => events.nowMs(),
+  sold: (fact, location, { event }) => {
+    remember(bought(fact, location, event));
+    showHeld();
+    showBought();
+    say(byId("news"), `${event}: paid. The tickets are yours.`);
+  },
+  changed: (words) => {
+    showHeld();
+    say(byId("news"), words);
+  },
+  removed: () => {
+    showHeld();
+    byId(holds.all.length > 0 ? "held-title" : "event").focus();
+  },
+});
 
 /** Begin with what this tab has bought, and with what it has asked for and got no answer to. */
 async function begin() {
   showBought();
+  showHeld();
   if (purchase !== null) {
     order.fill(purchase);
     order.lock(true);
@@ -46,10 +71,12 @@ async function begin() {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_S * 1_000));
     }
   }
-  order.offer(events.all(), wanted);
+  holds.watchAll();
+  order.offer(events.all(), wanted, events.nowMs());
   byId("key-field").hidden = apiKey() !== null;
   followChosen();
   setInterval(refresh, REFRESH_MS);
+  setInterval(tick, TICK_MS);
   if (purchase !== null) order.fill(purchase);
   if (purchase !== null && apiKey() !== null) await ask();
 }
@@ -63,8 +90,25 @@ async function refresh() {
   }
   if (purchase !== null) return;
   const before = order.event.value;
-  order.offer(events.all(), wanted);
+  order.offer(events.all(), wanted, events.nowMs());
   if (order.event.value !== before) followChosen();
+}
+
+/** Show what is known of the chosen event, and say when its sale begins or ends while it is looked at. */
+function tell() {
+  const figures = chosen();
+  const nowMs = events.nowMs();
+  order.tell(figures, nowMs);
+  const now = { id: figures?.event_id ?? null, state: figures === null ? null : stateOf(figures, nowMs) };
+  const isNews = now.id !== null && now.id === told.id && now.state !== told.state;
+  if (isNews) say(byId("news"), `${figures.name}: ${STATE_WORDS[now.state]}`);
+  told = now;
+}
+
+/** What changes by the time alone. */
+function tick() {
+  tell();
+  holds.tick();
 }
 
 /** Ask what the shop is: where purchases go, and by which key. */
@@ -78,7 +122,7 @@ async function readShop() {
 
 /** See how the chosen event sells. */
 function followChosen() {
-  order.tell(chosen());
+  tell();
   unfollow?.();
   unfollow = null;
   byId("connection").hidden = true;
@@ -86,11 +130,11 @@ function followChosen() {
   unfollow = follow(`/v1/events/${order.event.value}/stream`, {
     figures: (figures) => {
       events.take(figures);
-      order.tell(chosen());
+      tell();
     },
     removed: (id) => {
       events.remove(id);
-      order.tell(chosen());
+      tell();
     },
     state: (state) => {
       byId("connection").hidden = false;
@@ -107,6 +151,11 @@ async function submit() {
     progress("The shop cannot be reached yet. Please press the button again when it can.", "bad");
     return;
   }
+  const figures = chosen();
+  if (purchase === null && figures !== null && stateOf(figures, events.nowMs()) === "soon") {
+    progress(`These tickets are on sale from ${dateAndTime(opensAtMs(figures))} on: this page counts down.`, "bad");
+    return;
+  }
   const asksForKey = !byId("key-field").hidden;
   if (order.complain(order.faults(asksForKey))) {
     progress("The order is not complete yet.", "bad");
@@ -117,7 +166,7 @@ async function submit() {
     keep(KEY_NAME, order.key.value.trim());
     byId("key-field").hidden = true;
   }
-  purchase ??= newPurchase(order.event.value, order.buyer.value.trim(), order.quantity.valueAsNumber);
+  purchase ??= newPurchase(order.event.value, order.buyer.value.trim(), order.wanted());
   await ask();
 }
 
@@ -150,11 +199,19 @@ async function end(found) {
       showBought();
       byId("bought-title").focus();
       return;
+    case "held":
+      holds.add(held(found.fact, purchase, found.location, nameOf(purchase.event)));
+      progress("", "");
+      release();
+      showHeld();
+      byId("held-title").focus();
+      return;
     case "key-refused":
       if (await hasNewKey()) await ask();
       else askForKey(found.words);
       return;
     case "refused":
+    case "expired":
     case "cancelled":
       release();
       progress(found.words, "bad");
@@ -170,6 +227,7 @@ function release() {
   purchase = null;
   drop();
   order.lock(false);
+  order.toFill = null;
 }
 
 /** Whether the shop has another key than the one that was refused, as after its keys were changed. */
@@ -199,6 +257,10 @@ function progress(words, kind) {
   mark(byId("progress"), "data-kind", kind === "" ? null : kind);
 }
 
+function showHeld() {
+  byId("held").hidden = holds.all.length === 0;
+}
+
 function showBought() {
   const all = allBought();
   byId("bought").hidden = all.length === 0;
@@ -218,7 +280,7 @@ byId("event").addEventListener("change", () => {
   show(byId("trouble"), "");
   followChosen();
 });
-byId("quantity").addEventListener("input", () => order.tell(chosen()));
+byId("order").addEventListener("input", tell);
 byId("again").addEventListener("click", () => asking?.askNow());
 byId("change").addEventListener("click", () => {
   progress("It can be changed as soon as it is known that nothing was taken.", "");

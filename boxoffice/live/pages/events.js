@@ -1,17 +1,19 @@
 /** All events as this page knows them: the newest figures of each. */
 
-import { EVENT_ID, areFigures, byNumber } from "./figures.js";
+import { EVENT_ID, areFigures, byNumber, whole } from "./figures.js";
 
 /** A page with more of them is none that people read. */
 export const MOST_EVENTS = 2_000;
 const MOST_OF_A_PAGE = 100;
 const ANSWERED_WITHIN_MS = 10_000;
+const CLOCK_SET_MS = 5_000;
 
 export class Events {
   constructor() {
     this.byEvent = new Map();
     /** How far the server's clock is before this one. */
     this.aheadMs = 0;
+    this.hasClock = false;
     /** Whether there are more events than are known here. */
     this.isCut = false;
   }
@@ -44,7 +46,7 @@ export class Events {
       const found = await this.loadPage(cursor);
       for (const figures of found.events.filter(areFigures)) {
         gone.delete(figures.event_id);
-        taken(figures);
+        taken(whole(figures));
       }
       cursor = found.next_cursor;
       if (cursor === null) break;
@@ -57,10 +59,11 @@ export class Events {
   async loadOne(id) {
     if (!EVENT_ID.test(id)) return false;
     const response = await this.ask(`/v1/events/${id}`);
+    this.setClock(response.headers.get("date"));
     if (response.status === 404) return false;
     const found = await read(response);
     if (!areFigures(found)) return false;
-    this.take(found);
+    this.take(whole(found));
     return true;
   }
 
@@ -82,9 +85,16 @@ export class Events {
     this.byEvent.delete(id);
   }
 
+  /** The header says the second in which an answer was written, and the answer was some time on its way. So the
+   * server's clock shows at least that: a countdown never ends too early, and the best of several answers counts. */
   setClock(date) {
     const serverMs = date === null ? NaN : Date.parse(date);
-    if (!Number.isNaN(serverMs)) this.aheadMs = serverMs - Date.now();
+    if (Number.isNaN(serverMs)) return;
+    const aheadMs = serverMs - Date.now();
+    // Far from what it was, it was this clock that was set.
+    const isNear = Math.abs(aheadMs - this.aheadMs) < CLOCK_SET_MS;
+    this.aheadMs = isNear && this.hasClock ? Math.max(aheadMs, this.aheadMs) : aheadMs;
+    this.hasClock = true;
   }
 }
 

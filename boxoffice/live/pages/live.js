@@ -4,7 +4,7 @@ import { Card, speed } from "./card.js";
 import { Curve, roundedUp } from "./curve.js";
 import { byId, mark, say, show } from "./dom.js";
 import { Events, MOST_EVENTS } from "./events.js";
-import { STATE_WORDS, WINDOWS, lately, stateOf, sum } from "./figures.js";
+import { STATE_WORDS, WINDOWS, isForSale, lately, stateOf, sum } from "./figures.js";
 import { count, rate, timeOfDay } from "./numbers.js";
 import { follow } from "./stream.js";
 
@@ -17,6 +17,8 @@ const CUT = `There are more events than this page shows: it knows ${count(MOST_E
 
 const events = new Events();
 const cards = new Map();
+/** What was said of each event last. */
+const states = new Map();
 const curve = new Curve(byId("rate"));
 let span = WINDOWS.minute;
 let wanted = "";
@@ -27,13 +29,19 @@ let isLoaded = false;
 let loading = null;
 let connection = null;
 
-/** Take an event's figures, and say what everybody wants to hear. */
+/** Take an event's figures. */
 function take(figures) {
-  const { isNew, before } = events.take(figures);
-  if (!isNew) return;
-  const state = stateOf(figures);
-  if (before !== null && stateOf(before) !== state) say(byId("news"), `${figures.name}: ${STATE_WORDS[state]}`);
-  drawSoon();
+  if (events.take(figures).isNew) drawSoon();
+}
+
+/** Say of events whose state is another than it was, by what has changed or by the time. */
+function sayStates(all, nowMs) {
+  for (const figures of all) {
+    const state = stateOf(figures, nowMs);
+    const before = states.get(figures.event_id);
+    states.set(figures.event_id, state);
+    if (before !== undefined && before !== state) say(byId("news"), `${figures.name}: ${STATE_WORDS[state]}`);
+  }
 }
 
 /** At most once a frame, however many figures come. */
@@ -48,20 +56,32 @@ function drawSoon() {
 
 function draw() {
   const all = events.all();
+  const nowMs = events.nowMs();
+  sayStates(all, nowMs);
   const found = all.filter(isWanted);
   const shown = found.slice(0, most);
-  drawCards(shown);
+  drawCards(shown, nowMs);
   byId("more").hidden = found.length <= shown.length;
   const nothing = all.length === 0 ? "No event is on sale yet." : "No event has a name like this.";
   show(byId("none"), isLoaded && found.length === 0 ? nothing : "");
   show(byId("cut"), events.isCut ? CUT : "");
-  say(byId("total-left"), count(total(all, "remaining")));
+  sayTotals(all);
+}
+
+/** Left is what somebody can buy, now or when its sale has begun. */
+function sayTotals(all) {
+  const isSold = (figures) => isForSale(states.get(figures.event_id));
+  say(byId("total-left"), count(total(all.filter(isSold), "remaining")));
+  const held = total(all, "held");
+  byId("total-held").parentElement.hidden = held === 0;
+  say(byId("total-held"), count(held));
   say(byId("total-sold"), count(total(all, "sold")));
-  say(byId("total-events"), `${count(all.filter((one) => stateOf(one) === "open").length)} of ${count(all.length)}`);
+  const open = all.filter((figures) => states.get(figures.event_id) === "open").length;
+  say(byId("total-events"), `${count(open)} of ${count(all.length)}`);
 }
 
 /** Cards stay where they are in the document, so that nobody loses the place that he reads or has the focus on. */
-function drawCards(shown) {
+function drawCards(shown, nowMs) {
   const list = byId("events");
   const ids = new Set(shown.map((figures) => figures.event_id));
   for (const [id, card] of cards) {
@@ -75,9 +95,9 @@ function drawCards(shown) {
     if (card === undefined) {
       card = new Card();
       cards.set(figures.event_id, card);
-      card.tick(figures, events.nowMs());
-    }
-    card.show(figures);
+      card.show(figures, nowMs);
+      card.tick(figures, nowMs);
+    } else card.show(figures, nowMs);
     if (list.children[index] !== card.root) list.insertBefore(card.root, list.children[index] ?? null);
   });
 }
@@ -86,6 +106,8 @@ function drawCards(shown) {
 function tick() {
   const nowMs = events.nowMs();
   const all = [...events.byEvent.values()];
+  sayStates(all, nowMs);
+  sayTotals(all);
   const series = sum(all.map((figures) => lately(figures, span, nowMs)), span.shown);
   const top = roundedUp(Math.max(...series));
   curve.draw(series, top);
@@ -148,6 +170,7 @@ async function load() {
 
 function remove(id) {
   events.remove(id);
+  states.delete(id);
   drawSoon();
 }
 

@@ -6,6 +6,10 @@ const whole = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: 1 });
 const day = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short" });
 const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const DATE = { weekday: "short", day: "numeric", month: "short", year: "numeric" };
+const TO_MINUTE = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const dated = new Intl.DateTimeFormat(LANGUAGE, { ...DATE, ...TO_MINUTE });
+const datedThere = new Intl.DateTimeFormat(LANGUAGE, { ...DATE, ...TO_MINUTE, timeZone: "UTC" });
 const clock = new Intl.DateTimeFormat(LANGUAGE, CLOCK);
 
 /** Currencies whose smallest unit is not a hundredth, by its decimals: those of models/money.py. The browser's own
@@ -47,6 +51,16 @@ export const timeOfDay = (date) => clock.format(date);
 export function moment(text) {
   const date = new Date(text ?? NaN);
   return Number.isNaN(date.valueOf()) ? NOTHING : `${day.format(date)} ${clock.format(date)}`;
+}
+
+/** `Mon 30 Nov 2026, 20:15`, of a moment, by the visitor's own clock. */
+export const dateAndTime = (ms) => dated.format(new Date(ms));
+
+/** The same of a time in a message, by the clock of the place that it names: an event begins there. */
+export function dateAndTimeThere(text) {
+  const [, date, time] = /^([0-9-]{10})[Tt ]([0-9:]{5})/.exec(text) ?? [];
+  const there = new Date(`${date}T${time}Z`);
+  return Number.isNaN(there.valueOf()) ? NOTHING : datedThere.format(there);
 }
 
 /** `3.5 MB`. */

@@ -1,8 +1,9 @@
 /** One purchase, asked for until it is answered: always with the same key, so that however often it is asked for, it is
  * bought once. */
 
+import { momentMs } from "./figures.js";
 import { forget, keep, kept } from "./kept.js";
-import { some } from "./numbers.js";
+import { dateAndTime, some } from "./numbers.js";
 
 const NAME = "purchase";
 const KEY_BYTES = 16;
@@ -11,21 +12,31 @@ const FIRST_PAUSE_S = 1;
 const LONGEST_PAUSE_S = 30;
 const REQUEST_PATH = /^\/v1\/events\/([0-9]{1,18})\/requests\/([^/]{1,200})$/;
 
+const EXPIRED = "Not paid in time: the tickets are on sale again.";
+const GIVEN_BACK = "These tickets were given back before they were paid for.";
 const SAME_KEY = "This page asks again by itself, and buys nothing twice.";
 const REASONS = {
   unknown_event: "No event has this id.",
+  event_archived: "This event is over.",
+  event_cancelled: "This event was called off.",
   event_closed: "The sale has ended.",
-  sold_out: "No ticket is left.",
-  not_enough_left: "Fewer tickets are left than asked for.",
+  not_on_sale_yet: "These tickets are not on sale yet.",
+  sale_ended: "The time in which these tickets were sold is over.",
+  unknown_category: "This event has no tickets of this kind.",
   over_order_limit: "These are more tickets than one order may have.",
+  over_buyer_limit: "This buyer would have more tickets than one buyer may; what is reserved counts too.",
+  sold_out: "No ticket is left.",
+  all_held: "All tickets that are left are reserved for others. Some may come back: please try again in a few minutes.",
+  not_enough_left: "Fewer tickets are left than asked for.",
   request_id_reused: "This page's key belongs to another order. Please buy anew.",
 };
 
-/** A purchase that nobody was asked for yet. Its key is new, and random: nobody can guess it. */
-export function newPurchase(event, buyer, quantity) {
+/** A purchase that nobody was asked for yet: of `quantity` tickets, or of `lines` of categories. Its key is new, and
+ * random: nobody can guess it. */
+export function newPurchase(event, buyer, { quantity, lines = null }) {
   const bytes = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
   const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { event, buyer, quantity, key, location: null, mayBeBought: false };
+  return { event, buyer, quantity, lines, key, location: null, mayBeBought: false };
 }
 
 /** The purchase that this tab has asked for and got no answer to; null if there is none. */
@@ -34,12 +45,16 @@ export const unanswered = () => kept(NAME);
 /** Remember no more that it has no answer. */
 export const drop = () => forget(NAME);
 
-/** What a purchase has come to: `sold`, `cancelled`, `refused`, or `key-refused` if the shop's key is not good. */
+const IN_TAB = { keep: (purchase) => keep(NAME, purchase), drop };
+
+/** What a purchase has come to: `sold`, `held`, `expired`, `cancelled`, `refused`, or `key-refused` if the shop's key
+ * is not good. `memory` is where it is kept that it has no answer. */
 export class Asking {
-  constructor(shop, apiKey, told) {
+  constructor(shop, apiKey, told, memory = IN_TAB) {
     this.shop = shop;
     this.apiKey = apiKey;
     this.told = told;
+    this.memory = memory;
     this.wake = null;
     this.isGivenUp = false;
   }
@@ -48,19 +63,19 @@ export class Asking {
   async settle(purchase) {
     if (purchase.location !== null && new URL(purchase.location).origin !== this.shop.origin) purchase.location = null;
     for (let failures = 0; !this.isOver(purchase); failures++) {
-      keep(NAME, purchase);
+      this.memory.keep(purchase);
       const found = await this.ask(purchase);
       if (found.end !== undefined) {
-        if (found.end !== "key-refused") drop();
+        if (found.end !== "key-refused") this.memory.drop();
         return found;
       }
-      keep(NAME, purchase);
+      this.memory.keep(purchase);
       if (this.isOver(purchase)) break;
       const pauseS = found.pauseS ?? Math.min(FIRST_PAUSE_S * 2 ** failures, LONGEST_PAUSE_S);
       this.told(found.words, purchase);
       await this.pause(pauseS * (1 + Math.random() / 4));
     }
-    drop();
+    this.memory.drop();
     return null;
   }
 
@@ -86,7 +101,7 @@ export class Asking {
     const couldBeBefore = purchase.mayBeBought;
     if (isSent) {
       purchase.mayBeBought = true;
-      keep(NAME, purchase);
+      this.memory.keep(purchase);
     }
     let response;
     let body;
@@ -110,7 +125,7 @@ export class Asking {
         "content-type": "application/json",
         "idempotency-key": purchase.key,
       },
-      body: JSON.stringify({ buyer: purchase.buyer, quantity: purchase.quantity }),
+      body: JSON.stringify(bodyFor(purchase)),
     });
   }
 
@@ -136,7 +151,7 @@ export class Asking {
       if (body.outcome === "not-taken") purchase.mayBeBought = couldBeBefore;
       return { words: `${wordsOf(body)} ${SAME_KEY}`, pauseS: retryAfterS(response) };
     }
-    return { end: "refused", words: wordsOf(body), errors: errorsOf(body) };
+    return { end: "refused", words: refusal(body), errors: errorsOf(body) };
   }
 
   answeredLook(purchase, response, body) {
@@ -166,6 +181,16 @@ export class Asking {
       };
     });
   }
+}
+
+/** Give the tickets of a purchase back. However often it is asked for, they are given back once. */
+export function giveBack(shop, apiKey, { event, key }) {
+  return fetch(new URL(`/v1/events/${event}/purchases/${key}/cancellation`, shop), {
+    ...HOW,
+    method: "POST",
+    signal: AbortSignal.timeout(ANSWERED_WITHIN_MS),
+    headers: { authorization: `Bearer ${apiKey}`, "idempotency-key": `back-${key}` },
+  });
 }
 
 /** Where a ticket's PDF is, by where its purchase is; null if the shop gave no secret to open it with. */
@@ -198,16 +223,27 @@ export const HOW = {
 
 const isForLater = (status) => [408, 425, 429].includes(status) || status >= 500;
 
+function bodyFor({ buyer, quantity, lines }) {
+  return lines ? { buyer, lines } : { buyer, quantity };
+}
+
 const onItsWay = (purchase) =>
   `Your order of ${some(purchase.quantity, "ticket")} is taken, and will be decided in its turn.`;
 
-/** The end that a fact tells. */
+/** The end that a fact tells: of a purchase what has become of it. */
 function ended(fact, location) {
   switch (fact.type) {
     case "purchase_confirmed":
       return { end: "sold", fact, location };
+    case "purchase_held":
+      return { end: "held", fact, location };
+    case "hold_expired":
+      return { end: "expired", words: EXPIRED };
     case "purchase_cancelled":
-      return { end: "cancelled", words: "This purchase was made, and cancelled since." };
+      if (fact.remaining?.length > 0) {
+        return { end: fact.held ? "held" : "sold", fact: { ...fact, tickets: fact.remaining }, location };
+      }
+      return { end: "cancelled", words: fact.held ? GIVEN_BACK : "This purchase was made, and cancelled since." };
     case "purchase_rejected":
       return { end: "refused", words: REASONS[fact.reason] ?? "The order was refused." };
   }
@@ -229,6 +265,13 @@ async function bodyOf(response) {
 function wordsOf(problem) {
   const words = [problem.detail, problem.title].find((text) => typeof text === "string" && text !== "");
   return words ?? "The shop has trouble.";
+}
+
+/** Why an order was refused: in this page's words, since the shop's are for whoever writes one. */
+function refusal(problem) {
+  const isTold = problem.reason === "not_on_sale_yet" && typeof problem.on_sale_at === "string";
+  if (isTold) return `These tickets are on sale from ${dateAndTime(momentMs(problem.on_sale_at))} on.`;
+  return REASONS[problem.reason] ?? wordsOf(problem);
 }
 
 /** What is wrong with which field. */

@@ -1,6 +1,6 @@
 /** What the operator's page says of a report of the server's, in words and rows. */
 
-import { STATE_WORDS, byNumber, stateOf } from "./figures.js";
+import { STATE_WORDS, byNumber, namesCategories, stateOf, whole as withAll } from "./figures.js";
 import { NOTHING, count, moment, money, size, some, span } from "./numbers.js";
 
 /** How it is as a whole: terms, and what they are. */
@@ -8,9 +8,13 @@ export function whole({ events_count: events, totals, fallback, dead_letters: le
   return [
     ["Events", count(events)],
     ["Left", known(totals, ({ remaining }) => count(remaining))],
+    ["Held", known(totals, ({ held }) => count(held))],
     ["Sold", known(totals, ({ sold }) => count(sold))],
-    ["Revenue", known(totals, ({ revenue }) => revenueText(revenue))],
+    ["Expired", known(totals, ({ expired }) => count(expired))],
+    ["Revenue less refunds", known(totals, ({ revenue }) => moneyText(revenue))],
+    ["Refunds", known(totals, ({ refunded }) => moneyText(refunded))],
     ["Refused", known(totals, ({ rejected }) => count(sumOf(rejected)))],
+    ["Payments refused", known(totals, ({ payments_refused: payments }) => count(sumOf(payments)))],
     ["Decided by Redis", known(totals, ({ decided_by: by }) => count(by.redis ?? 0))],
     ["Without it", known(totals, ({ decided_by: by }) => count(by.local ?? 0))],
     ["Redis now", known(fallback, fallbackText)],
@@ -43,19 +47,42 @@ export const TABLES = [
     part: "events",
     empty: "There is no event yet.",
     // They come with what changed last at the top, which nobody could read.
-    rows: ({ events }) => events.toSorted(byNumber),
+    rows: ({ events, at }) => events.map((event) => withState(event, Date.parse(at))).toSorted(byNumber),
     columns: [
       ["Name", ({ name }) => name, "words"],
       ["Event", ({ event_id: id }) => id, "amount"],
-      ["State", (event) => STATE_WORDS[stateOf(event)]],
+      ["State", ({ state }) => STATE_WORDS[state]],
       ["Left", ({ remaining }) => count(remaining), "amount"],
+      ["Held", ({ held }) => count(held), "amount"],
       ["Sold", ({ sold }) => count(sold), "amount"],
+      ["Expired", ({ expired }) => count(expired), "amount"],
+      ["Late", ({ late }) => count(late), "amount"],
       ["Given back", ({ cancelled }) => count(cancelled), "amount"],
       ["Refused", ({ rejected }) => count(sumOf(rejected)), "amount"],
-      ["Revenue", ({ revenue }) => money(revenue.amount, revenue.currency), "amount"],
+      ["Net revenue", ({ revenue }) => money(revenue.amount, revenue.currency), "amount"],
+      ["Refunds", ({ revenue }) => money(revenue.refunded ?? 0, revenue.currency), "amount"],
       ["Without Redis", ({ decided_by: by }) => count(by.local ?? 0), "amount"],
       ["Last sale", ({ last_sale_at: at }) => moment(at), "amount"],
       ["Partition", ({ partition }) => count(partition), "amount"],
+    ],
+  },
+  {
+    caption: "Categories",
+    part: "events",
+    empty: "No event names categories.",
+    rows: ({ events }) => events.map(withAll).toSorted(byNumber).flatMap(categoriesOf).slice(0, MOST_CATEGORIES),
+    columns: [
+      ["Category", ({ category }) => category.name || category.id, "words"],
+      ["Of", ({ event }) => event.name, "words"],
+      ["Event", ({ event }) => event.event_id, "amount"],
+      ["Price", ({ category: { price } }) => money(price.amount, price.currency), "amount"],
+      ["Left", ({ category }) => count(category.remaining), "amount"],
+      ["Held", ({ category }) => count(category.held), "amount"],
+      ["Sold", ({ category }) => count(category.sold), "amount"],
+      ["Expired", ({ category }) => count(category.expired), "amount"],
+      ["Given back", ({ category }) => count(category.cancelled), "amount"],
+      ["Refused", ({ category }) => count(sumOf(category.rejected)), "amount"],
+      ["Net revenue", ({ category: { revenue } }) => money(revenue.amount, revenue.currency), "amount"],
     ],
   },
   {
@@ -125,14 +152,25 @@ export const TABLES = [
   },
 ];
 
+/** More of them nobody reads; GET /v1/events has them all. */
+const MOST_CATEGORIES = 500;
+
+function withState(event, nowMs) {
+  const figures = withAll(event);
+  return { ...figures, state: stateOf(figures, nowMs) };
+}
+
+const categoriesOf = (event) =>
+  namesCategories(event) ? event.categories.map((category) => ({ event, category })) : [];
+
 const BAD = new Set(["problem", "unreachable"]);
 
 const known = (value, words) => (value === null || value === undefined ? NOTHING : words(value));
 const sumOf = (counts) => Object.values(counts).reduce((total, one) => total + one, 0);
 const behind = (groups) => Object.values(groups).reduce((total, { records }) => total + records, 0);
 
-function revenueText(revenue) {
-  const amounts = Object.entries(revenue).map(([currency, amount]) => money(amount, currency));
+function moneyText(sums) {
+  const amounts = Object.entries(sums).map(([currency, amount]) => money(amount, currency));
   return amounts.join(", ") || NOTHING;
 }
 
