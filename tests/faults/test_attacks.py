@@ -184,5 +184,5 @@ async def test_a_redis_that_comes_back_empty_is_not_seeded_from_the_capacity(sha
     await shared_office.in_step()
     keys = event_keys(attack.office.settings.kafka.topic_prefix, attack.event_id)
     assert shared_office.ask("HGET", keys.meta, "sold") == "1000"
-    assert not shared_office.ask("EXISTS", keys.tickets)
+    assert not shared_office.ask("EXISTS", *keys.queues)
     await shared_office.agrees()

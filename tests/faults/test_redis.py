@@ -296,24 +296,24 @@ Damage = Callable[[Redis, EventKeys], Any]
 
 
 def evict(place: int) -> Damage:
-    return lambda client, keys: client.delete(keys[place])
+    return lambda client, keys: client.delete(keys.all[place])
 
 
 def write_text(place: int) -> Damage:
-    return lambda client, keys: client.set(keys[place], "text")
+    return lambda client, keys: client.set(keys.all[place], "text")
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
-    "tickets evicted": (evict(0), LOST),
-    "meta evicted": (evict(1), LOST),
-    "records evicted": (evict(2), LOST),
-    "tickets of another type": (write_text(0), LOST),
-    "meta of another type": (write_text(1), LOST),
-    "records of another type": (write_text(2), LOST),
+    "meta evicted": (evict(0), LOST),
+    "records evicted": (evict(1), LOST),
+    "tickets evicted": (evict(2), LOST),
+    "meta of another type": (write_text(0), LOST),
+    "records of another type": (write_text(1), LOST),
+    "tickets of another type": (write_text(2), LOST),
     "an older seq": (lambda client, keys: client.hincrby(keys.meta, "seq", -1), LOST),
     "no seq": (lambda client, keys: client.hset(keys.meta, "seq", "x"), LOST),
     "more sold": (lambda client, keys: client.hincrby(keys.meta, "sold", 1), LOST),
-    "a foreign ticket": (lambda client, keys: client.lset(keys.tickets, 0, "1-000001"), OTHERWISE),
+    "a foreign ticket": (lambda client, keys: client.lset(keys.queues[0], 0, "1-000001"), OTHERWISE),
 }
 
 
@@ -360,10 +360,10 @@ async def test_what_is_lost_of_an_event_that_nobody_buys_from_is_found_as_well(s
     workers = shared_office.observed()
     with shared_office.client() as client:
         for place, event_id in enumerate(ids[:3]):
-            client.delete(event_keys(prefix, event_id)[place])
+            client.delete(event_keys(prefix, event_id).all[place])
         records = event_keys(prefix, ids[3]).purchases
         client.hdel(records, client.hkeys(records)[-1])
-        client.rpop(event_keys(prefix, ids[4]).tickets)
+        client.rpop(event_keys(prefix, ids[4]).queues[0])
     await until(lambda: logged_for(workers, LOADED) == set(ids[:5]), DEADLINE_S, "the five to be loaded")
     await shared_office.agrees()
 
@@ -471,7 +471,7 @@ async def test_a_copy_that_differs_right_after_it_was_loaded_goes_on_locally_wit
 ) -> None:
     office = shared_office.office
     _, [event_id] = new_events(1)
-    tickets = event_keys(office.settings.kafka.topic_prefix, event_id).tickets
+    tickets = event_keys(office.settings.kafka.topic_prefix, event_id).queues[0]
     workers = shared_office.observed()
 
     def times(message: str) -> int:
@@ -517,6 +517,6 @@ async def test_somebody_elses_event_in_redis_changes_no_decision_and_is_named_by
     audit = await office.run("audit", "--wait", "1", event_id)
     assert audit.returncode == ExitStatus.DIFFERS
     assert event_id in audit.stdout
-    shared_office.ask("UNLINK", *keys)
+    shared_office.ask("UNLINK", *keys.all)
     await until(lambda: bool(shared_office.ask("EXISTS", keys.meta)), DEADLINE_S, "the event to be loaded")
     await shared_office.agrees()

@@ -329,15 +329,15 @@ def dry_run(administrator: Any, user: str, *words: str) -> bytes:
 
 
 def test_only_who_does_it_can_sell_count_or_ask_for_a_rebuild(administrator: Any) -> None:
-    keys = event_keys(PREFIX, "42")
+    keys = event_keys(PREFIX, "42", ("general", "stalls"))
     tried = {
         ("HSET", keys.meta, "seq", "9"): {"purchases"},
-        ("UNLINK", keys.tickets): {"purchases"},
+        ("UNLINK", *keys.all): {"purchases"},
         ("HSET", event_statistics_key(PREFIX, "42"), "sold", "9"): {"stats"},
         ("HSET", global_statistics_key(PREFIX), "0", "x"): {"stats"},
         ("SADD", rebuild_key(PREFIX), "42"): {"gateway", "operator"},
         ("HGETALL", keys.purchases): {"gateway", "audit", "operator"},
-        ("LRANGE", keys.tickets, "0", "-1"): {"purchases", "audit", "operator"},
+        **{("LRANGE", queue, "0", "-1"): {"purchases", "audit", "operator"} for queue in keys.queues},
         ("HMGET", keys.meta, "name"): {"purchases", "documents", "gateway", "operator"},
     }
     for words, allowed in tried.items():
