@@ -57,7 +57,7 @@ class Asking:
 
     def _by_the_present_one(self, event_id: str, request_id: str, roll: float) -> Members:
         event = self._truth.event(event_id)
-        if roll < 0.12:
+        if roll < 0.06:
             return self._by_all_releases(event_id, request_id, self.random.random())
         if event is None:
             return self.creation(event_id, "c-1") if roll < 0.5 else self._purchase(event_id, request_id, None)
@@ -90,7 +90,7 @@ class Asking:
     def _terms_of_the_present_release(self) -> Members:
         choose = self.random.choice
         terms: Members = choose(({}, {"hold_s": 60}, {"hold_s": 60}, {"hold_s": 600}))
-        terms = terms | choose(({}, {}, {"max_per_buyer": 8})) | self._times(0.15) | choose(ACTORS)
+        terms = terms | choose(({}, {}, {"max_per_buyer": 8})) | self._times(0.1) | choose(ACTORS)
         if self.random.random() < 0.6:
             some = self.random.sample(CATEGORY_IDS, self.random.randint(1, 3))
             terms["categories"] = [self._category(category) for category in some]
@@ -129,7 +129,7 @@ class Asking:
         given: Members = {
             **choose(({}, {"name": 'Night "2"'}, {"venue": "Kleine Halle"})),
             **choose(({}, {"hold_s": 0}, {"hold_s": 60}, {"max_per_buyer": choose((0, 8))}, {"max_per_order": 0})),
-            **self._times(0.1),
+            **self._times(0.05),
         }
         if self.random.random() < 0.4:
             given["prices"] = [{"category": choose((*ids, *ids, NOWHERE)), "amount": choose((0, 70, 4500))}]
@@ -147,7 +147,7 @@ class Asking:
             lines = [{"category": one, "quantity": choose((1, 1, 2, 3))} for one in self.random.sample(ids, len(ids))]
             wanted: Members = {"lines": lines[: choose((1, 2, 3))]}
         else:
-            wanted = {"quantity": choose((1, 1, 2, 3, 5)), "category": choose((*ids, *ids, *ids, NOWHERE))}
+            wanted = {"quantity": choose((1, 1, 2, 3, 5)), "category": choose((*ids * 8, NOWHERE))}
             if wanted["category"] == "general" and roll < 0.7:
                 del wanted["category"]
         return members_of("purchase", event_id, request_id, buyer=choose(BUYERS), **wanted, **choose(ACTORS))

@@ -216,7 +216,7 @@ class Schedule:
         self.truth = Truth(REQUESTS, LEDGER, PARTITIONS, has_two_releases=self.has_two_releases)
         self.asking = Asking(self.random, self.truth, self.broker.now_ms)
         self.asking.is_new_known = not self.has_two_releases
-        self.broker.speed = self.random.choice((1, 10, 60))
+        self.broker.speed = self.random.choice((10, 60, 300))
         self.workers: list[Worker] = []
         self.strangers: list[tuple[Stranger, set[str], int]] = []
         self._starts = 0

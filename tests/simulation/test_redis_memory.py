@@ -15,23 +15,26 @@ from pydantic_core import to_json
 from redis import Redis
 from redis.exceptions import RedisError
 
-from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, SETTLE
-from lua.calls import encode_commands, encode_facts
-from lua.copies import Snapshot
+from lua import LOAD, PURCHASE, REPLACE, SCRIPTS, Code
+from lua.calls import encode_call
 from lua.keys import EventKeys, event_keys, loading_keys
-from models.event import Position
-from models.shapes import DecisionFact
-from tests.integration.redis_tables import HOME, Table, addition, cancellation, closing, creation, purchase
+from models.event import Event, Position
+from models.members import GENERAL
+from tests.integration.redis_commands import CATEGORY_IDS, Commands
+from tests.integration.redis_tables import HOME, Table, behind
 from tests.simulation.redis_memory import RedisMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.commands import Command
+    from boxoffice.redis.store import DecideCall
     from models.shapes import Source
     from tests.support.servers import NewRedis, RedisAddress
 
 STEPS: Final = 150
+EVENT_IDS: Final = ("42", "7")
+FIRST_RULES: Final = ("7",)
+"""Created by an earlier release."""
 _ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")
 SEEDS = [int(_ONE_SEED)] if _ONE_SEED else [*range(5), *(secrets.randbits(32) for _ in range(5))]
 
@@ -43,12 +46,11 @@ class Pair:
         self.random = random.Random(seed)
         self.real = real
         self.memory = RedisMemory()
-        self.keys: EventKeys = event_keys(prefix, "42")
-        self.loading: EventKeys = loading_keys(prefix, "42", "attempt")
+        self.prefix = prefix
         self.wanted = f"{prefix}wanted"
-        self.table = Table()
+        self.table = Table(FIRST_RULES)
+        self.commands = Commands(self.random, EVENT_IDS, FIRST_RULES, self.table)
         self.offset = 0
-        self.facts: list[tuple[DecisionFact, int]] = []
         for script in SCRIPTS:
             self.real.script_load(script.text)
             assert self.memory.execute("SCRIPT", "LOAD", script.text) == script.sha1.encode()
@@ -63,76 +65,92 @@ class Pair:
 
     def step(self) -> None:
         choose: Callable[[Any], Any] = self.random.choice
-        choose([*[self.decide] * 6, *[self.settle] * 4, self.rebuild, self.harm, self.read])()
+        choose([*[self.decide] * 6, *[self.settle] * 4, self.rebuild, self.forget, self.harm, self.read])()
         self.compare_keys()
 
+    def keys(self, event_id: str) -> EventKeys:
+        return event_keys(self.prefix, event_id, (GENERAL, *CATEGORY_IDS[1:]))
+
+    def loading(self, event_id: str) -> EventKeys:
+        return loading_keys(self.prefix, event_id, "attempt", (GENERAL, *CATEGORY_IDS[1:]))
+
+    def some_event(self) -> Event | None:
+        events = list(self.table.inventory.events.values())
+        return self.random.choice(events) if events else None
+
     def decide(self) -> None:
-        commands = []
+        log = []
         for _ in range(self.random.choice((1, 2, 7))):
             self.offset += self.random.choice((1, 1, 3))
             source: Source = {"partition": self.random.choice((HOME, 1)), "offset": self.offset}
-            commands.append((self.command(), Position(self.offset, 1_795_341_600_000 + self.offset, source)))
-        decided = self.table.take(commands)
-        self.facts = self.table.history.get("42", [])
-        for call in decided.calls.values():
+            command = self.commands.next()
+            log.append((command, Position(self.offset, self.commands.now_ms, source)))
+        for call in self.table.take(log).values():
             if self.random.random() < 0.7:
-                seq = self.random.choice((call.seq, call.seq, 0))
-                self.run_script(PURCHASE, self.keys, encode_commands("42", seq, call.commands))
+                facts = self.table.history[call.event.event_id][: call.seq - 1]
+                missed = facts[self.random.randrange(len(facts) + 1) :] if self.random.random() < 0.5 else []
+                self.purchase(behind(missed, call), self.random.choice((True, True, False)))
 
-    def command(self) -> Command:
-        request_id, roll = f"r-{self.random.randrange(60)}", self.random.random()
-        if not self.table.inventory.events or roll < 0.05:
-            return creation("42", request_id, capacity=self.random.randint(1, 30), max_per_order=4)
-        if roll < 0.2:
-            return cancellation(request_id, f"r-{self.random.randrange(60)}")
-        if roll < 0.3:
-            return addition(request_id, self.random.randint(1, 9))
-        if roll < 0.31:
-            return closing(request_id)
-        return purchase(request_id, self.random.choice((1, 2, 3, 5)), buyer=self.random.choice(("b", 'Zoë "x\\')))
+    def purchase(self, call: DecideCall, knows_its_seq: bool) -> None:
+        asked = encode_call(call.event, call.seq if knows_its_seq else 0, call.backlog, call.decided)
+        keys = event_keys(self.prefix, call.event.event_id, asked.categories)
+        self.run_script(PURCHASE, keys.all, asked.argument)
 
     def settle(self) -> None:
-        first = self.random.randrange(len(self.facts) + 1)
-        facts = self.facts[first : first + self.random.choice((1, 5, 100))]
-        self.run_script(SETTLE, self.keys, encode_facts(facts), "42")
+        event = self.some_event()
+        facts = self.table.history.get(event.event_id, []) if event is not None else []
+        if event is None or not facts:
+            return
+        first = self.random.randrange(len(facts))
+        asked = encode_call(event, facts[first].fact["seq"] - 1, facts[first : first + self.random.choice((1, 5, 100))])
+        self.run_script(PURCHASE, event_keys(self.prefix, event.event_id, asked.categories).all, asked.argument)
 
     def rebuild(self) -> None:
-        if not self.table.inventory.events:
+        event = self.some_event()
+        if event is None:
             return
-        snapshot = Snapshot.of(self.table.inventory.events["42"], HOME)
+        snapshot = self.table.snapshot(event.event_id)
+        live = event_keys(self.prefix, event.event_id, snapshot.categories)
+        loading = loading_keys(self.prefix, event.event_id, "attempt", snapshot.categories)
         meta = [word for pair in snapshot.meta().items() for word in pair]
         records = [word for pair in snapshot.records() for word in pair]
-        tickets = list(snapshot.tickets())
-        for place, words in enumerate((tickets, meta, records), 1):
+        queues = [list(snapshot.tickets(place)) for place in range(len(snapshot.categories))]
+        for place, words in enumerate((meta, records, *queues), 1):
             if words and self.random.random() < 0.95:
-                self.run_script(LOAD, self.loading, place, to_json(words), 300)
-        counts = snapshot.seq, len(tickets), len(records) // 2
-        self.run_script(REPLACE, (*self.keys, *self.loading), *counts)
+                self.run_script(LOAD, loading.all, place, to_json(words), 300)
+        counts = (len(records) // 2, *map(len, queues))
+        self.run_script(REPLACE, (*live.all, *loading.all), snapshot.seq, self.random.choice((0, 0, 1)), *counts)
+
+    def forget(self) -> None:
+        if self.random.random() < 0.3:
+            self.ask("UNLINK", *self.keys(self.random.choice(EVENT_IDS)).all)
 
     def harm(self) -> None:
-        key = self.random.choice(self.keys)
+        keys = self.keys(self.random.choice(EVENT_IDS))
+        key, queue = self.random.choice(keys.all), self.random.choice(keys.queues)
         number = self.random.randrange(20)
         self.ask(
             *self.random.choice(
                 (
                     ("UNLINK", key),
                     ("SET", key, "what is this"),
-                    ("HSET", self.keys.meta, self.random.choice(("seq", "fence", "sold")), number),
-                    ("HSET", self.keys.meta, "seq", "x"),
-                    ("LTRIM", self.keys.tickets, 1, -1),
-                    ("LTRIM", self.keys.tickets, 5, 2),
-                    ("RENAME", key, self.random.choice(self.keys)),
+                    ("HSET", keys.meta, self.random.choice(("seq", "fence", "sold", "held:stalls")), number),
+                    ("HSET", keys.meta, "seq", "x"),
+                    ("LTRIM", queue, 1, -1),
+                    ("LTRIM", queue, 0, -2),
+                    ("LTRIM", queue, 5, 2),
+                    ("RENAME", key, self.random.choice(keys.all)),
                 )
             )
         )
 
     def read(self) -> None:
-        choose = self.random.choice
-        self.ask("LRANGE", choose(self.keys), choose((0, 1, -3)), choose((2, -1, 100)))
-        self.ask("HMGET", choose(self.keys), "seq", "none")
-        self.ask("HGETALL", choose(self.keys))
-        self.ask("EXISTS", *self.keys)
-        self.ask(choose(("LLEN", "HLEN")), choose(self.keys))
+        choose, keys = self.random.choice, self.keys(self.random.choice(EVENT_IDS)).all
+        self.ask("LRANGE", choose(keys), choose((0, 1, -3)), choose((2, -1, 100)))
+        self.ask("HMGET", choose(keys), "seq", "none")
+        self.ask("HGETALL", choose(keys))
+        self.ask("EXISTS", *keys)
+        self.ask(choose(("LLEN", "HLEN")), choose(keys))
         self.ask("PING")
         self.ask("EVALSHA", "0" * 40, 0)
         self.ask(choose(("SADD", "SREM")), self.wanted, choose(("7", "42")))
@@ -140,7 +158,7 @@ class Pair:
         assert set(self.memory.execute("SRANDMEMBER", self.wanted, 5)) == self.real.smembers(self.wanted)
 
     def compare_keys(self) -> None:
-        for key in (*self.keys, *self.loading):
+        for key in (key for one in EVENT_IDS for keys in (self.keys(one), self.loading(one)) for key in keys.all):
             value = self.memory.data.get(key.encode())
             match self.real.type(key):
                 case b"none":
@@ -161,7 +179,7 @@ def _reply(ask: Callable[..., Any], words: tuple[Any, ...]) -> Any:
         reply = ask(*words)
     except RedisError as error:
         return type(error), str(error).partition(" ")[0]
-    if isinstance(reply, list) and len(reply) > 2 and reply[0] == 5:
+    if isinstance(reply, list) and len(reply) > 2 and reply[0] == Code.DAMAGED:
         return reply[:2]  # Damage: the third is a complaint for people.
     return None if reply is True or reply in (b"OK", b"PONG") else reply
 
