@@ -90,7 +90,7 @@ class Asking:
     def _terms_of_the_present_release(self) -> Members:
         choose = self.random.choice
         terms: Members = choose(({}, {"hold_s": 60}, {"hold_s": 60}, {"hold_s": 600}))
-        terms = terms | choose(({}, {}, {"max_per_buyer": 8})) | self._times(0.1) | choose(ACTORS)
+        terms = terms | choose(({}, {}, {"max_per_buyer": 6})) | self._times(0.1) | choose(ACTORS)
         if self.random.random() < 0.6:
             some = self.random.sample(CATEGORY_IDS, self.random.randint(1, 3))
             terms["categories"] = [self._category(category) for category in some]
@@ -121,7 +121,7 @@ class Asking:
             return self._of(event, "remove_tickets", request_id, count=count, **some)
         if roll < 0.85:
             return self._change(event, request_id, ids)
-        kind = choose(("close_event", "close_event", "cancel_event", "archive_event"))
+        kind = choose(("close_event", "cancel_event", "archive_event"))
         return self._of(event, kind, request_id)
 
     def _change(self, event: Event, request_id: str, ids: list[str]) -> Members:
@@ -155,6 +155,8 @@ class Asking:
     def _about_a_purchase(self, event: Event, request_id: str) -> Members:
         """Pay for one that is there, look whether it is due, or give tickets of it back."""
         purchase = self._some_purchase(event)
+        if self.random.random() < 0.05:
+            return self._for_nothing(event, request_id)
         if purchase is None:
             return self._purchase(event.event_id, request_id, event)
         choose, (id_, found) = self.random.choice, purchase
@@ -172,8 +174,17 @@ class Asking:
                 return members_of("expire_hold", event.event_id, again, purchase=id_)
         tickets = event.tickets(found.runs)
         some: Members = {"tickets": self.random.sample(tickets, self.random.randint(1, len(tickets)))}
+        if self.random.random() < 0.1:
+            some["tickets"].append(f"{event.event_id}-999999")
         buyer = choose(({}, {"buyer": found.buyer}, {"buyer": choose(BUYERS)}))
         return self._of(event, "cancel_purchase", request_id, purchase=id_, **buyer, **choose(({}, some)))
+
+    def _for_nothing(self, event: Event, request_id: str) -> Members:
+        """About a purchase that there is not: it was refused, is another request, or never came."""
+        purchase = self.random.choice(("c-1", "r-1", "never"))
+        paid = {"payment": f"pay-{self.random.randrange(50)}", "amount": 4500, "currency": "EUR"}
+        kind = self.random.choice(("confirm_purchase", "expire_hold", "cancel_purchase"))
+        return self._of(event, kind, request_id, purchase=purchase, **(paid if kind == "confirm_purchase" else {}))
 
     def _some_purchase(self, event: Event) -> tuple[str, Accepted] | None:
         """One that has changed lately, or anyone."""

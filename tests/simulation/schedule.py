@@ -190,6 +190,8 @@ class Upgrade(Enum):
 class Schedule:
     """Workers, a log and a Redis, and a seed that decides what becomes of them."""
 
+    chance_of_two_releases = 0.4
+
     def __init__(self, seed: int, loop: SimulatedLoop) -> None:  # noqa: PLR0915  # what a schedule knows, one a line
         self.seed = seed
         self.loop = loop
@@ -211,7 +213,8 @@ class Schedule:
         self.origins_kept = ORIGINS_KEPT if self.forges else self.random.choice((1, 3, ORIGINS_KEPT))
         # Where the ledger loses what it has, an event may be created a second time, by the rules of another release.
         is_kept = self.harm.owners and not (self.harm.ledger_cut or self.harm.ledger_damaged)
-        self.upgrade = Upgrade.BEFORE if is_kept and self.random.random() < 0.4 else Upgrade.DONE
+        is_upgraded = is_kept and self.random.random() < self.chance_of_two_releases
+        self.upgrade = Upgrade.BEFORE if is_upgraded else Upgrade.DONE
         self.has_two_releases = self.upgrade is Upgrade.BEFORE
         self.truth = Truth(REQUESTS, LEDGER, PARTITIONS, has_two_releases=self.has_two_releases)
         self.asking = Asking(self.random, self.truth, self.broker.now_ms)

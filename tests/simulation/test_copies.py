@@ -37,7 +37,7 @@ def seq_in_redis(redis: RedisServer) -> bytes:
 
 async def _decides_otherwise(broker: Broker, redis: RedisServer) -> None:
     owner = await on_sale(broker, redis)
-    queue: Any = redis.memory.data[KEYS.tickets.encode()]
+    queue: Any = redis.memory.data[KEYS.queues[0].encode()]
     queue.reverse()
     await owner.sell(purchase("r-1", EVENT))
     sold = facts(broker)[-1]

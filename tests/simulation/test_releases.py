@@ -8,24 +8,34 @@ from typing import Any
 
 import pytest
 
-from boxoffice.errors import ExitStatus
+from boxoffice.errors import ExitStatus, NewerReleaseError
+from tests.simulation.broker import Broker
+from tests.simulation.owner import EVENT, Owner, in_simulation
 from tests.simulation.processes import SimulatedLoop, State, simulate
-from tests.simulation.schedule import LEDGER, PARTITIONS, Schedule, ScheduleError, _logged_to
+from tests.simulation.redis_server import RedisServer
+from tests.simulation.releases import FIRST_RULES, by_rules, side_by_side
+from tests.simulation.schedule import LEDGER, PARTITIONS, Schedule, ScheduleError
+from tests.simulation.test_copies import facts
+from tests.unit.records import creation, purchase
 from topics.purchase_results import READ_HEADER
 
 SEEDS = range(40)
 UNKNOWN: tuple[dict[str, Any], ...] = (
-    {"type": "purchase_held", "due": "2027-03-01T19:30:00.000Z"},
-    {"type": "purchase_rejected", "reason": "all_held", "buyer": "b", "quantity": 1},
+    {"type": "ticket_admitted", "ticket": "42-000001"},
+    {"type": "purchase_rejected", "reason": "seat_taken", "buyer": "b", "quantity": 1},
+    {"type": "payment_refused", "reason": "too_old", "purchase": "r-1", "payment": "p", "amount": 1, "currency": "EUR"},
     {"type": "purchase_rejected", "reason": "sold_out", "decided_by": "replica", "buyer": "b", "quantity": 1},
-    {"type": "event_created", "rules": 2},
-    {"type": "event_created", "rules": 1, "hold_s": 600},
+    {"type": "event_created", "rules": 3},
+    {"type": "event_changed", "rules": 3},
+    {"type": "event_created", "rules": 2, "seats": "A1"},
     {"type": "event_created", "rules": 1, "starts_at": "2027-W09", "starts_at_form": "week"},
 )
 
 
 class _Releases(Schedule):
     """A schedule in which a newer release writes once, on one partition, in the place of the next fact."""
+
+    chance_of_two_releases = 0.0
 
     def __init__(self, seed: int, loop: SimulatedLoop) -> None:
         super().__init__(seed, loop)
@@ -103,10 +113,73 @@ class _Releases(Schedule):
 def test_an_older_release_refuses_what_a_newer_one_wrote_and_sells_on_elsewhere(seed: int) -> None:
     loop = SimulatedLoop()
     schedule = _Releases(seed, loop)
-    with _logged_to(schedule.trace):
+    with schedule.surroundings():
         try:
             simulate(schedule.run(), loop)
         except ScheduleError as error:
             raise AssertionError("\n".join([*schedule.trace.lines[-60:], str(error)])) from error
     ended = [worker.ended_by for worker in schedule.workers if worker.state is State.DEAD and worker.ended_by]
     assert all(getattr(error, "exit_status", None) is not ExitStatus.AGENT_FAILED for error in ended)
+
+
+async def _meets_the_present_release(broker: Broker, redis: RedisServer) -> None:
+    older, newer = Owner(broker, redis), Owner(broker, redis)
+    with by_rules(FIRST_RULES):
+        await older.take_over()
+        await older.sell(creation(EVENT))
+        await older.sell(purchase("r-1", EVENT))
+    await newer.take_over()
+    await newer.sell(purchase("r-2", EVENT))
+    with by_rules(FIRST_RULES):
+        await older.take_over()
+        await older.sell(purchase("r-3", EVENT))
+    assert facts(broker)[0]["rules"] == FIRST_RULES
+    assert not any({"lines", "amount"} & fact.keys() for fact in facts(broker)), "both sell it by the first rules"
+    await newer.take_over()
+    await newer.sell(creation("7"))
+    before = len(facts(broker))
+    with by_rules(FIRST_RULES):
+        with pytest.raises(NewerReleaseError):
+            await older.sell(purchase("r-4", EVENT))
+        again = Owner(broker, redis)
+        await again.take_over()
+        assert again.selling.newer == {0}
+    await newer.take_over()
+    await newer.sell_all()
+    told = {fact["request_id"]: fact for fact in facts(broker)[before:]}
+    assert told["r-4"]["type"] == "purchase_confirmed"
+    assert "lines" not in told["r-4"]
+
+
+def test_an_owner_of_the_first_rules_sells_on_until_an_event_is_of_the_present_ones() -> None:
+    """Both decide alike what both know; the older one stops at the first fact that it does not know."""
+    with side_by_side():
+        in_simulation(_meets_the_present_release)
+
+
+async def _is_moved_by_a_change(broker: Broker, redis: RedisServer) -> None:
+    older, newer = Owner(broker, redis), Owner(broker, redis)
+    with by_rules(FIRST_RULES):
+        await older.take_over()
+        await older.sell(creation(EVENT, 2))
+        await older.in_step()
+        for number in range(3):
+            await older.sell(purchase(f"r-{number}", EVENT))
+    await newer.take_over()
+    await newer.sell({"type": "change_event", "request_id": "h-1", "event_id": EVENT, "hold_s": 60})
+    await newer.sell({"type": "cancel_purchase", "request_id": "x-1", "event_id": EVENT, "purchase": "r-0"})
+    await newer.sell(purchase("r-2", EVENT))
+    held = facts(broker)[-1]
+    assert (held["type"], held["tickets"]) == ("purchase_held", [f"{EVENT}-000001"]), "it was not remembered by rules 1"
+    await newer.sell(purchase("r-3", EVENT))
+    await newer.sell({"type": "cancel_purchase", "request_id": "x-2", "event_id": EVENT, "purchase": "r-2"})
+    await newer.sell(purchase("r-3", EVENT))
+    refused, _, again = facts(broker)[-3:]
+    assert refused | {"decided_by": "local"} == again, "by the present rules who was refused is refused for ever"
+    assert refused["reason"] == "all_held"
+    await newer.in_step()
+
+
+def test_an_event_of_the_first_rules_is_sold_by_the_present_ones_from_its_first_change_on() -> None:
+    with side_by_side():
+        in_simulation(_is_moved_by_a_change)

@@ -73,7 +73,7 @@ async def _comes_back(broker: Broker, redis: RedisServer) -> None:
     await other.sell(purchase("r-2", "42"))
     await first.take_over()
     await first.sell(purchase("r-3", "42"))
-    assert [fact["seq"] for fact, _ in first.copies._copies["42"].backlog] == [4]
+    assert [missed.fact["seq"] for missed in first.copies._copies["42"].backlog] == [4]
     redis.serve()
     await first.in_step()
 
