@@ -32,7 +32,7 @@ wakes nobody, a slow decline is seen, and the alert ends soon after the fault. T
 
 * `docker/prometheus/` has Prometheus' configuration and the rules. The configuration says at its head by which names it
   finds the processes. Whoever scrapes otherwise keeps the names of the jobs (`purchases`, `documents`, `stats`,
-  `gateway`, `live`, `audit`, `haproxy`): rules and dashboards know the processes by them. What is said of machines
+  `clock`, `gateway`, `live`, `audit`, `haproxy`): rules and dashboards know the processes by them. What is said of machines
   and their disks comes from Prometheus' own node_exporter, where each machine runs one.
 * `docker/alertmanager/` says who is told, and what is left out since its cause is told. **page** wakes somebody:
   something is not sold, or will not be for long, or is not as buyers were told. **ticket** is looked at by day. Say

@@ -20,6 +20,7 @@ from boxoffice.kafka.topics import PARTITIONS, Difference, TopicReport, examine_
 from boxoffice.operating.documents import examine_documents, examine_store
 from boxoffice.operating.findings import Finding, State
 from boxoffice.operating.front import examine_front
+from boxoffice.operating.holds import CLOCK, examine_holds
 from boxoffice.redis.clients import redis_client
 from boxoffice.redis.connection import FAILURES
 from boxoffice.settings import KafkaSettings, Settings
@@ -31,6 +32,7 @@ from models.words import number_of
 from topics import (
     TopicDefinition,
     api_keys,
+    clock_places,
     documents_places,
     event_stats,
     purchase_requests,
@@ -42,11 +44,12 @@ READ_BY: Final[Mapping[str, TopicDefinition]] = {
     "purchases": purchase_requests.TOPIC,
     DOCUMENTS.process: purchase_results.TOPIC,
     STATISTICS.process: purchase_results.TOPIC,
+    CLOCK.process: purchase_results.TOPIC,
 }
 """Each process, and the topic that its consumer group reads."""
 
-_OPTIONAL: Final = {one.process: one for one in (DOCUMENTS, STATISTICS)}
-"""What a box office can do without: who has never run it may not want it."""
+_OPTIONAL: Final = {one.process: one for one in (DOCUMENTS, STATISTICS, CLOCK)}
+"""What a box office can do without: who has never run it may not want it, as one that holds nothing wants no clock."""
 
 _POLL_INTERVAL_S: Final = 0.5
 
@@ -121,6 +124,7 @@ async def _examine_by_kafka(settings: Settings, watch_s: float, waiting: _Waitin
             for topic, examine in (
                 (event_stats.TOPIC, _examine_statistics),
                 (ticket_documents.TOPIC, examine_documents),
+                (clock_places.TOPIC, examine_holds),
                 (api_keys.TOPIC, examine_front),
             ):
                 if sells and topic not in without_leader:

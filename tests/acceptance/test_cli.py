@@ -155,7 +155,7 @@ def test_doctor_tells_that_commands_wait_and_no_worker_runs(office: Office) -> N
     assert (group["state"], group["sentence"]) == ("problem", "No worker runs; 1 record waiting.")
     assert "boxoffice run purchases" in group["advice"]
     assert _finding(done.stdout, "topics")["state"] == "warning"  # one replica, here
-    for process in ("documents", "stats"):
+    for process in ("documents", "stats", "clock"):
         optional = _finding(done.stdout, f"{office.settings.kafka.topic_prefix}boxoffice-{process}")
         assert (optional["state"], optional["sentence"]) == ("warning", "No worker has ever run.")
         assert f"boxoffice run {process}" in optional["advice"]

@@ -64,7 +64,9 @@ class Selling(NamedTuple):
 @asynccontextmanager
 async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
     """Every process, haproxy before the gateway, and Prometheus."""
-    ports = {job: free_port() for job in ("purchases", "documents", "stats", "gateway", "live", "audit", "haproxy")}
+    ports = {
+        job: free_port() for job in ("purchases", "documents", "stats", "clock", "gateway", "live", "audit", "haproxy")
+    }
 
     def common(job: str) -> dict[str, str]:
         documents = (folder / "documents").as_uri()
@@ -75,7 +77,7 @@ async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
         watched = {**{job: [port] for job, port in ports.items()}, "node": [machine.port]}
         # It begins before them: what happens while they start is shown too.
         prometheus = await servers.enter_async_context(Prometheus(folder / "prometheus", watched))
-        started = {job: office.start(job, **common(job)) for job in ("purchases", "documents", "stats")}
+        started = {job: office.start(job, **common(job)) for job in workers}
         key = await new_key(office, "buy")
         door, page = Door(office, **common("gateway")), free_port()
         office.start("live", BOXOFFICE_LIVE_PORT=str(page), **common("live"))

@@ -53,10 +53,10 @@ async def test_stats_says_which_processes_run_and_whether_they_do_without_redis(
         await office.ready(process)
 
     def all_ready(system: dict[str, Any]) -> bool:
-        return len(system["processes"]) == 4 and all(one["ready"] for one in system["processes"])
+        return len(system["processes"]) == 5 and all(one["ready"] for one in system["processes"])
 
     system = await until_system(office, all_ready)
-    assert running(system) == {"purchases": 2, "documents": 1, "stats": 1}
+    assert running(system) == {"purchases": 2, "documents": 1, "stats": 1, "clock": 1}
     assert system["usingFallback"] is False
     assert system["memoryUsage"] == sum(one["memoryUsage"] for one in system["processes"])
     assert system["uptime"] == max(one["uptime"] for one in system["processes"])
@@ -64,7 +64,7 @@ async def test_stats_says_which_processes_run_and_whether_they_do_without_redis(
     assert all(one["live"] and not one["waitsFor"] for one in system["processes"])
 
     assert await second.stop() == 0
-    assert running(told(office)["system"]) == {"purchases": 1, "documents": 1, "stats": 1}
+    assert running(told(office)["system"]) == {"purchases": 1, "documents": 1, "stats": 1, "clock": 1}
 
     redis.kill()
     system = await until_system(office, lambda system: not system["redisConnected"])

@@ -273,6 +273,49 @@ async def test_strangers_records_stop_nobody_and_a_newer_release_s_fact_does(des
     assert process.ended() is None
 
 
+def holds_found(desk: Desk) -> list[tuple[str, str, str]]:
+    """What the doctor says of holds."""
+    found = json.loads(desk.office.boxoffice("doctor", "--json", "--watch", "0").stdout)["findings"]
+    return [(one["state"], one["sentence"], one["advice"]) for one in found if one["subject"] == "holds"]
+
+
+async def test_the_doctor_says_which_holds_do_not_end_and_whether_a_clock_runs(desk: Desk) -> None:
+    await desk.sell([buying("r-1", EVENT)], _now_ms() - HOLD_MS - 180_000)
+    process = await start(desk)
+    await desk.kept(1)
+    [(state, sentence, advice)] = await asyncio.to_thread(holds_found, desk)
+    assert (state, sentence) == (
+        "problem",
+        f"Holds on 1 partition are due and have not ended, the first on partition {NUMBER} for 3 minutes.",
+    )
+    assert "workers get on" in advice
+    assert await process.stop() == ExitStatus.OK
+    [(state, _, advice)] = await asyncio.to_thread(holds_found, desk)
+    assert (state, "boxoffice run clock" in advice) == ("problem", True)
+    await start(desk)
+    assert await desk.answered(2) == {"hold_expired": 2}
+    await desk.kept(desk.partition.ledger[-1].offset - 1)
+    deadline_s = monotonic() + PATIENCE_S
+    while (place := await desk.place()) is None or place.due is not None:
+        assert monotonic() < deadline_s
+        await asyncio.sleep(POLL_S)
+    assert await asyncio.to_thread(holds_found, desk) == []
+
+
+async def test_the_doctor_misses_a_clock_as_soon_as_something_is_held(desk: Desk) -> None:
+    await desk.office.ready(desk.office.start("stats"))
+    assert await asyncio.to_thread(holds_found, desk) == []
+    await desk.sell([buying("r-1", EVENT, 3)], _now_ms())
+    deadline_s = monotonic() + PATIENCE_S
+    while not (found := await asyncio.to_thread(holds_found, desk)):
+        assert monotonic() < deadline_s
+        await asyncio.sleep(POLL_S)
+    [(state, sentence, advice)] = found
+    assert state == "problem"
+    assert sentence.startswith("3 tickets kept for buyers, and no clock has ever run")
+    assert "boxoffice run clock" in advice
+
+
 async def test_many_that_are_due_in_the_same_second_are_asked_about_at_a_pace(desk: Desk) -> None:
     count = 3_000
     await desk.sell([buying(f"r-{number}", EVENT, 1) for number in range(count)], _now_ms() - HOLD_MS - 5_000)

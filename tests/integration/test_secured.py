@@ -97,7 +97,7 @@ async def test_every_process_and_command_does_its_work_with_its_own_rights_and_a
 ) -> None:
     denied_before = len(denials(cluster))
     administrator.acl_log_reset()
-    workers = [office.start(name) for name in ("purchases", "documents", "stats")]
+    workers = [office.start(name) for name in ("purchases", "documents", "stats", "clock")]
     for worker in workers:
         await office.ready(worker, PATIENCE_S)
     door, page = Door(office), LivePage(office)
@@ -150,7 +150,7 @@ async def sold_over_http(office: SecuredOffice, door: Door, page: LivePage, sess
     while (told := await overview(page, session, key))["unknown"]:
         assert monotonic() < deadline_s, told["unknown"]
         await asyncio.sleep(1)
-    assert {one["process"] for one in told["processes"]} >= {"purchases", "documents", "stats", "gateway", "live"}
+    assert {one["process"] for one in told["processes"]} >= {"purchases", "documents", "stats", "clock", "gateway", "live"}
 
 
 def figures_of(door: Door) -> dict[str, Any]:

@@ -49,12 +49,13 @@ def _of_each(metric: str, values: str, jobs: tuple[str, ...]) -> dict[str, str]:
     return {f'{metric}{{job="{job}",instance="{job}-1"}}': values for job in jobs}
 
 
-_ALL: Final = ("purchases", "documents", "stats", "gateway", "live", "audit")
+_ALL: Final = ("purchases", "documents", "stats", "clock", "gateway", "live", "audit")
 _HEALTHY: Final = _ALL[:-1]
 _WORKER: Final = 'job="purchases",instance="purchases-1"'
 _GATEWAY: Final = 'job="gateway",instance="gateway-1"'
 _DOCUMENTS: Final = 'job="documents",instance="documents-1"'
 _LIVE: Final = 'job="live",instance="live-1"'
+_CLOCK: Final = 'job="clock",instance="clock-1"'
 _DISK: Final = 'job="node",instance="node-1",device="/dev/sda",fstype="ext4",mountpoint="/"'
 
 WELL: Final[Series] = {
@@ -88,6 +89,10 @@ WELL: Final[Series] = {
     },
     f"boxoffice_documents_failed_total{{{_DOCUMENTS}}}": steady(0),
     f"boxoffice_documents_flawed_total{{{_DOCUMENTS}}}": steady(0),
+    'boxoffice_tickets_held{job="stats",instance="stats-1",partition="0"}': steady(200),
+    f"boxoffice_clock_overdue_seconds{{{_CLOCK}}}": steady(0),
+    f'boxoffice_clock_answers_total{{{_CLOCK},answer="expired"}}': growing(60),
+    f'boxoffice_clock_answers_total{{{_CLOCK},answer="not_due"}}': growing(1),
     f'boxoffice_requests_total{{{_GATEWAY},status="201"}}': growing(3_000),
     f"boxoffice_answer_duration_seconds_count{{{_GATEWAY}}}": growing(3_000),
     f'boxoffice_answer_duration_seconds_bucket{{{_GATEWAY},le="1.0"}}': growing(3_000),
@@ -291,6 +296,42 @@ MEASURED: Final = (
         {_worker("boxoffice_false_origins_total"): changing(0, 1, 75)},
         77,
         {_worker("boxoffice_false_origins_total"): steady(1)},
+    ),
+    # Holds
+    Measured(
+        "BoxofficeHoldsOverdue",
+        {f"boxoffice_clock_overdue_seconds{{{_CLOCK}}}": f"0x80 0+15x{STEPS}"},
+        25,
+        {f"boxoffice_clock_overdue_seconds{{{_CLOCK}}}": f"0x80 0+15x8 0x{STEPS}"},
+        what="they do not end; a worker that is replaced keeps them waiting for a moment",
+    ),
+    Measured(
+        "BoxofficeHeldWithoutClock",
+        {name: None for name in WELL if 'job="clock"' in name},
+        11,
+        {
+            **{name: None for name in WELL if 'job="clock"' in name},
+            'boxoffice_tickets_held{job="stats",instance="stats-1",partition="0"}': steady(0),
+        },
+        what="none ever ran; who holds nothing needs none",
+    ),
+    Measured(
+        "BoxofficeNoneRuns",
+        {'up{job="clock",instance="clock-1"}': changing(1, 0, 20)},
+        22,
+        {
+            'up{job="clock",instance="clock-2"}': steady(1),
+            'up{job="clock",instance="clock-1"}': ending(steady(1), 20),
+        },
+        {"job": "clock"},
+        "no clock runs any more",
+    ),
+    Measured(
+        "BoxofficeClockEarly",
+        {f'boxoffice_clock_answers_total{{{_CLOCK},answer="not_due"}}': growing(60)},
+        31,
+        {f'boxoffice_clock_answers_total{{{_CLOCK},answer="not_due"}}': growing(6)},
+        {"instance": "clock-1"},
     ),
     # Redis
     Measured(

@@ -31,7 +31,7 @@ from topics.purchase_results import READ_HEADER
 
 ROOT = Path(__file__).parents[2]
 POLL_S = 0.1
-PROCESSES = ("purchases", "documents", "stats")
+PROCESSES = ("purchases", "documents", "stats", "clock")
 """What a whole box office consists of, by the names in the Procfile."""
 
 Record = ConsumerRecord[bytes, bytes]
