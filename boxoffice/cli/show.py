@@ -82,20 +82,21 @@ class _Lines:
         if monotonic() - self._said_s > _LINE_INTERVAL_S:
             self._said_s = monotonic()
             say(
-                f"published {reached.published}, answered {reached.answered}, tickets sold {reached.sold}, "
-                f"with a document {reached.documents}, counted {reached.counted}"
+                f"published {reached.published}, answered {reached.answered}, tickets held {reached.held}, "
+                f"sold {reached.sold}, with a document {reached.documents}, counted {reached.counted}"
             )
 
 
 class _Bars:
     def __init__(self, progress: Progress) -> None:
-        from boxoffice.demo.script import CAPACITY, COMMANDS, MISPLACED
+        from boxoffice.demo.script import CAPACITY
 
         self._progress = progress
         self._download = _DownloadBar(progress)
-        commands = sum(COMMANDS.values())
-        self._published = progress.add_task("published", total=commands, visible=False)
-        self._answered = progress.add_task("answered", total=commands + MISPLACED, visible=False)
+        # How many holds are paid for nobody knows before.
+        self._published = progress.add_task("published", total=None, visible=False)
+        self._answered = progress.add_task("answered", total=None, visible=False)
+        self._held = progress.add_task("tickets held", total=CAPACITY, visible=False)
         self._sold = progress.add_task("tickets sold", total=CAPACITY, visible=False)
         self._documents = progress.add_task("with a document", total=CAPACITY, visible=False)
         self._counted = progress.add_task("in the statistics", total=CAPACITY, visible=False)
@@ -110,6 +111,7 @@ class _Bars:
         for task, completed in (
             (self._published, reached.published),
             (self._answered, reached.answered),
+            (self._held, reached.held),
             (self._sold, reached.sold),
             (self._documents, reached.documents),
             (self._counted, reached.counted),

@@ -158,9 +158,11 @@ def demo(
 ) -> None:
     """Sell a thousand tickets on a stack of its own, check every outcome, and audit: exit 0 if all is right.
 
-    Documents and statistics are made beside the sale, and checked too. The
-    last line is the path of one ticket's PDF: it lies in the user's cache
-    until the next demo replaces it. Nothing else stays.
+    Two of three buyers pay for what is held for them, and what the others
+    leave is sold again: so it takes about two minutes. Documents and
+    statistics are made beside the sale, and checked too. The last line is the
+    path of one ticket's PDF: it lies in the user's cache until the next demo
+    replaces it. Nothing else stays.
     """
     from boxoffice.cli.show import show_progress
     from boxoffice.cli.signals import until_told_to_stop
@@ -204,6 +206,7 @@ def _print_demo(report: DemoReport) -> None:
 
     rows: list[tuple[str, object]] = list(report.outcomes.items())
     rows += [(f"rejected: {reason}", count) for reason, count in report.rejected.items()]
+    rows += [(f"payment refused: {reason}", count) for reason, count in report.payments_refused.items()]
     rows += [(f"decided by {decider}", count) for decider, count in report.decided_by.items()]
     for how, (p50_ms, p99_ms) in report.latencies_ms.items():
         rows.append((how, f"p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms"))

@@ -10,16 +10,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from boxoffice.audit import AuditReport
+from boxoffice.demo.paying import own_id
 from boxoffice.demo.script import (
     BURST,
     CAPACITY,
     COMMANDS,
     EVENT_ID,
+    GIVEN_BACK,
     PACE_PER_S,
+    PAID_TWICE,
+    UNDERPAID,
     Kind,
     Offered,
+    Script,
 )
-from boxoffice.demo.watching import Answered, Watcher
+from boxoffice.demo.watching import Answered, Watcher, is_clocks
 
 
 @dataclass
@@ -34,6 +39,7 @@ class DemoReport:
     key: str = ""
     outcomes: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    payments_refused: dict[str, int] = field(default_factory=dict)
     decided_by: dict[str, int] = field(default_factory=dict)
     latencies_ms: dict[str, tuple[float, float]] = field(default_factory=dict)
     mismatches: list[str] = field(default_factory=list)
@@ -50,22 +56,32 @@ class DemoReport:
 class Check:
     """Compares what came with what must come, and counts."""
 
-    def __init__(self, commands: Sequence[Offered], watcher: Watcher, report: DemoReport) -> None:
-        self._commands = commands
+    def __init__(
+        self, script: Script, paid: Sequence[Offered], watcher: Watcher, report: DemoReport, asked: int
+    ) -> None:
+        """``paid`` is what the window has sent; ``asked`` how many commands came besides."""
+        self._script = script
+        self._commands = [*script.all, *paid]
         self._answers = watcher.by_position
         self._watcher = watcher
         self._report = report
+        self._asked = asked
         self._by_source = self._facts_by_source()
 
     def run(self) -> None:
         """Fill the report."""
         facts: list[Any] = [answered.fact for answered in self._answers.values()]
-        rejected = Counter(str(fact["reason"]) for fact in facts if fact["type"].endswith("_rejected"))
+        rejected = Counter(
+            str(fact["reason"]) for fact in facts if fact["type"].endswith("_rejected") and not is_clocks(fact)
+        )
+        refused = Counter(str(fact["reason"]) for fact in facts if fact["type"] == "payment_refused")
         self._report.rejected = dict(rejected.most_common())
+        self._report.payments_refused = dict(refused.most_common())
         self._report.decided_by = dict(Counter(fact["decided_by"] for fact in facts if fact.get("decided_by")))
         self._report.outcomes = self._outcomes(facts)
         self._measure()
         self._check_counts(facts, rejected)
+        self._check_payments(facts)
         self._check_documents(facts)
         self._check_statistics(facts)
         for offered in self._commands:
@@ -87,16 +103,22 @@ class Check:
 
     def _outcomes(self, facts: Sequence[Any]) -> dict[str, int]:
         types = Counter(fact["type"] for fact in facts)
-        confirmed = {fact["request_id"] for fact in facts if fact["type"] == "purchase_confirmed"}
+        of_event = Counter(fact["type"] for fact in _distinct(facts, EVENT_ID))
         return {
             "commands published": len(self._commands),
             "of these over HTTP": sum(offered.over_http for offered in self._commands),
-            "purchases confirmed": len(confirmed),
-            "purchases cancelled": len({fact["purchase"] for fact in facts if fact["type"] == "purchase_cancelled"}),
-            "commands rejected": types["purchase_rejected"] + types["command_rejected"],
+            "purchases held": of_event["purchase_held"],
+            "paid for": sum("payment" in fact for fact in _of_type(facts, "purchase_confirmed")),
+            "left to expire": of_event["hold_expired"],
+            "purchases confirmed": of_event["purchase_confirmed"],
+            "purchases cancelled": len(_cancelled(facts)),
+            "cancelled in part": sum(bool(fact["remaining"]) for fact in _of_type(facts, "purchase_cancelled")),
+            "commands rejected": sum(self._report.rejected.values()),
             "repeats answered the same": sum(self._same(one) for one in self._of(Kind.REPEAT)),
+            "payments told twice, used once": sum(self._paid_once(one) for one in self._of(Kind.PAYMENT_AGAIN)),
             "forwarded to their home": types["command_forwarded"],
             "dead-lettered": self._watcher.dead_letters,
+            "tickets held": self._watcher.held,
             "tickets left": self._watcher.left,
             "documents announced": self._announced("document_made"),
             "documents removed": self._announced("document_removed"),
@@ -115,20 +137,28 @@ class Check:
         return [offered for offered in self._commands if offered.kind is kind]
 
     def _same(self, repeat: Offered) -> bool:
-        """Whether a repeat got the first attempt's fact, or the cancellation that came in between."""
+        """Whether a repeat got the first attempt's fact, or what had become of the purchase by then."""
         first = next(one for one in self._commands if one.request_id == repeat.target and one.kind is Kind.PURCHASE)
         original, answer = self._answer(first), self._answer(repeat)
         if original is None or answer is None:
             return False
-        fact = answer.fact
-        # Over HTTP the caller's id stands before it.
-        purchase = str(fact.get("purchase", "")).rpartition(":")[2]
-        cancelled = fact["type"] == "purchase_cancelled" and purchase == repeat.target
-        return cancelled or {**fact, "decided_by": None} == {**original.fact, "decided_by": None}
+        fact: Any = answer.fact
+        if fact["request_id"] != original.fact["request_id"]:
+            return fact["type"] in _SINCE and own_id(fact["purchase"]) == repeat.target
+        return {**fact, "decided_by": None} == {**original.fact, "decided_by": None}
+
+    def _paid_once(self, again: Offered) -> bool:
+        """Whether a payment that was told twice got the fact that it had led to."""
+        first = next(one for one in self._commands if one.target == again.target and one.kind is Kind.PAYMENT)
+        original, answer = self._answer(first), self._answer(again)
+        if original is None or answer is None:
+            return False
+        return {**answer.fact, "decided_by": None} == {**original.fact, "decided_by": None}
 
     def _measure(self) -> None:
         """From just before a command was handed over until a consumer, or who sent it over HTTP, had its fact."""
-        groups = {f"at {PACE_PER_S} a second": self._commands[:-BURST], f"a burst of {BURST}": self._commands[-BURST:]}
+        commands = self._script.commands
+        groups = {f"at {PACE_PER_S} a second": commands[:-BURST], f"a burst of {BURST}": commands[-BURST:]}
         for way, over_http in (("publish to fact", False), ("POST to answer", True)):
             for name, commands in groups.items():
                 answers = [(one, self._answer(one)) for one in commands if one.over_http is over_http]
@@ -138,38 +168,67 @@ class Check:
                     self._report.latencies_ms[f"{way}, {name}"] = (hundredths[49], hundredths[98])
 
     def _check_counts(self, facts: Sequence[Any], rejected: Counter[str]) -> None:
-        forwarded = self._report.outcomes["forwarded to their home"]
+        outcomes = self._report.outcomes
         misplaced = sum(offered.misplaced for offered in self._commands)
         self._expect("tickets left", self._watcher.left, 0)
-        self._expect("answers", len(self._answers), 1 + len(self._commands) + misplaced)
+        self._expect("tickets held", self._watcher.held, 0)
+        self._expect("answers", self._watcher.answers, self._asked + len(self._commands) + misplaced)
         self._expect("dead letters", self._watcher.dead_letters, COMMANDS[Kind.MALFORMED])
-        self._expect("forwarded commands", forwarded, misplaced)
-        self._expect(
-            "repeats answered the same", self._report.outcomes["repeats answered the same"], COMMANDS[Kind.REPEAT]
-        )
+        self._expect("forwarded commands", outcomes["forwarded to their home"], misplaced)
+        self._expect("repeats answered the same", outcomes["repeats answered the same"], COMMANDS[Kind.REPEAT])
         for reason, kind in _REJECTED_FOR.items():
             self._expect(f"rejections for {reason}", rejected[reason], COMMANDS[kind])
         self._expect("live tickets with one owner", len(_live_tickets(facts)), CAPACITY)
 
+    def _check_payments(self, facts: Sequence[Any]) -> None:
+        """Who paid has tickets or gets the money back; who did not pay has none."""
+        outcomes = self._report.outcomes
+        self._expect("payments told twice, used once", outcomes["payments told twice, used once"], PAID_TWICE)
+        self._expect("payments that are too small", self._report.payments_refused.get("amount_mismatch", 0), UNDERPAID)
+        self._expect("purchases cancelled in part", outcomes["cancelled in part"], GIVEN_BACK)
+        paid = {fact["payment"]: fact["amount"] for fact in _of_type(facts, "purchase_confirmed") if "payment" in fact}
+        refused = {fact["payment"] for fact in _of_type(facts, "payment_refused")}
+        self._expect("payments both used and refused", len(paid.keys() & refused), 0)
+        self._expect("payments", len(paid) + len(refused), len(self._of(Kind.PAYMENT)) + UNDERPAID)
+        held = {own_id(fact["purchase"]) for fact in _of_type(facts, "purchase_held")}
+        expired = {own_id(fact["purchase"]) for fact in _of_type(facts, "hold_expired")}
+        cancelled = {own_id(purchase) for purchase in _cancelled(facts)}
+        unpaid = held - self._script.paying.pays - cancelled
+        self._expect("expired holds of buyers who did not pay", len(unpaid & expired), len(unpaid))
+        self._expect("expired holds of buyers who paid", len(expired & self._script.paying.pays), 0)
+
     def _check_documents(self, facts: Sequence[Any]) -> None:
-        sold, cancelled = (_tickets(facts, f"purchase_{what}") for what in ("confirmed", "cancelled"))
+        sold = sum(len(fact["tickets"]) for fact in _of_type(facts, "purchase_confirmed"))
+        given_back = sum(len(fact["tickets"]) for fact in _given_back(facts, held=False))
         self._expect("documents announced", self._report.outcomes["documents announced"], sold)
-        self._expect("documents removed", self._report.outcomes["documents removed"], cancelled)
+        self._expect("documents removed", self._report.outcomes["documents removed"], given_back)
         self._expect("tickets with a document", len(self._watcher.documents), CAPACITY)
 
     def _check_statistics(self, facts: Sequence[Any]) -> None:
         """The statistics process must have counted what a consumer has seen."""
         of_event = _distinct(facts, EVENT_ID)
+        confirmed, returned = _of_type(facts, "purchase_confirmed"), _given_back(facts, held=False)
+        refunded = sum(fact["refund"] for fact in returned)
         wanted = {
             "seq": len(of_event),
             "issued": CAPACITY,
             "sold": CAPACITY,
+            "held": 0,
             "remaining": 0,
-            "cancelled": _tickets(facts, "purchase_cancelled"),
-            "purchases": sum(fact["type"] == "purchase_confirmed" for fact in of_event),
-            "cancellations": COMMANDS[Kind.CANCEL],
-            "rejected": Counter(fact["reason"] for fact in of_event if fact["type"] == "purchase_rejected"),
-            "refused": Counter(fact["reason"] for fact in of_event if fact["type"] == "command_rejected"),
+            "cancelled": sum(len(fact["tickets"]) for fact in returned),
+            "released": sum(len(fact["tickets"]) for fact in _given_back(facts, held=True)),
+            "expired": sum(len(fact["tickets"]) for fact in _of_type(facts, "hold_expired")),
+            "purchases": len(confirmed),
+            "holds": len(_of_type(facts, "purchase_held")),
+            "cancellations": len(_of_type(facts, "purchase_cancelled")),
+            "rejected": Counter(fact["reason"] for fact in _of_type(facts, "purchase_rejected")),
+            "refused": Counter(fact["reason"] for fact in _of_type(facts, "command_rejected")),
+            "payments_refused": Counter(fact["reason"] for fact in _of_type(facts, "payment_refused")),
+            "revenue": {
+                "amount": sum(fact["amount"] for fact in confirmed) - refunded,
+                "currency": "EUR",
+                "refunded": refunded,
+            },
         }
         for name, value in wanted.items():
             if self._figures.get(name) != value:
@@ -202,7 +261,10 @@ class Check:
             self._report.mismatches.append(f"There are {found} {what}, and should be {wanted}.")
 
 
+_SINCE: Final = frozenset({"purchase_confirmed", "hold_expired", "purchase_cancelled"})
+"""What becomes of a held purchase."""
 _REJECTED_FOR: Final = {
+    "not_on_sale_yet": Kind.TOO_EARLY,
     "over_order_limit": Kind.OVER_LARGE,
     "unknown_event": Kind.UNKNOWN_EVENT,
     "request_id_reused": Kind.REUSED_ID,
@@ -210,8 +272,9 @@ _REJECTED_FOR: Final = {
     "no_such_purchase": Kind.CANCEL_NOTHING,
 }
 WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.PURCHASE: ("purchase_confirmed", "purchase_rejected"),
-    Kind.REPEAT: ("purchase_confirmed", "purchase_cancelled"),
+    Kind.TOO_EARLY: ("purchase_rejected",),
+    Kind.PURCHASE: ("purchase_held", "purchase_rejected"),
+    Kind.REPEAT: ("purchase_held", *sorted(_SINCE)),
     Kind.REUSED_ID: ("purchase_rejected",),
     Kind.OVER_LARGE: ("purchase_rejected",),
     Kind.CANCEL: ("purchase_cancelled",),
@@ -219,8 +282,14 @@ WANTED: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CANCEL_NOTHING: ("command_rejected",),
     Kind.MALFORMED: ("command_unreadable",),
     Kind.UNKNOWN_EVENT: ("purchase_rejected",),
+    Kind.RETURNED: ("purchase_confirmed", "purchase_rejected"),
+    Kind.PAYMENT: ("purchase_confirmed", "payment_refused"),
+    Kind.PAYMENT_AGAIN: ("purchase_confirmed",),
+    Kind.UNDERPAID: ("payment_refused",),
+    Kind.GIVE_BACK: ("purchase_cancelled",),
 }
 STATUSES: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.TOO_EARLY: ("409",),
     Kind.PURCHASE: ("201", "409"),
     Kind.REPEAT: ("201", "200"),
     Kind.REUSED_ID: ("422",),
@@ -229,24 +298,39 @@ STATUSES: Final[Mapping[Kind, tuple[str, ...]]] = {
     Kind.CANCEL_AGAIN: ("409",),
     Kind.CANCEL_NOTHING: ("404",),
     Kind.UNKNOWN_EVENT: ("404",),
+    Kind.RETURNED: ("201", "409"),
 }
 
 
 def _distinct(facts: Sequence[Any], event_id: str) -> list[Any]:
-    """The facts that count for an event, each once."""
-    return list({fact["seq"]: fact for fact in facts if fact["seq"] and fact["event_id"] == event_id}.values())
+    """The facts that count for an event, each once, in their order."""
+    by_seq = {fact["seq"]: fact for fact in facts if fact["seq"] and fact["event_id"] == event_id}
+    return [by_seq[seq] for seq in sorted(by_seq)]
 
 
-def _tickets(facts: Sequence[Any], kind: str) -> int:
-    return sum(len(fact["tickets"]) for fact in _distinct(facts, EVENT_ID) if fact["type"] == kind)
+def _of_type(facts: Sequence[Any], kind: str) -> list[Any]:
+    return [fact for fact in _distinct(facts, EVENT_ID) if fact["type"] == kind]
+
+
+def _given_back(facts: Sequence[Any], *, held: bool) -> list[Any]:
+    """Cancellations of what was held, or of what was bought."""
+    return [fact for fact in _of_type(facts, "purchase_cancelled") if bool(fact.get("held")) is held]
+
+
+def _cancelled(facts: Sequence[Any]) -> set[str]:
+    """The purchases that have no ticket any more because they were cancelled."""
+    return {fact["purchase"] for fact in _of_type(facts, "purchase_cancelled") if not fact["remaining"]}
 
 
 def _live_tickets(facts: Sequence[Any]) -> set[str]:
-    """Tickets whose last fact gave them to one buyer; one that two have at a time is not among them."""
-    owners: Counter[str] = Counter()
+    """Tickets that one purchase has in the end; one that two had at a time is not among them."""
+    owners: dict[str, str] = {}
+    taken_twice: set[str] = set()
     for fact in _distinct(facts, EVENT_ID):
-        if fact["type"] == "purchase_confirmed":
-            owners.update(fact["tickets"])
-        elif fact["type"] == "purchase_cancelled":
-            owners.subtract(fact["tickets"])
-    return {ticket for ticket, count in owners.items() if count == 1}
+        for ticket in fact.get("tickets", ()):
+            if fact["type"] in {"purchase_held", "purchase_confirmed"}:
+                if owners.setdefault(ticket, fact["purchase"]) != fact["purchase"]:
+                    taken_twice.add(ticket)
+            elif owners.pop(ticket, None) != fact["purchase"]:
+                taken_twice.add(ticket)
+    return owners.keys() - taken_twice

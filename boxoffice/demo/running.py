@@ -1,8 +1,11 @@
-"""The demo: one event, a thousand tickets, thirteen hundred commands, and every outcome checked.
+"""The demo: one event, a thousand tickets, two thousand commands, and every outcome checked.
 
 Half of the commands come through the gateway, as from a shop. The others are published as an outside producer would,
 by a plain Kafka client that knows nothing of the box office. What must come of them is known beforehand, by the way
 they are made.
+
+Some buyers come before the sale opens. Then purchases are held, and two of three buyers pay. What the others leave is
+on sale again when the time of their holds is over, which is a minute; meanwhile documents are drawn.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import asyncio
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -24,12 +28,14 @@ from platformdirs import user_cache_path
 from boxoffice.audit import Audit
 from boxoffice.demo.calling import Shop, open_shop
 from boxoffice.demo.checking import Check, DemoReport
+from boxoffice.demo.paying import Window
 from boxoffice.demo.script import (
+    AT_ONCE,
     BURST,
-    CAPACITY,
     COMMANDS,
+    EVENT,
     EVENT_ID,
-    MAX_PER_ORDER,
+    HOLD_S,
     PACE_PER_S,
     UNKNOWN_EVENT_ID,
     Kind,
@@ -66,16 +72,20 @@ ANSWER_DEADLINE_S: Final = 30.0
 _PARTITIONS: Final = 12
 _FIRST_ANSWER_DEADLINE_S: Final = 60.0
 _AUDIT_WAIT_S: Final = 30.0
+_OPENS_AFTER_S: Final = 6.0
+_EXPIRED_AFTER_S: Final = 30.0
+"""Holds end soon after they are due, but on a machine that is busy with other things."""
 _POLL_MS: Final = 50
 _LOG_LINES: Final = 40
 
 
 @dataclass(frozen=True)
 class Reached:
-    """How far the demo is: commands published and answered; tickets sold, with a document, and counted as sold."""
+    """How far the demo is: commands published and answered; tickets held, sold, with a document, counted as sold."""
 
     published: int
     answered: int
+    held: int
     sold: int
     documents: int
     counted: int
@@ -111,33 +121,35 @@ class Demo:
         self._show = show
         self._script = Script(seed)
         self._report = DemoReport(seed)
-        self._watcher = Watcher(settings.kafka, settings.kafka.partitions)
+        self._window = Window(self._script.paying)
+        self._watcher = Watcher(settings.kafka, settings.kafka.partitions, self._window.see)
+        self._at_work: list[asyncio.Task[None]] = []
         self._published = 0
+        self._asked = 0
+        """Commands that are waited for one by one, and of no interest otherwise."""
         self._sent: list[tuple[Offered, Any]] = []
         """What was handed to the producer, and the word for it that is to come."""
 
     async def run(self) -> DemoReport:
         """Create the event, offer the commands, wait for the answers, check and audit."""
         begun_s = perf_counter()
-        await ask(self._settings.kafka, _create_event(), _FIRST_ANSWER_DEADLINE_S)
-        self._before = 1
+        await self._ask(EVENT, _FIRST_ANSWER_DEADLINE_S)
         self._report.key = await self._make_key()
         await self._gateway_listens()
-        watching = asyncio.create_task(self._watcher.watch())
-        try:
-            await self._offer()
-            await self._wait_until(self._is_answered, watching)
+        async with self._beside(self._watcher.watch()):
+            await self._sell()
             self._show.step("Waiting for documents and statistics")
-            await self._wait_until(self._is_followed, watching)
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        Check(self._script.commands, self._watcher, self._report).run()
+            await self._wait_until(self._is_followed)
+        Check(self._script, self._window.offered, self._watcher, self._report, self._asked).run()
         self._show.step("Auditing")
         self._report.audit = await Audit(self._settings, _AUDIT_WAIT_S).run()
         self._report.ticket_path = await self._keep_a_ticket()
         self._report.seconds = perf_counter() - begun_s
         return self._report
+
+    async def _ask(self, members: Mapping[str, Any], deadline_s: float = ANSWER_DEADLINE_S) -> None:
+        await ask(self._settings.kafka, command_from(members), deadline_s)
+        self._asked += 1
 
     async def _make_key(self) -> str:
         ring = KeyRing(self._settings.kafka)
@@ -151,28 +163,81 @@ class Demo:
                 raise BoxOfficeError(f"The gateway does not listen after {_FIRST_ANSWER_DEADLINE_S:g} s.")
             await asyncio.sleep(_POLL_MS / 1000)
 
-    async def _offer(self) -> None:
-        commands = self._script.commands
+    @asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Work that goes on meanwhile; whoever waits is told if it fails."""
+        task = asyncio.create_task(work)
+        self._at_work.append(task)
+        try:
+            yield
+        finally:
+            self._at_work.remove(task)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _sell(self) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self._settings.kafka.bootstrap_servers)
         await producer.start()
         try:
-            async with open_shop(f"http://{HOST}:{self._settings.gateway.port}", self._report.key) as shop:
-                paced, burst = commands[:-BURST], commands[-BURST:]
-                self._show.step(f"Selling: {len(paced)} commands at {PACE_PER_S} a second, then {len(burst)} at once")
-                begun_s = perf_counter()
-                for number, offered in enumerate(paced):
-                    await self._sleep_until(begun_s + number / PACE_PER_S)
-                    await self._send(producer, shop, offered)
-                # What was given back is back before the last are sold, however slow a machine is.
-                await shop.answered()
-                for offered in burst:
-                    await self._send(producer, shop, offered)
-                for offered, acknowledged in self._sent:
-                    place = await acknowledged
-                    offered.position = (place.partition, place.offset)
-                await shop.answered()
+            async with (
+                open_shop(f"http://{HOST}:{self._settings.gateway.port}", self._report.key) as shop,
+                self._beside(self._window.work(lambda offered: self._send(producer, shop, offered))),
+            ):
+                await self._open(producer, shop)
+                await self._offer(producer, shop)
+                await self._wait_until(self._is_answered)
+                self._show.step(f"Waiting until nothing is held any more, which takes up to {HOLD_S} s")
+                await self._wait_until(lambda: not self._watcher.held, HOLD_S + _EXPIRED_AFTER_S)
+                await self._ask(AT_ONCE)
+                self._show.step(f"Selling what came back: {len(self._script.returned)} commands, paid at once")
+                await self._offer_at_pace(producer, shop, self._script.returned)
+                await self._wait_until(self._is_answered)
+                await self._acknowledged(shop)
         finally:
             await producer.stop()
+
+    async def _open(self, producer: AIOKafkaProducer, shop: Shop) -> None:
+        """The sale opens at a set time, and some buyers cannot wait."""
+        opens = (datetime.now(UTC) + timedelta(seconds=_OPENS_AFTER_S)).replace(microsecond=0)
+        await self._ask(
+            {
+                "type": "change_event",
+                "request_id": "opening",
+                "event_id": EVENT_ID,
+                "on_sale_at": opens.isoformat(),
+            }
+        )
+        self._show.step(f"The sale opens at {opens:%H:%M:%S} UTC: {len(self._script.early)} buyers come before")
+        for offered in self._script.early:
+            await self._send(producer, shop, offered)
+        await self._acknowledged(shop)
+        await self._sleep_until(perf_counter() + (opens - datetime.now(UTC)).total_seconds())
+
+    async def _offer(self, producer: AIOKafkaProducer, shop: Shop) -> None:
+        commands = self._script.commands
+        paced, burst = commands[:-BURST], commands[-BURST:]
+        self._show.step(
+            f"Selling: {len(paced)} commands at {PACE_PER_S} a second, then {len(burst)} at once; two of three pay"
+        )
+        await self._offer_at_pace(producer, shop, paced)
+        for offered in burst:
+            await self._send(producer, shop, offered)
+        await self._acknowledged(shop)
+
+    async def _offer_at_pace(self, producer: AIOKafkaProducer, shop: Shop, commands: Sequence[Offered]) -> None:
+        begun_s = perf_counter()
+        for number, offered in enumerate(commands):
+            await self._sleep_until(begun_s + number / PACE_PER_S)
+            await self._send(producer, shop, offered)
+        await self._acknowledged(shop)
+
+    async def _acknowledged(self, shop: Shop) -> None:
+        """Wait until Kafka has what was published, and the shop its answers."""
+        sent, self._sent = self._sent, []
+        for offered, acknowledged in sent:
+            place = await acknowledged
+            offered.position = (place.partition, place.offset)
+        await shop.answered()
 
     async def _send(self, producer: AIOKafkaProducer, shop: Shop, offered: Offered) -> None:
         self._published += 1
@@ -191,32 +256,38 @@ class Demo:
             self._tell()
             await asyncio.sleep(rest_s)
 
-    async def _wait_until(self, condition: Callable[[], bool], watching: asyncio.Task[None]) -> None:
+    async def _wait_until(self, condition: Callable[[], bool], patience_s: float = ANSWER_DEADLINE_S) -> None:
         """Nothing is concluded from waiting in vain: what follows judges for itself."""
-        deadline_s = perf_counter() + ANSWER_DEADLINE_S
+        deadline_s = perf_counter() + patience_s
         while perf_counter() < deadline_s:
             self._tell()
             if condition():
                 return
-            if watching.done():
-                watching.result()
+            for task in self._at_work:
+                if task.done():
+                    task.result()
             await asyncio.sleep(_POLL_MS / 1000)
 
     def _is_answered(self) -> bool:
-        forwards = sum(offered.misplaced for offered in self._script.commands)
-        wanted = self._before + len(self._script.commands) + forwards
+        """Whether all is decided that was published until now, and the window has nothing more to do."""
         letters = self._watcher.dead_letters
-        return len(self._watcher.by_position) >= wanted and letters >= COMMANDS[Kind.MALFORMED]
+        return self._watcher.answers >= self._wanted() and letters >= COMMANDS[Kind.MALFORMED] and self._window.is_idle
+
+    def _wanted(self) -> int:
+        """How many answers what was published until now has; who is sent home is answered twice."""
+        forwards = sum(offered.misplaced for offered in self._script.commands)
+        return self._asked + self._published + forwards
 
     def _is_followed(self) -> bool:
         counted = self._watcher.figures.get(EVENT_ID, {}).get("seq") == self._watcher.taken.get(EVENT_ID)
         return counted and len(self._watcher.documents) >= self._watcher.sold
 
     def _tell(self) -> None:
-        answered = len(self._watcher.by_position) - self._before
+        answered = max(self._watcher.answers - self._asked, 0)
         counted = self._watcher.figures.get(EVENT_ID, {}).get("sold", 0)
         documents = len(self._watcher.documents)
-        self._show.count(Reached(self._published, max(answered, 0), self._watcher.sold, documents, counted))
+        reached = Reached(self._published, answered, self._watcher.held, self._watcher.sold, documents, counted)
+        self._show.count(reached)
 
     async def _keep_a_ticket(self) -> Path | None:
         """Put one ticket's PDF where it stays: all others go with the stack."""
@@ -242,22 +313,6 @@ def _keep(ticket: str, pdf: bytes) -> Path:
     except OSError as error:
         raise BoxOfficeError(f"A ticket cannot be put into {path.parent}: {error.strerror}.") from None
     return path.absolute()
-
-
-def _create_event() -> Any:
-    return command_from(
-        {
-            "type": "create_event",
-            "request_id": "demo",
-            "event_id": EVENT_ID,
-            "name": "Night at the Opera",
-            "venue": "Main Hall",
-            "starts_at": "2027-03-01T19:30:00+01:00",
-            "capacity": CAPACITY,
-            "max_per_order": MAX_PER_ORDER,
-            "price": {"amount": 4500, "currency": "EUR"},
-        }
-    )
 
 
 async def run_demo(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
@@ -21,6 +21,11 @@ from topics.purchase_results import READ_HEADER
 _POLL_MS: Final = 50
 
 
+def is_clocks(fact: Any) -> bool:
+    """Whether a fact answers the clock, which looks whether holds are due."""
+    return bool(fact["type"] == "hold_expired" or fact.get("command") == "expire_hold")
+
+
 @dataclass
 class Answered:
     """A ledger record, and when it was seen."""
@@ -33,19 +38,21 @@ class Watcher:
     """An outside consumer of the ledger, the dead letters, and what follows from the ledger.
 
     ``announced`` are all announcements of documents by ticket and seq, ``documents`` the tickets that have one
-    now. What nobody of ours wrote is passed over.
+    now. What nobody of ours wrote is passed over. ``see`` is told of each fact that counts, once.
     """
 
-    def __init__(self, settings: KafkaSettings, partitions: int) -> None:
+    def __init__(self, settings: KafkaSettings, partitions: int, see: Callable[[Any], None]) -> None:
         self.by_position: dict[tuple[int, int], Answered] = {}
         self.dead_letters = 0
-        self.issued = self.sold = 0
+        self.issued = self.held = self.sold = 0
         self.taken: dict[str, int] = {}
         self.announced: dict[tuple[str, int], DocumentAnnouncement] = {}
         self.documents: set[str] = set()
         self._published = Published()
         self._newest_seqs: dict[str, int] = {}
+        self._looked = 0
         self._settings = settings
+        self._see_fact = see
         self._take = {
             topic.full_name(settings.topic_prefix): take
             for topic, take in (
@@ -63,9 +70,14 @@ class Watcher:
         return self._published.figures
 
     @property
+    def answers(self) -> int:
+        """Commands that are answered, but for those by which the clock looks after holds."""
+        return len(self.by_position) - self._looked
+
+    @property
     def left(self) -> int:
-        """Tickets that are not sold."""
-        return self.issued - self.sold
+        """Tickets that are neither held nor sold."""
+        return self.issued - self.held - self.sold
 
     async def watch(self) -> None:
         """Read until cancelled."""
@@ -108,17 +120,27 @@ class Watcher:
         except UnreadableFactError:
             return
         self.by_position[record.partition, accounted[1]] = Answered(fact, seen_s)
+        self._looked += is_clocks(fact)
         event_id = fact["event_id"]
         # The rule for every consumer: exactly the next seq, and all repeats are harmless.
         if event_id and fact["seq"] == self.taken.get(event_id, 0) + 1:
             self.taken[event_id] = fact["seq"]
             self._count(fact)
+            self._see_fact(fact)
 
-    def _count(self, fact: Fact) -> None:
+    def _count(self, fact: Any) -> None:
+        tickets = len(fact.get("tickets", ()))
         match fact["type"]:
             case "event_created":
-                self.issued += fact["capacity"]
+                self.issued += sum(category["capacity"] for category in fact["categories"])
+            case "purchase_held":
+                self.held += tickets
             case "purchase_confirmed":
-                self.sold += len(fact["tickets"])
+                self.sold += tickets
+                self.held -= tickets if "payment" in fact and not fact["late"] else 0
+            case "hold_expired":
+                self.held -= tickets
+            case "purchase_cancelled" if fact.get("held"):
+                self.held -= tickets
             case "purchase_cancelled":
-                self.sold -= len(fact["tickets"])
+                self.sold -= tickets
