@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from boxoffice.embedded.jars import DownloadProgress
 
 _LINE_INTERVAL_S = 1.0
+_SAME_INTERVAL_S = 15.0
+"""While nothing happens: it still runs."""
 _DOWNLOAD_LINES = 10
 _MB = 10**6
 
@@ -70,6 +72,7 @@ class _DownloadBar:
 class _Lines:
     def __init__(self) -> None:
         self._said_s = 0.0
+        self._said: Reached | None = None
         self._download = _DownloadLines()
 
     def step(self, what: str) -> None:
@@ -79,8 +82,9 @@ class _Lines:
         self._download.tell(there_bytes, all_bytes)
 
     def count(self, reached: Reached) -> None:
-        if monotonic() - self._said_s > _LINE_INTERVAL_S:
-            self._said_s = monotonic()
+        interval_s = _LINE_INTERVAL_S if reached != self._said else _SAME_INTERVAL_S
+        if monotonic() - self._said_s > interval_s:
+            self._said_s, self._said = monotonic(), reached
             say(
                 f"published {reached.published}, answered {reached.answered}, tickets held {reached.held}, "
                 f"sold {reached.sold}, with a document {reached.documents}, counted {reached.counted}"
