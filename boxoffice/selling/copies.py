@@ -34,6 +34,8 @@ INLINE_BACKLOG = 1_000
 SETTLED_AT_ONCE = 500
 """Facts of a longer backlog in one call: while a script runs, every other event waits for Redis."""
 CONCURRENT_HEALS = 4
+FORGOTTEN_AGAIN = 500
+"""Archived events that are looked at when the others are compared: there are ever more of them."""
 MOST_ATTEMPTS = 3
 KEPT_OF_A_FULL_BACKLOG = 0.9
 """Who makes room makes more than is needed now: looking for the longest backlog costs as much as there are events."""
@@ -54,6 +56,8 @@ class Copies:
         self._asked_for: dict[str, bool] = {}
         self._to_forget: set[str] = set()
         """Events that were archived, of which Redis may still have something."""
+        self._forgotten: list[str] = []
+        """Those that are looked at again, in turn."""
         self._check_now = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._stopping = False
@@ -328,6 +332,7 @@ class Copies:
                     await self._probe()
                     if is_due:
                         await self._check()
+                        self._forget_again()
                         checked_s = loop.time()
                 except Exception as error:  # noqa: BLE001  # who watches no more heals nothing any more
                     tell_unexpected(error)
@@ -356,6 +361,15 @@ class Copies:
         if forgotten:
             await self._store.forget(forgotten)
             self._to_forget -= forgotten
+
+    def _forget_again(self) -> None:
+        """Look at some archived events, in turn: somebody replaced may have loaded them again."""
+        if not self._forgotten:
+            self._forgotten = [
+                event_id for owned in self._owned.values() for event_id in owned.ledger.inventory.archived
+            ]
+        self._to_forget.update(self._forgotten[-FORGOTTEN_AGAIN:])
+        del self._forgotten[-FORGOTTEN_AGAIN:]
 
     def _rebuild_asked_for(self, event_ids: Collection[str]) -> list[str]:
         """Begin to rebuild those of the events that are ours; returns those that are done."""

@@ -90,7 +90,7 @@ class Asking:
     def _terms_of_the_present_release(self) -> Members:
         choose = self.random.choice
         terms: Members = choose(({}, {"hold_s": 60}, {"hold_s": 60}, {"hold_s": 600}))
-        terms = terms | choose(({}, {}, {"max_per_buyer": 6})) | self._times(0.1) | choose(ACTORS)
+        terms = terms | choose(({}, {"max_per_buyer": 3}, {"max_per_buyer": 6})) | self._times(0.1) | choose(ACTORS)
         if self.random.random() < 0.6:
             some = self.random.sample(CATEGORY_IDS, self.random.randint(1, 3))
             terms["categories"] = [self._category(category) for category in some]
@@ -187,13 +187,13 @@ class Asking:
         return self._of(event, kind, request_id, purchase=purchase, **(paid if kind == "confirm_purchase" else {}))
 
     def _some_purchase(self, event: Event) -> tuple[str, Accepted] | None:
-        """One that has changed lately, or anyone."""
+        """One that has changed lately, or another one; most likely one that is not paid for."""
         known = list(event.accepted)
-        for id_ in (*known[-1:-6:-1], *self.random.sample(known, min(6, len(known)))):
-            found = event.purchase(id_)
-            if found is not None and self.random.random() < 0.4:
-                return id_, found
-        return None
+        some = (*known[-1:-6:-1], *self.random.sample(known, min(9, len(known))))
+        found = [(id_, purchase) for id_ in some if (purchase := event.purchase(id_)) is not None]
+        owed = [one for one in found if one[1].state in (State.HELD, State.EXPIRED)]
+        chosen = owed if owed and self.random.random() < 0.6 else found
+        return self.random.choice(chosen) if chosen else None
 
 
 def members_of(kind: str, event_id: str, request_id: str, **members: Any) -> Members:
