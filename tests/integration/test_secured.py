@@ -330,7 +330,7 @@ def dry_run(administrator: Any, user: str, *words: str) -> bytes:
 
 def test_only_who_does_it_can_sell_count_or_ask_for_a_rebuild(administrator: Any) -> None:
     keys = event_keys(PREFIX, "42", ("general", "stalls"))
-    tried = {
+    tried: dict[tuple[str, ...], set[str]] = {
         ("HSET", keys.meta, "seq", "9"): {"purchases"},
         ("UNLINK", *keys.all): {"purchases"},
         ("HSET", event_statistics_key(PREFIX, "42"), "sold", "9"): {"stats"},

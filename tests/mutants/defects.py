@@ -1322,8 +1322,8 @@ DEFECTS: Final = (
     Defect(
         "what a ticket lacks is not announced",
         "boxoffice/documents/making.py",
-        "drawn.sha256, drawn.flaws)",
-        "drawn.sha256)",
+        "drawn.sha256, drawn.flaws, change)",
+        "drawn.sha256, (), change)",
         FLAWED,
     ),
     Defect(
@@ -1342,8 +1342,8 @@ DEFECTS: Final = (
     ),
     Defect(
         "the audit notes no flaws",
-        "boxoffice/audit/documents_check.py",
-        "            counts.flawed += said == sale.seq and _at(self._flawed, number)\n",
+        "boxoffice/audit/papers.py",
+        "            counts.flawed += is_said and _at(self._flawed, number)\n",
         "",
         FLAWED,
     ),
