@@ -28,6 +28,13 @@ def keys_of(redis: RedisServer) -> list[bytes]:
     return [key for key in redis.memory.data if key.startswith(stem)]
 
 
+async def gone(redis: RedisServer) -> None:
+    """Wait until Redis has nothing of the event any more; it may take as long as it takes to look at all copies."""
+    async with asyncio.timeout(3 * RedisSettings().check_interval_s):
+        while keys_of(redis):
+            await asyncio.sleep(0.5)
+
+
 async def _is_forgotten(broker: Broker, redis: RedisServer) -> None:
     owner = Owner(broker, redis)
     await owner.take_over()
@@ -38,8 +45,7 @@ async def _is_forgotten(broker: Broker, redis: RedisServer) -> None:
     await owner.sell(command("cancel_event", "k-1"))
     await owner.sell(command("archive_event", "y-1"))
     await owner.sell(purchase("r-1", EVENT) | {"category": "stalls"})
-    while keys_of(redis):
-        await asyncio.sleep(0.5)
+    await gone(redis)
     assert owner.copies._copies == {}
     assert owner.selling._owned[0].ledger.inventory.events == {}
     assert [fact.get("reason", fact["type"]) for fact in facts(broker)[-2:]] == ["event_archived", "event_archived"]
@@ -78,8 +84,7 @@ async def _is_brought_back(broker: Broker, redis: RedisServer) -> None:
     await replaced.take_over()
     await owner.sell(command("close_event", "z-1"))
     await owner.sell(command("archive_event", "y-1"))
-    while keys_of(redis):
-        await asyncio.sleep(0.5)
+    await gone(redis)
     # Whoever was replaced and does not know it heals what it believes to be lost.
     replaced.copy.lost()
     replaced.copies._heal(replaced.copy)

@@ -66,7 +66,7 @@ def plain() -> Table:
 
 def of_categories() -> Table:
     table = Table()
-    bought = order("r-1", "7", "b-2", **{"stalls": 2, "box-1": 1})  # type: ignore[arg-type]  # quantities
+    bought = order("r-1", "7", "b-2", **{"stalls": 2, "box-1": 1})
     table.take(at_home([creation("7", "c-1", **hall()), bought], 1))
     return table
 
