@@ -207,7 +207,7 @@ async def test_what_cannot_be_had_is_told_in_words(front: Front, context: Any) -
     await sees(page, "#bought-tickets", "43-000001")
     await fill(page, BIG, 9, "b-77")
     await page.get_by_role("button", name="Buy").click()
-    await sees(page, "#progress", "More tickets than one order may have.")
+    await sees(page, "#progress", "These are more tickets than one order may have.")
     await page.fill("#quantity", "101")
     await page.get_by_role("button", name="Buy").click()
     await sees(page, "#quantity-wrong", "Between 1 and 100 tickets")

@@ -93,3 +93,14 @@ TWO = [row(event_id, 1) for event_id in ("1", "2")]
 )
 def test_what_redis_has_lost_is_noticed(numbers: set[int], events: list[EventStatistics], lacking: list[str]) -> None:
     assert _lacking(_in_redis(numbers, events), PARTITIONS) == lacking
+
+
+def test_an_archived_event_is_not_missed_in_redis() -> None:
+    found = _in_redis({0, 1, 2}, TWO[:1])
+    archived = row("2", 2, status=Status.ARCHIVED)
+    sums = Sums()
+    sums.put("2", event_figures(archived, _partition(archived)))
+    found.totals[_partition(archived)] = partition_totals(sums, PartitionStatistics(_partition(archived)))
+    assert _lacking(found, PARTITIONS) == []
+    found.events = []
+    assert _lacking(found, PARTITIONS) == ["1 event"]
