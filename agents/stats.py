@@ -14,6 +14,7 @@ from boxoffice.process.hooks import Hooks, connect
 from boxoffice.process.worker import Topics
 from boxoffice.settings import Settings
 from boxoffice.statistics.counting import Counting
+from boxoffice.statistics.measuring import MetricsPublisher
 from boxoffice.statistics.redis_figures import RedisFigures
 from boxoffice.statistics.redis_publishing import RedisPublisher
 from boxoffice.statistics.stalls import StallWatch
@@ -31,7 +32,7 @@ def make_app(settings: Settings, topics: Topics) -> tuple[faust.App, Details]:
     interval_ms = settings.statistics.interval_ms
     on_topic = TopicPublisher(kafka, interval_ms, lambda: cast(BatchProducer, app.producer), worker.ending_on_failure)
     in_redis = RedisPublisher(settings.redis, interval_ms, RedisFigures(settings.redis), worker.ending_on_failure)
-    counting = Counting(kafka, table, (on_topic, in_redis))
+    counting = Counting(kafka, table, (on_topic, in_redis, MetricsPublisher(worker.ending_on_failure)))
     stalls = StallWatch(app, settings.statistics.stalled_after_s, worker.ending_on_failure)
 
     @app.agent(facts)

@@ -243,6 +243,24 @@ TICKETS_HELD: Final = Gauge(
 TICKETS_SOLD: Final = Gauge(
     "boxoffice_tickets_sold", "Tickets of a partition's events that are their buyers'.", ["partition"], registry=STATS
 )
+CATEGORY_TICKETS: Final = Gauge(
+    "boxoffice_category_tickets",
+    "Tickets of all events by category and state: remaining, held, sold; and expired, which are on sale again.",
+    ["category", "state"],
+    registry=STATS,
+)
+REVENUE: Final = Gauge(
+    "boxoffice_revenue",
+    "What confirmed purchases have cost, less what was given back, in units of the currency.",
+    ["currency"],
+    registry=STATS,
+)
+REFUNDED: Final = Gauge(
+    "boxoffice_refunded",
+    "What was given back of what confirmed purchases have cost, in units of the currency.",
+    ["currency"],
+    registry=STATS,
+)
 # Clock
 CLOCK_HOLDS: Final = Gauge("boxoffice_clock_holds", "Holds that have not ended.", registry=CLOCK)
 CLOCK_OVERDUE: Final = Gauge(
@@ -257,6 +275,9 @@ CLOCK_ANSWERS: Final = Counter(
     ["answer"],
     registry=CLOCK,
 )
+# A series that is there before it counts: what appears with its first one shows no growth.
+for _answer in ("expired", "not_due", "not_held"):
+    CLOCK_ANSWERS.labels(_answer)
 CLOCK_LATE: Final = Histogram(
     "boxoffice_clock_late_seconds",
     "How long after they were due holds have expired, by the broker's time.",

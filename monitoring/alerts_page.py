@@ -32,13 +32,13 @@ wakes nobody, a slow decline is seen, and the alert ends soon after the fault. T
 
 * `docker/prometheus/` has Prometheus' configuration and the rules. The configuration says at its head by which names it
   finds the processes. Whoever scrapes otherwise keeps the names of the jobs (`purchases`, `documents`, `stats`,
-  `clock`, `gateway`, `live`, `audit`, `haproxy`): rules and dashboards know the processes by them. What is said of machines
-  and their disks comes from Prometheus' own node_exporter, where each machine runs one.
+  `clock`, `gateway`, `live`, `audit`, `haproxy`): rules and dashboards know the processes by them. What is said of
+  machines and their disks comes from Prometheus' own node_exporter, where each machine runs one.
 * `docker/alertmanager/` says who is told, and what is left out since its cause is told. **page** wakes somebody:
   something is not sold, or will not be for long, or is not as buyers were told. **ticket** is looked at by day. Say
   there whom the two tell.
-* `docker/grafana/` has a data source and six dashboards: selling, workers and Kafka, Redis and fallback, documents, the
-  gateway, the machine.
+* `docker/grafana/` has a data source and seven dashboards: selling, holds and money, workers and Kafka, Redis and
+  fallback, documents, the gateway, the machine.
 
 A [drill](operations.md#redis) is told as if Redis were down, which is part of what is practised.
 """

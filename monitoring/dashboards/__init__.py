@@ -1,4 +1,4 @@
-"""What Grafana shows of a box office: six dashboards, from the sale down to the machine, a file for each.
+"""What Grafana shows of a box office: seven dashboards, from the sale down to the machine, a file for each.
 
 ``$__rate_interval`` is Grafana's own: at least four scrapes.
 """
@@ -9,9 +9,10 @@ from typing import Final
 
 from monitoring.dashboards.documents import DOCUMENTS
 from monitoring.dashboards.gateway import GATEWAY
+from monitoring.dashboards.holds import HOLDS
 from monitoring.dashboards.machine import MACHINE
 from monitoring.dashboards.redis import REDIS
 from monitoring.dashboards.selling import SELLING
 from monitoring.dashboards.workers import WORKERS
 
-BOARDS: Final = (SELLING, WORKERS, REDIS, DOCUMENTS, GATEWAY, MACHINE)
+BOARDS: Final = (SELLING, HOLDS, WORKERS, REDIS, DOCUMENTS, GATEWAY, MACHINE)

@@ -7,6 +7,7 @@ from typing import Final
 from monitoring.dashboards.answers import ANSWERS, WITHIN_A_SECOND
 from monitoring.panels import Board, Curve, Curves, Number, Row, quantiles, rate
 
+_LEFT: Final = "sum(boxoffice_tickets_issued) - sum(boxoffice_tickets_held) - sum(boxoffice_tickets_sold)"
 _SOLD_A_SECOND: Final = "clamp_min(sum(deriv(boxoffice_tickets_sold[$__rate_interval])), 0)"
 
 SELLING: Final = Board(
@@ -17,12 +18,8 @@ SELLING: Final = Board(
         Row(
             "The sale",
             [
-                Number("Sold", "Tickets that buyers hold, of all events.", "sum(boxoffice_tickets_sold)"),
-                Number(
-                    "Left",
-                    "Tickets that nobody holds, also those of sales that are closed.",
-                    "sum(boxoffice_tickets_issued) - sum(boxoffice_tickets_sold)",
-                ),
+                Number("Sold", "Tickets that are their buyers', of all events.", "sum(boxoffice_tickets_sold)"),
+                Number("Left", "Tickets of all events, also those of sales that are closed.", _LEFT),
                 Number("Tickets a second", "Sold, less those that were given back.", _SOLD_A_SECOND, decimals=0),
                 Number(
                     "Answered a second",
@@ -43,11 +40,12 @@ SELLING: Final = Board(
                     decimals=1,
                 ),
                 Curves(
-                    "Sold and left",
+                    "Sold, held and left",
                     "Tickets of all events.",
                     [
                         Curve("sum(boxoffice_tickets_sold)", "sold"),
-                        Curve("sum(boxoffice_tickets_issued) - sum(boxoffice_tickets_sold)", "left"),
+                        Curve("sum(boxoffice_tickets_held)", "held"),
+                        Curve(_LEFT, "left"),
                     ],
                     stacked=True,
                 ),

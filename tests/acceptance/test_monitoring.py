@@ -24,6 +24,7 @@ from tests.support.inhibiting import told
 from tests.support.monitors import Alertmanager, NodeExporter, Prometheus, Webhook, needs_prometheus
 from tests.support.observed import get
 from tests.support.office import POLL_S, ROOT, Office, Process, until
+from tests.support.one_partition import buying, cancelling, holding, paying
 from tests.support.promql import asked_for
 from tests.support.workload import Sent, commands, creations, event_ids, order
 
@@ -31,6 +32,8 @@ pytestmark = [*needs_prometheus, pytest.mark.slow, pytest.mark.timeout(420)]
 
 SEED: Final = 20261130
 HTTP_ORDERS: Final = 40
+HELD: Final = "777"
+"""The event whose purchases are held."""
 BOARDS: Final = sorted((ROOT / "docker" / "grafana" / "dashboards").glob("*.json"))
 RATE_INTERVAL: Final = "10s"
 FAULTS_ONLY: Final = {
@@ -64,9 +67,8 @@ class Selling(NamedTuple):
 @asynccontextmanager
 async def selling(office: Office, folder: Path) -> AsyncIterator[Selling]:
     """Every process, haproxy before the gateway, and Prometheus."""
-    ports = {
-        job: free_port() for job in ("purchases", "documents", "stats", "clock", "gateway", "live", "audit", "haproxy")
-    }
+    workers = ("purchases", "documents", "stats", "clock")
+    ports = {job: free_port() for job in (*workers, "gateway", "live", "audit", "haproxy")}
 
     def common(job: str) -> dict[str, str]:
         documents = (folder / "documents").as_uri()
@@ -96,6 +98,7 @@ async def sell(sale: Selling, redis: EmbeddedRedis, ids: Sequence[str]) -> None:
     back = {"type": "cancel_purchase", "request_id": "back", "event_id": ids[1], "purchase": "given-back"}
     given_back = [order(ids[1], "given-back"), Sent(ids[1].encode(), json.dumps(back).encode())]
     await sale.office.send([*creations(ids, 300), *given_back, *commands(SEED, ids, 600)])
+    await sale.office.send(Sent(HELD.encode(), json.dumps(one).encode()) for one in held())
     await buy(sale, ids[0], "a")
     redis.kill()
     await until(lambda: "Redis is down, deciding locally" in sale.worker.log_text(), 30, "a fallback")
@@ -104,6 +107,13 @@ async def sell(sale: Selling, redis: EmbeddedRedis, ids: Sequence[str]) -> None:
     await until(lambda: "Redis answers again" in sale.worker.log_text(), 30, "its end")
     await buy(sale, ids[2], "b")
     await sale.office.answered()
+
+
+def held() -> list[dict[str, Any]]:
+    """Of three purchases that are held one is paid for, one given back, and one left to expire; and a wrong payment."""
+    names = ("paid", "given-back", "left")
+    ending = (paying("paid", HELD), paying("unheard-of", HELD), cancelling("given-back", HELD))
+    return [holding(HELD, 20, 60), *(buying(name, HELD) for name in names), *ending]
 
 
 async def buy(sale: Selling, event_id: str, prefix: str, orders: int = HTTP_ORDERS) -> None:
@@ -141,7 +151,7 @@ async def test_every_panel_shows_something_and_asks_for_nothing_that_there_is_no
     office = await new_office(redis.url)
     queries = [query for board in BOARDS for query in panels(board)]
     needed = [(title, expr) for title, expr in queries if not asked_for(expr).keys() & FAULTS_ONLY]
-    assert len(BOARDS) == 6
+    assert len(BOARDS) == 7
     async with selling(office, tmp_path) as sale:
         ids = event_ids(SEED, 3)
         await sell(sale, redis, ids)
