@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
-from stats import EVENTS, sell
+from stats import CATEGORIES, EVENTS, sell
 
 from boxoffice.cli.stack import workers
 from boxoffice.door.ring_file import create_if_missing
@@ -27,6 +27,7 @@ from boxoffice.settings import Settings, settings_from
 from tests.support.browser import PHONE, browser
 
 EVENT: Final = next(iter(EVENTS))
+HOLDS: Final = next(iter(CATEGORIES))
 BEGUN_S: Final = 55
 """So long the sale goes on before the first picture."""
 COLOURS: Final = 128
@@ -52,6 +53,9 @@ async def take_all(folder: Path, base: str, admin: str) -> None:
         await buy(page)
         await save(page, folder / "buy-phone.png")
         await page.emulate_media(color_scheme="dark")
+        await page.evaluate("sessionStorage.clear()")
+        await page.goto(f"{base}/buy?event={HOLDS}")
+        await reserve(page)
         await save(page, folder / "buy-phone-dark.png")
         await page.set_viewport_size(WIDE)
         await page.emulate_media(color_scheme="light")
@@ -69,6 +73,18 @@ async def buy(page: Any) -> None:
     await page.fill("#buyer", "b-77")
     await page.click("#buy")
     await page.get_by_role("link", name="Open the PDF").nth(1).wait_for(timeout=120_000)
+    await page.mouse.move(0, 0)
+
+
+async def reserve(page: Any) -> None:
+    """Tickets of two categories, which are held until they are paid for."""
+    stalls, balcony, *_ = CATEGORIES[HOLDS]
+    await page.locator(f"#line-{stalls}").wait_for()
+    await page.fill(f"#line-{stalls}", "2")
+    await page.fill(f"#line-{balcony}", "1")
+    await page.fill("#buyer", "b-77")
+    await page.click("#buy")
+    await page.locator("#held .countdown").wait_for()
     await page.mouse.move(0, 0)
 
 

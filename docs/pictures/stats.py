@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -37,6 +38,16 @@ EVENTS = {
     "45": ("Jazz in the Park", 900, 1_900),
     "46": ("The Magic Flute", 4_000, 6_000),
 }
+WEIGHTS = {"42": 6, "43": 2, "44": 3, "46": 2}
+"""How often each is bought from: all that are on sale."""
+CATEGORIES = {
+    "43": {"stalls": ("Stalls", 500, 4_800), "balcony": ("Balcony", 300, 3_200), "lawn": ("Lawn", 120, 1_200)}
+}
+"""Of the events that have some, which are held until they are paid for: name, tickets, price."""
+HOLD_S = 600
+PAID = 0.8
+OPENS_IN = {"45": timedelta(hours=26)}
+MOST = 8
 _FONT_FACES = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
 
 
@@ -50,28 +61,43 @@ async def sell(settings: Settings) -> None:
         async def send(event_id: str, **members: object) -> None:
             await client.send(topic, json.dumps({"event_id": event_id, **members}).encode(), key=event_id.encode())
 
-        for event_id, (name, capacity, price) in EVENTS.items():
-            await send(
-                event_id,
-                type="create_event",
-                request_id=f"c-{event_id}",
-                name=name,
-                venue="Main Hall",
-                starts_at="2027-03-01T19:30:00+01:00",
-                capacity=capacity,
-                max_per_order=8,
-                price={"amount": price, "currency": "EUR"},
-            )
+        for event_id in EVENTS:
+            await send(event_id, type="create_event", request_id=f"c-{event_id}", **creation(event_id))
         while (passed_s := monotonic() - begun_s) < SALE_S:
             for _ in range(int(5 + 6 * math.exp(-passed_s / 40) * (1.3 + math.sin(passed_s / 4)))):
                 number += 1
-                event_id = chance.choices(list(EVENTS), weights=(6, 2, 3, 1, 2))[0]
+                [event_id] = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))
                 if chance.random() < CANCELLED:
                     await send(event_id, type="cancel_purchase", request_id=f"x-{number}", purchase=f"r-{number - 99}")
-                else:
-                    quantity = chance.choice((1, 2, 2, 3, 9))
-                    await send(event_id, request_id=f"r-{number}", buyer=f"b-{number}", quantity=quantity)
+                    continue
+                wanted = {"quantity": chance.choice((1, 2, 2, 3, 9))}
+                category = chance.choice(list(CATEGORIES.get(event_id, {"": None})))
+                if category:
+                    wanted["category"] = category
+                await send(event_id, request_id=f"r-{number}", buyer=f"b-{number}", **wanted)
+                if category and wanted["quantity"] <= MOST and chance.random() < PAID:
+                    amount = wanted["quantity"] * CATEGORIES[event_id][category][2]
+                    paid = {"payment": f"p-{number}", "amount": amount, "currency": "EUR"}
+                    await send(
+                        event_id, type="confirm_purchase", request_id=f"y-{number}", purchase=f"r-{number}", **paid
+                    )
             await asyncio.sleep(0.05)
+
+
+def creation(event_id: str) -> dict[str, object]:
+    """What an event is put on sale with."""
+    name, capacity, price = EVENTS[event_id]
+    terms: dict[str, object] = {"name": name, "venue": "Main Hall", "starts_at": "2027-03-01T19:30:00+01:00"}
+    terms["max_per_order"] = MOST
+    if event_id in OPENS_IN:
+        terms["on_sale_at"] = f"{datetime.now(UTC) + OPENS_IN[event_id]:%Y-%m-%dT%H:00:00Z}"
+    if event_id not in CATEGORIES:
+        return {**terms, "capacity": capacity, "price": {"amount": price, "currency": "EUR"}}
+    categories = [
+        {"id": id_, "name": of_name, "capacity": tickets, "price": {"amount": amount, "currency": "EUR"}}
+        for id_, (of_name, tickets, amount) in CATEGORIES[event_id].items()
+    ]
+    return {**terms, "categories": categories, "hold_s": HOLD_S}
 
 
 async def report(folder: Path) -> Report:
