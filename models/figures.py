@@ -90,6 +90,7 @@ class Status(StrEnum):
 StatusText = Annotated[
     str,
     Field(
+        title="EventStatus",
         max_length=64,
         json_schema_extra={"enum": [*Status]},
         description="While it is `open` it is sold, in its hours.",

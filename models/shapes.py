@@ -8,7 +8,7 @@ Members that a fact may lack are those of a later version of the rules than its 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -160,6 +160,27 @@ class CategoryOfEvent(TypedDict):
     price: PriceOfEvent
 
 
+def _has(*names: str, without: tuple[str, ...]) -> dict[str, Any]:
+    """A schema of objects with these members, and without any of others."""
+    none_of = {"anyOf": [{"type": "object", "required": [name]} for name in without]}
+    return {"type": "object", "required": [*names], "not": none_of}
+
+
+# ``read_fact`` refuses what has neither or both.
+_event = with_config(
+    ConfigDict(
+        strict=True,
+        extra="allow",
+        json_schema_extra={
+            "anyOf": [
+                _has("capacity", "price", without=("categories",)),
+                _has("categories", without=("capacity", "price")),
+            ]
+        },
+    )
+)
+
+
 StartsAtForm = Annotated[
     Literal["rfc_3339"],
     Field(
@@ -205,7 +226,7 @@ class _Terms(Decision):
 Categories = Annotated[list[CategoryOfEvent], Field(min_length=1, max_length=MAX_CATEGORIES)]
 
 
-@_strict_and_whole
+@_event
 class EventCreated(_Terms):
     """An event went on sale: ``capacity`` tickets at one ``price``, or those of its ``categories``."""
 
@@ -228,7 +249,7 @@ class ChangedCategory(TypedDict):
     price: PriceOfEvent
 
 
-@_strict_and_whole
+@_event
 class EventChanged(_Terms):
     """The whole event as it is now. What was bought before keeps its price."""
 

@@ -19,7 +19,21 @@ from tests.support.settings import changed
 from topics import TOPICS
 
 SLOW_TO_LOAD = {"aiokafka", "faust", "redis", "reportlab", "pydantic", "jsonschema", "structlog", "prometheus_client"}
-COMMANDS = ["buy", "cancel", "results", "audit", "doctor", "run", "up", "demo", "settings", "schema", "topics", "event"]
+COMMANDS = [
+    "buy",
+    "confirm",
+    "cancel",
+    "results",
+    "audit",
+    "doctor",
+    "run",
+    "up",
+    "demo",
+    "settings",
+    "schema",
+    "topics",
+    "event",
+]
 
 
 @pytest.fixture
@@ -190,7 +204,9 @@ def test_help_is_there_at_once() -> None:
     assert not loaded & SLOW_TO_LOAD
     for command in (
         "buy",
+        "confirm",
         "cancel",
+        "orders",
         "results",
         "audit",
         "doctor",

@@ -84,7 +84,7 @@ async def test_without_redis_the_answer_leaves_out_what_only_redis_has_at_hand(o
         office.settings = changed(office.settings, redis_url=url)
         done = office.boxoffice("buy", "42")
         assert (done.returncode, done.stderr) == (ExitStatus.OK, "")
-        assert done.stdout.startswith(f"Sold 42-{number:06d} (request ")
+        assert done.stdout.startswith(f"Sold 42-{number:06d} at 45.00 EUR (request ")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,14 @@ COUNTED = {
     "event create 42 --name N --venue V --starts-at 2027-03-01T19:30:00Z --price 45 --capacity 9 --max-per-order": (
         "--max-per-order"
     ),
+    "event create 42 --name N --venue V --starts-at 2027-03-01T19:30:00Z --price 45 --capacity 9 --max-per-buyer": (
+        "--max-per-buyer"
+    ),
     "event add 42": "TICKETS",
+    "event remove 42": "TICKETS",
+    "event change 42 --max-per-order": "--max-per-order",
+    "event change 42 --max-per-buyer": "--max-per-buyer",
+    "event cancel 42 --rate": "--rate",
     "buy 42": "TICKETS",
     "dead-letters list --limit": "--limit",
     "topics grow --prefix p- --to": "--to",

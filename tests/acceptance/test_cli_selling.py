@@ -60,13 +60,15 @@ async def test_tickets_are_bought_given_back_and_sold_out(office: Office) -> Non
     ]:
         status, told, complaint = _buy(office, *arguments)
         assert (status, told) == (ExitStatus.REJECTED, "")
-        assert complaint.startswith(f"Not sold, {reason} (")
+        assert complaint.startswith(f"Not sold, {reason}: ")
 
     stranger = office.boxoffice("cancel", "42", "r-1", "--buyer", "b-78")
     assert (stranger.returncode, stranger.stderr[:25]) == (ExitStatus.REJECTED, "Refused, no_such_purchase")
     cancelled = office.boxoffice("cancel", "42", "r-1", "--buyer", "b-77", "--request-id", "x-1")
     assert (cancelled.returncode, cancelled.stderr) == (ExitStatus.OK, "")
-    assert cancelled.stdout.startswith("Purchase r-1 is cancelled: 42-000001, 42-000002 on sale again (request x-1")
+    assert cancelled.stdout.startswith(
+        "Purchase r-1 is cancelled: 42-000001, 42-000002 on sale again, 90.00 EUR to be paid back (request x-1"
+    )
     assert office.boxoffice("cancel", "42", "r-1").stderr.startswith("Refused, already_cancelled")
 
     status, _, complaint = _buy(office, "2", "--request-id", "r-1", "--buyer", "b-77")
@@ -128,7 +130,7 @@ async def test_results_are_shown_from_the_beginning_and_by_event(office: Office)
     assert len(facts) == 3
     one = office.boxoffice("results", "--event", "42")
     assert [line.split("  ")[2] for line in one.stdout.splitlines()] == ["42", "42"]
-    assert "Sold 42-000001, 42-000002 (request r-1" in one.stdout
+    assert "Sold 42-000001, 42-000002 at 45.00 EUR each, 90.00 EUR together (request r-1" in one.stdout
 
 
 @pytest.fixture

@@ -121,9 +121,9 @@ def _holds(value: Any, keyword: str, argument: Any, root: Json) -> bool:
         return True
     if keyword == "$ref":
         return valid(value, resolve(root, argument), root)
-    if keyword in {"anyOf", "oneOf"}:
-        count = sum(valid(value, schema, root) for schema in argument)
-        return count == 1 if keyword == "oneOf" else count > 0
+    if keyword in {"anyOf", "oneOf", "not"}:
+        count = sum(valid(value, schema, root) for schema in (argument if keyword != "not" else [argument]))
+        return {"anyOf": count > 0, "oneOf": count == 1, "not": count == 0}[keyword]
     if keyword == "properties":
         return not isinstance(value, dict) or all(
             valid(value[name], schema, root) for name, schema in argument.items() if name in value
@@ -328,7 +328,7 @@ def subschemas(schema: Any) -> Iterator[Json]:
     for keyword in ("anyOf", "oneOf"):
         for inner in schema.get(keyword, ()):
             yield from subschemas(inner)
-    for keyword in ("items", "additionalProperties", "propertyNames"):
+    for keyword in ("items", "additionalProperties", "propertyNames", "not"):
         if keyword in schema:
             yield from subschemas(schema[keyword])
 
@@ -340,7 +340,7 @@ OF_TYPE = {
 }  # fmt: skip
 """Keywords of JSON Schema, 2020-12, that say something of one type only; and that type."""
 OTHER_KEYWORDS = {
-    "$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "anyOf", "oneOf",
+    "$schema", "$defs", "$ref", "title", "description", "default", "type", "const", "enum", "anyOf", "oneOf", "not",
 }  # fmt: skip
 
 
