@@ -58,7 +58,7 @@ def tickets(category: str) -> dict[str, float]:
 
 def money() -> tuple[dict[str, float], dict[str, float]]:
     """Revenue and refunds by currency."""
-    shown = [gauge.collect()[0].samples for gauge in (metrics.REVENUE, metrics.REFUNDED)]
+    shown = [next(iter(gauge.collect())).samples for gauge in (metrics.REVENUE, metrics.REFUNDED)]
     revenue, refunded = [{one.labels["currency"]: one.value for one in samples} for samples in shown]
     return revenue, refunded
 
