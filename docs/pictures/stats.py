@@ -70,13 +70,12 @@ async def sell(settings: Settings) -> None:
                 if chance.random() < CANCELLED:
                     await send(event_id, type="cancel_purchase", request_id=f"x-{number}", purchase=f"r-{number - 99}")
                     continue
-                wanted = {"quantity": chance.choice((1, 2, 2, 3, 9))}
-                category = chance.choice(list(CATEGORIES.get(event_id, {"": None})))
-                if category:
-                    wanted["category"] = category
+                quantity = chance.choice((1, 2, 2, 3, 9))
+                category = chance.choice([*CATEGORIES.get(event_id, ("general",))])
+                wanted = {"quantity": quantity, "category": category}
                 await send(event_id, request_id=f"r-{number}", buyer=f"b-{number}", **wanted)
-                if category and wanted["quantity"] <= MOST and chance.random() < PAID:
-                    amount = wanted["quantity"] * CATEGORIES[event_id][category][2]
+                if event_id in CATEGORIES and quantity <= MOST and chance.random() < PAID:
+                    amount = quantity * CATEGORIES[event_id][category][2]
                     paid = {"payment": f"p-{number}", "amount": amount, "currency": "EUR"}
                     await send(
                         event_id, type="confirm_purchase", request_id=f"y-{number}", purchase=f"r-{number}", **paid
