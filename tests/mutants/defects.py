@@ -10,6 +10,7 @@ TAKING_OVER: Final = "tests/simulation/test_taking_over.py"
 COMMANDS: Final = "tests/unit/test_commands.py"
 RULES: Final = "tests/unit/test_inventory.py"
 FOLDING: Final = "tests/unit/test_folding.py"
+FIRST_RULES: Final = "tests/unit/test_earlier_rules.py"
 REMEMBERED_ORIGINS: Final = "tests/unit/test_origins.py"
 SELLING: Final = "tests/unit/test_selling_rules.py"
 HOLDS: Final = "tests/unit/test_holding.py"
@@ -241,7 +242,7 @@ DEFECTS: Final = (
         "models/selling.py",
         '    if not event.by_present_rules(fact["seq"]) or fact["reason"] == Reason.REQUEST_ID_REUSED:\n',
         '    if fact["reason"] == Reason.REQUEST_ID_REUSED:\n',
-        RELEASES_MEET,
+        FIRST_RULES,
     ),
     Defect(
         "a buyer's held tickets are not counted",
