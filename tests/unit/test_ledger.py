@@ -268,14 +268,14 @@ def _sale() -> list[Arrival]:
 def test_the_chain_stands_before_what_a_newer_release_wrote_and_takes_nothing_behind_it() -> None:
     owner = Ledger(HOME)
     records = decide_after(owner, _sale())
-    newer = json.loads(records[2].value or b"") | {"reason": "all_held", "type": "purchase_rejected"}
+    newer = json.loads(records[2].value or b"") | {"reason": "no_voucher", "type": "purchase_rejected"}
     forked = [*records[:2], LedgerRecord(json.dumps(newer).encode(), records[2].header), *records[3:]]
     ledger = folded(records[:2])
     before = (ledger.bookmark, state(ledger.inventory))
     # The third of them is what an older owner still writes about the same command.
     taken = [ledger.read(record.value, record.header) for record in (*forked[2:], *records[2:])]
     assert taken[0] is Taken.NEWER
-    assert ledger.newer == "written by a newer release: it knows the reason all_held"
+    assert ledger.newer == "written by a newer release: it knows the reason no_voucher"
     assert Taken.TAKEN not in taken
     assert (ledger.bookmark, state(ledger.inventory)) == before
 
@@ -283,7 +283,7 @@ def test_the_chain_stands_before_what_a_newer_release_wrote_and_takes_nothing_be
 def test_what_does_not_continue_the_chain_is_nobodys_release() -> None:
     owner = Ledger(HOME)
     records = decide_after(owner, _sale())
-    newer = json.loads(records[2].value or b"") | {"type": "purchase_held"}
+    newer = json.loads(records[2].value or b"") | {"type": "ticket_swapped"}
     ledger = folded(records)
     assert ledger.read(json.dumps(newer).encode(), records[2].header) is Taken.IGNORED
     assert ledger.newer is None
