@@ -246,10 +246,10 @@ def cancellation(event_id: str, purchase: str) -> Sent:
     return Sent(event_id.encode(), json.dumps(command).encode())
 
 
-async def test_clients_that_were_refused_go_on_waiting_for_their_other_copies(
+async def test_clients_that_were_refused_are_so_for_good_however_many_copies_they_have_sent(
     clients: dict[str, Client | str], selling: Selling
 ) -> None:
-    """While no worker sells they send again. What the first copy cannot have has come back before the last."""
+    """While no worker sells they send again. What the first copy cannot have comes back before the last: in vain."""
     office = selling.office
     able = {language: client for language, client in clients.items() if isinstance(client, Client)}
     events = {language: f"1{client.event_id}" for language, client in able.items()}
@@ -273,12 +273,30 @@ async def test_clients_that_were_refused_go_on_waiting_for_their_other_copies(
                     waiting.discard(event_id)
     selling.worker = office.start()
     for language, process in started.items():
-        assert await process.end(DEADLINE_S) == SOLD, (language, process.log_text())
+        assert await process.end(DEADLINE_S) == NOT_SOLD, (language, process.log_text())
     facts = await selling.facts()
     for event_id in events.values():
-        told = [fact["type"] for fact in facts if fact["event_id"] == event_id and fact["request_id"] == "waiting"]
-        assert (told[0], told[-1]) == ("purchase_rejected", "purchase_confirmed"), told
-        assert told.count("purchase_confirmed") == 1
+        [told] = [fact for fact in facts if fact["event_id"] == event_id and fact["request_id"] == "waiting"]
+        assert (told["type"], told["reason"]) == ("purchase_rejected", "sold_out")
+    for language, client in able.items():
+        status, again = await selling.buy(client.home.buy, events[language], "2", "b-77", "waiting")
+        assert (status, again["reason"]) == (NOT_SOLD, "sold_out"), language
+
+
+async def test_what_is_held_is_an_answer_and_so_is_what_becomes_of_it(client: Client, selling: Selling) -> None:
+    office, event_id = selling.office, f"2{client.event_id}"
+    created = json.loads(creation(event_id).value) | {"hold_s": 600}
+    await office.send([Sent(event_id.encode(), json.dumps(created).encode())])
+    await office.answered()
+    status, held = await selling.buy(client.home.buy, event_id, "2", "b-77", "h-1")
+    assert (status, held["type"], held["amount"]) == (SOLD, "purchase_held", 9000)
+    payment = {"payment": "pay-1", "amount": 9000, "currency": "EUR"}
+    command = {"type": "confirm_purchase", "request_id": "p-1", "event_id": event_id, "purchase": "h-1", **payment}
+    await office.send([Sent(event_id.encode(), json.dumps(command).encode())])
+    await office.answered()
+    status, paid = await selling.buy(client.home.buy, event_id, "2", "b-77", "h-1")
+    assert (status, paid["type"], paid["payment"]) == (SOLD, "purchase_confirmed", "pay-1")
+    assert paid["tickets"] == held["tickets"]
 
 
 def kept(folder: Path) -> dict[str, tuple[int, int]]:
@@ -303,6 +321,7 @@ async def expected(selling: Selling) -> dict[str, tuple[int, int]]:
     for fact in await selling.facts():
         if fact["seq"]:
             sign = {"purchase_confirmed": 1, "purchase_cancelled": -1}.get(fact["type"], 0)
+            sign *= not fact.get("held")
             seq, sold = sums.get(fact["event_id"], (0, 0))
             assert fact["seq"] > seq
             sums[fact["event_id"]] = (fact["seq"], sold + sign * len(fact.get("tickets", ())))

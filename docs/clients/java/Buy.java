@@ -18,15 +18,18 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * Buys tickets and waits for the answer: java Buy EVENT QUANTITY BUYER REQUEST_ID.
  *
- * <p>Prints the fact. Ends with 0 if tickets were sold, 3 if not, 4 if there is no answer yet: ask again, with the same id.
+ * <p>Prints the fact. Ends with 0 if tickets were sold or are held, 3 if not, 4 if there is no answer yet: ask again, with
+ * the same id.
  */
 public class Buy {
     static final String SERVERS = variable("BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092");
     static final String PREFIX = variable("BOXOFFICE_TOPIC_PREFIX", "");
     static final String REQUESTS = PREFIX + "purchase-requests";
     static final String RESULTS = PREFIX + "purchase-results";
+    static final Set<String> GOT = Set.of("purchase_confirmed", "purchase_held");
+    static final Set<String> REMEMBERED =
+            Set.of("purchase_confirmed", "purchase_held", "hold_expired", "purchase_cancelled", "purchase_rejected");
     static final Set<String> REFUSALS = Set.of("purchase_rejected", "command_unreadable");
-    static final Map<String, String> OWN_ID = Map.of("purchase_confirmed", "request_id", "purchase_cancelled", "purchase");
     static final Duration TIMEOUT = Duration.ofSeconds(60);
     static final Duration AGAIN = Duration.ofSeconds(5);
     static final ObjectMapper JSON = new ObjectMapper();
@@ -40,7 +43,7 @@ public class Buy {
         final Purchase command;
         final List<Place> copies = new ArrayList<>();
         final Map<Place, JsonNode> refused = new HashMap<>();
-        JsonNode accepted;
+        JsonNode remembered;
 
         Request(Purchase command) {
             this.command = command;
@@ -49,30 +52,34 @@ public class Buy {
         /** Remembers what may be an answer: facts come in any order, and before one knows where the copy lies. */
         void read(JsonNode fact) {
             JsonNode source = fact.path("source");
-            if (isAcceptedBy(fact)) {
-                accepted = fact;
+            if (isRememberedBy(fact)) {
+                remembered = fact;
             } else if (REFUSALS.contains(fact.path("type").asText())) {
                 refused.put(new Place(source.path("partition").asInt(), source.path("offset").asLong()), fact);
             }
         }
 
-        /** The acceptance, whichever copy it was of; or a refusal, once all copies are refused. */
+        /** What is remembered, whichever copy it was of; or a refusal that is not, once all copies are refused. */
         Optional<JsonNode> answer() {
-            if (accepted != null) {
-                return Optional.of(accepted);
+            if (remembered != null) {
+                return Optional.of(remembered);
             }
             boolean allRefused = copies.stream().allMatch(refused::containsKey);
             return copies.isEmpty() || !allRefused ? Optional.empty() : Optional.of(refused.get(copies.get(0)));
         }
 
-        /** Whether it was confirmed, or was and is cancelled since. The id alone might be another's purchase. */
-        private boolean isAcceptedBy(JsonNode fact) {
-            String ownId = OWN_ID.get(fact.path("type").asText());
-            return ownId != null
-                    && fact.path(ownId).asText().equals(command.request_id())
+        /** Whether it says for good what became of this purchase. The id alone might be another's purchase. */
+        private boolean isRememberedBy(JsonNode fact) {
+            String requestId = fact.path("request_id").asText();
+            // What another request has made of it may be about some of its tickets.
+            boolean isOther = !requestId.equals(command.request_id());
+            return REMEMBERED.contains(fact.path("type").asText())
+                    && fact.path("purchase").asText(requestId).equals(command.request_id())
                     && fact.path("event_id").asText().equals(command.event_id())
                     && fact.path("buyer").asText().equals(command.buyer())
-                    && fact.path("tickets").size() == command.quantity();
+                    && fact.path("seq").asLong() != 0
+                    && !fact.path("reason").asText().equals("request_id_reused")
+                    && (isOther || fact.path("quantity").asInt() == command.quantity());
         }
     }
 
@@ -81,7 +88,7 @@ public class Buy {
         Optional<JsonNode> fact = buy(request);
         fact.ifPresentOrElse(System.out::println, () ->
                 System.err.println("No answer yet: ask again with the same request id."));
-        System.exit(fact.map(one -> one.path("type").asText().equals("purchase_confirmed") ? 0 : 3).orElse(4));
+        System.exit(fact.map(one -> GOT.contains(one.path("type").asText()) ? 0 : 3).orElse(4));
     }
 
     /** Sends the request, again if there is no answer for a while; empty if there is none at all. */

@@ -56,7 +56,9 @@ public class Follow {
                 return;
             }
             String type = fact.path("type").asText();
-            int tickets = SIGN.getOrDefault(type, 0) * fact.path("tickets").size();
+            // What was held and is given back was not sold.
+            int sign = fact.path("held").asBoolean() ? 0 : SIGN.getOrDefault(type, 0);
+            int tickets = sign * fact.path("tickets").size();
             events.put(id, new Event(seq, event.sold() + tickets));
             System.out.printf("%s %d %s %d%n", id, seq, type, event.sold() + tickets);
         }

@@ -1,6 +1,7 @@
 // Buys tickets and waits for the answer: node buy.js EVENT QUANTITY BUYER REQUEST_ID.
 //
-// Prints the fact. Ends with 0 if tickets were sold, 3 if not, 4 if there is no answer yet: ask again, with the same id.
+// Prints the fact. Ends with 0 if tickets were sold or are held, 3 if not, 4 if there is no answer yet: ask again, with the
+// same id.
 "use strict";
 
 const { setTimeout: sleep } = require("node:timers/promises");
@@ -9,8 +10,9 @@ const { Kafka, Partitioners, logLevel } = require("kafkajs");
 const servers = process.env.BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS ?? "127.0.0.1:9092";
 const prefix = process.env.BOXOFFICE_TOPIC_PREFIX ?? "";
 const [requests, results] = [`${prefix}purchase-requests`, `${prefix}purchase-results`];
+const got = ["purchase_confirmed", "purchase_held"];
+const remembered = [...got, "hold_expired", "purchase_cancelled", "purchase_rejected"];
 const refusals = ["purchase_rejected", "command_unreadable"];
-const ownId = { purchase_confirmed: "request_id", purchase_cancelled: "purchase" };
 const timeoutMs = 60_000;
 const againMs = 5_000;
 const pollMs = 20;
@@ -19,7 +21,7 @@ const pollMs = 20;
 class Request {
   copies = [];
   refused = new Map();
-  accepted = undefined;
+  remembered = undefined;
 
   constructor(eventId, quantity, buyer, requestId) {
     this.command = { request_id: requestId, event_id: eventId, buyer, quantity };
@@ -27,25 +29,28 @@ class Request {
 
   /** Remembers what may be an answer: facts come in any order, and before one knows where the copy lies. */
   read(fact) {
-    if (this.#isAcceptedBy(fact)) this.accepted = fact;
+    if (this.#isRememberedBy(fact)) this.remembered = fact;
     else if (refusals.includes(fact.type)) this.refused.set(`${fact.source.partition}:${fact.source.offset}`, fact);
   }
 
-  /** The acceptance, whichever copy it was of; or a refusal, once all copies are refused. */
+  /** What is remembered, whichever copy it was of; or a refusal that is not, once all copies are refused. */
   get answer() {
-    if (this.accepted) return this.accepted;
+    if (this.remembered) return this.remembered;
     return this.copies.every((copy) => this.refused.has(copy)) ? this.refused.get(this.copies.at(-1)) : undefined;
   }
 
-  /** Whether it was confirmed, or was and is cancelled since. The id alone might be another's purchase. */
-  #isAcceptedBy(fact) {
+  /** Whether it says for good what became of this purchase. The id alone might be another's purchase. */
+  #isRememberedBy(fact) {
     const { request_id: requestId, event_id: eventId, buyer, quantity } = this.command;
     return (
-      fact.type in ownId &&
-      fact[ownId[fact.type]] === requestId &&
+      remembered.includes(fact.type) &&
+      (fact.purchase ?? fact.request_id) === requestId &&
       fact.event_id === eventId &&
       fact.buyer === buyer &&
-      fact.tickets.length === quantity
+      fact.seq !== 0 &&
+      fact.reason !== "request_id_reused" &&
+      // What another request has made of it may be about some of its tickets.
+      (fact.request_id !== requestId || fact.quantity === quantity)
     );
   }
 }
@@ -99,7 +104,7 @@ async function main() {
   const fact = await buy(new Request(eventId, Number(quantity), buyer, requestId));
   if (fact) console.log(JSON.stringify(fact));
   else console.error("No answer yet: ask again with the same request id.");
-  process.exitCode = fact ? (fact.type === "purchase_confirmed" ? 0 : 3) : 4;
+  process.exitCode = fact ? (got.includes(fact.type) ? 0 : 3) : 4;
 }
 
 main();

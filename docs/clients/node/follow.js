@@ -30,7 +30,8 @@ class Partition {
     }
     if (fact.seq !== event.seq + 1) return;
     event.seq += 1;
-    event.sold += (sign[fact.type] ?? 0) * (fact.tickets ?? []).length;
+    // What was held and is given back was not sold.
+    if (!fact.held) event.sold += (sign[fact.type] ?? 0) * (fact.tickets ?? []).length;
     this.events[fact.event_id] = event;
     console.log(fact.event_id, event.seq, fact.type, event.sold);
   }

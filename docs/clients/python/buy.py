@@ -1,6 +1,7 @@
 """Buy tickets and wait for the answer: python buy.py EVENT QUANTITY BUYER REQUEST_ID.
 
-Prints the fact. Ends with 0 if tickets were sold, 3 if not, 4 if there is no answer yet: ask again, with the same id.
+Prints the fact. Ends with 0 if tickets were sold or are held, 3 if not, 4 if there is no answer yet: ask again, with
+the same id.
 """
 
 import json
@@ -14,6 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 SERVERS = os.environ.get("BOXOFFICE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 PREFIX = os.environ.get("BOXOFFICE_TOPIC_PREFIX", "")
 REQUESTS, RESULTS = f"{PREFIX}purchase-requests", f"{PREFIX}purchase-results"
+GOT = ("purchase_confirmed", "purchase_held")
+REMEMBERED = (*GOT, "hold_expired", "purchase_cancelled", "purchase_rejected")
 REFUSED = ("purchase_rejected", "command_unreadable")
 TIMEOUT_S, AGAIN_S = 60, 5
 
@@ -27,7 +30,7 @@ class Request:
         self.command = {"request_id": request_id, "event_id": event_id, "buyer": buyer, "quantity": quantity}
         self.copies: list[tuple[int, int]] = []
         self.refused: dict[tuple[int, int], Fact] = {}
-        self.accepted: Fact | None = None
+        self.remembered: Fact | None = None
 
     def sent(self, error: KafkaError | None, message: Message) -> None:
         """The broker has a copy."""
@@ -37,24 +40,28 @@ class Request:
 
     def read(self, fact: Fact) -> None:
         """Remember what may be an answer: facts come in any order, and before one knows where the copy lies."""
-        if self._is_accepted_by(fact):
-            self.accepted = fact
+        if self._is_remembered_by(fact):
+            self.remembered = fact
         elif fact["type"] in REFUSED:
             self.refused[fact["source"]["partition"], fact["source"]["offset"]] = fact
 
     @property
     def answer(self) -> Fact | None:
-        """The acceptance, whichever copy it was of; or a refusal, once all copies are refused."""
+        """What is remembered, whichever copy it was of; or a refusal that is not, once all copies are refused."""
         refusals = [self.refused.get(copy) for copy in self.copies]
-        return self.accepted or (refusals[-1] if refusals and all(refusals) else None)
+        return self.remembered or (refusals[-1] if refusals and all(refusals) else None)
 
-    def _is_accepted_by(self, fact: Fact) -> bool:
-        """Whether it was confirmed, or was and is cancelled since. The id alone might be another's purchase."""
-        own_id = {"purchase_confirmed": "request_id", "purchase_cancelled": "purchase"}.get(fact["type"])
-        if own_id is None:
+    def _is_remembered_by(self, fact: Fact) -> bool:
+        """Whether it says for good what became of this purchase. The id alone might be another's purchase."""
+        own = self.command
+        if fact["type"] not in REMEMBERED or fact.get("purchase", fact["request_id"]) != own["request_id"]:
             return False
-        told = (fact[own_id], fact["event_id"], fact["buyer"], len(fact["tickets"]))
-        return told == tuple(self.command.values())
+        if (fact["event_id"], fact["buyer"]) != (own["event_id"], own["buyer"]):
+            return False
+        if fact["seq"] == 0 or fact.get("reason") == "request_id_reused":
+            return False
+        # What another request has made of it may be about some of its tickets.
+        return fact["request_id"] != own["request_id"] or fact["quantity"] == own["quantity"]
 
 
 def results_from_now() -> Consumer:
@@ -101,7 +108,7 @@ def main() -> int:
         print("No answer yet: ask again with the same request id.", file=sys.stderr)
         return 4
     print(json.dumps(fact))
-    return 0 if fact["type"] == "purchase_confirmed" else 3
+    return 0 if fact["type"] in GOT else 3
 
 
 if __name__ == "__main__":

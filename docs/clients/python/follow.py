@@ -33,7 +33,8 @@ class Partition:
         if fact["seq"] != event["seq"] + 1:
             return
         event["seq"] += 1
-        event["sold"] += SIGN.get(fact["type"], 0) * len(fact.get("tickets", []))
+        if not fact.get("held"):  # What was held and is given back was not sold.
+            event["sold"] += SIGN.get(fact["type"], 0) * len(fact.get("tickets", []))
         self.events[fact["event_id"]] = event
         print(fact["event_id"], event["seq"], fact["type"], event["sold"], flush=True)
 

@@ -1,6 +1,7 @@
 // Buys tickets and waits for the answer: buy EVENT QUANTITY BUYER REQUEST_ID.
 //
-// Prints the fact. Ends with 0 if tickets were sold, 3 if not, 4 if there is no answer yet: ask again, with the same id.
+// Prints the fact. Ends with 0 if tickets were sold or are held, 3 if not, 4 if there is no answer yet: ask again, with the
+// same id.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +30,9 @@ var (
 	prefix   = os.Getenv("BOXOFFICE_TOPIC_PREFIX")
 	requests = prefix + "purchase-requests"
 	results  = prefix + "purchase-results"
+
+	got        = []string{"purchase_confirmed", "purchase_held"}
+	remembered = append([]string{"hold_expired", "purchase_cancelled", "purchase_rejected"}, got...)
 )
 
 type place struct {
@@ -37,13 +42,15 @@ type place struct {
 
 // A fact has other members too: raw is all of it.
 type fact struct {
-	Type      string   `json:"type"`
-	EventID   string   `json:"event_id"`
-	RequestID string   `json:"request_id"`
-	Purchase  string   `json:"purchase"`
-	Buyer     string   `json:"buyer"`
-	Tickets   []string `json:"tickets"`
-	Source    place    `json:"source"`
+	Type      string `json:"type"`
+	EventID   string `json:"event_id"`
+	Seq       int64  `json:"seq"`
+	RequestID string `json:"request_id"`
+	Purchase  string `json:"purchase"`
+	Reason    string `json:"reason"`
+	Buyer     string `json:"buyer"`
+	Quantity  int    `json:"quantity"`
+	Source    place  `json:"source"`
 	raw       []byte
 }
 
@@ -56,26 +63,26 @@ type command struct {
 
 // A purchase and what was read of it. Each time that it is sent makes a copy, known by the place where it lies.
 type request struct {
-	command  command
-	copies   []place
-	refused  map[place]*fact
-	accepted *fact
+	command    command
+	copies     []place
+	refused    map[place]*fact
+	remembered *fact
 }
 
 // read remembers what may be an answer: facts come in any order, and before one knows where the copy lies.
 func (r *request) read(f *fact) {
 	switch {
-	case r.isAcceptedBy(f):
-		r.accepted = f
+	case r.isRememberedBy(f):
+		r.remembered = f
 	case f.Type == "purchase_rejected" || f.Type == "command_unreadable":
 		r.refused[f.Source] = f
 	}
 }
 
-// answer is the acceptance, whichever copy it was of; or a refusal, once all copies are refused.
+// answer is what is remembered, whichever copy it was of; or a refusal that is not, once all copies are refused.
 func (r *request) answer() *fact {
-	if r.accepted != nil {
-		return r.accepted
+	if r.remembered != nil {
+		return r.remembered
 	}
 	var last *fact
 	for _, one := range r.copies {
@@ -86,10 +93,17 @@ func (r *request) answer() *fact {
 	return last
 }
 
-// isAcceptedBy says whether it was confirmed, or was and is cancelled since. The id alone might be another's purchase.
-func (r *request) isAcceptedBy(f *fact) bool {
-	id := map[string]string{"purchase_confirmed": f.RequestID, "purchase_cancelled": f.Purchase}[f.Type]
-	return r.command == command{RequestID: id, EventID: f.EventID, Buyer: f.Buyer, Quantity: len(f.Tickets)}
+// isRememberedBy tells whether it says for good what became of this purchase. The id alone might be another's purchase.
+func (r *request) isRememberedBy(f *fact) bool {
+	if !slices.Contains(remembered, f.Type) || f.Seq == 0 || f.Reason == "request_id_reused" {
+		return false
+	}
+	told := command{RequestID: cmp.Or(f.Purchase, f.RequestID), EventID: f.EventID, Buyer: f.Buyer, Quantity: f.Quantity}
+	if f.RequestID != r.command.RequestID {
+		// What another request has made of it may be about some of its tickets.
+		told.Quantity = r.command.Quantity
+	}
+	return told == r.command
 }
 
 // buy sends the request, again if there is no answer for a while; nil if there is none at all.
@@ -177,7 +191,7 @@ func main() {
 		os.Exit(4)
 	}
 	fmt.Println(string(f.raw))
-	if f.Type != "purchase_confirmed" {
+	if !slices.Contains(got, f.Type) {
 		os.Exit(3)
 	}
 }

@@ -32,6 +32,7 @@ type fact struct {
 	EventID string   `json:"event_id"`
 	Seq     int64    `json:"seq"`
 	Tickets []string `json:"tickets"`
+	Held    bool     `json:"held"`
 }
 
 type event struct {
@@ -67,7 +68,10 @@ func (p *partition) take(f fact) {
 	if f.Seq != e.Seq+1 {
 		return
 	}
-	e = event{Seq: f.Seq, Sold: e.Sold + sign[f.Type]*len(f.Tickets)}
+	e.Seq = f.Seq
+	if !f.Held { // What was held and is given back was not sold.
+		e.Sold += sign[f.Type] * len(f.Tickets)
+	}
 	p.Events[f.EventID] = e
 	fmt.Println(f.EventID, e.Seq, f.Type, e.Sold)
 }
