@@ -26,6 +26,8 @@ from tests.support.office import boxoffice_path
 
 READY_DEADLINE_S = 60
 STOP_DEADLINE_S = 20
+DEMO_DEADLINE_S = 300
+"""What nobody pays for in the demo is held for a minute."""
 AT_ONCE_S = 3
 CREATE = ("--name", "Night", "--venue", "Hall", "--starts-at", "2027-03-01T19:30:00Z", "--price", "45.00")
 
@@ -82,9 +84,9 @@ class Running:
         _until(lambda: not any(one.is_running() for one in self._descendants), AT_ONCE_S, lambda: "left behind")
         return status
 
-    def wait(self) -> int:
+    def wait(self, deadline_s: float = READY_DEADLINE_S) -> int:
         """Wait for its own end."""
-        return self._child.wait(timeout=READY_DEADLINE_S)
+        return self._child.wait(timeout=deadline_s)
 
     def kill(self) -> None:
         """End it if a test did not."""
@@ -291,9 +293,10 @@ def test_up_says_in_a_sentence_that_a_port_is_taken(start: Callable[..., Running
     assert "Traceback" not in up.log_text()
 
 
+@pytest.mark.timeout(DEMO_DEADLINE_S + STOP_DEADLINE_S)
 def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., Running]) -> None:
     demo = start("demo", "--seed", "7")
-    status = demo.wait()
+    status = demo.wait(DEMO_DEADLINE_S)
     told = demo.log_text()
     assert status == ExitStatus.OK, told
     counted = dict(re.findall(r"^ +(\S[^\d\n]*?) {2,}(\d+) *$", told, re.MULTILINE))
@@ -329,6 +332,7 @@ def test_the_demo_sells_a_thousand_tickets_and_audits_them(start: Callable[..., 
     assert Path(path).read_bytes().startswith(b"%PDF-")
 
 
+@pytest.mark.timeout(DEMO_DEADLINE_S + STOP_DEADLINE_S)
 def test_a_demo_keeps_to_its_own_folders(
     start: Callable[..., Running], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,7 +342,7 @@ def test_a_demo_keeps_to_its_own_folders(
     others.parent.mkdir(parents=True)
     others.write_bytes(b"mine")
     demo = start("demo", "--folder", str(tmp_path / "stack"))
-    assert demo.wait() == ExitStatus.OK, demo.log_text()
+    assert demo.wait(DEMO_DEADLINE_S) == ExitStatus.OK, demo.log_text()
     assert demo.log_text().splitlines()[-1].startswith(str(tmp_path / "cache"))
     assert others.read_bytes() == b"mine"
     assert {path.name for path in (tmp_path / "stack").iterdir()} == {"documents", "lock"}

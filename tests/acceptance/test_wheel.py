@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = ("agents", "topics", "models", "lua", "boxoffice")
-DEMO_DEADLINE_S = 180
+DEMO_DEADLINE_S = 300
 
 
 @dataclass(frozen=True)
