@@ -196,6 +196,8 @@ async def test_a_sale_that_opens_at_a_time_is_counted_down_to_and_begins_without
     assert await facts(front, "purchase_rejected") == []
     await page.locator("#news").filter(has_text="Premiere: On sale").wait_for(timeout=60_000)
     assert datetime.now(UTC) >= opens_at
+    assert await page.inner_text("#progress") == ""
+    assert await page.inner_text("#event option:checked") == "Premiere"
     await page.get_by_role("button", name="Buy").click()
     await sees(page, "#bought-tickets", "44-000001")
     await premiere.filter(has_text="4 left of 5").wait_for()

@@ -101,8 +101,13 @@ function tell() {
   order.tell(figures, nowMs);
   const now = { id: figures?.event_id ?? null, state: figures === null ? null : stateOf(figures, nowMs) };
   const isNews = now.id !== null && now.id === told.id && now.state !== told.state;
-  if (isNews) say(byId("news"), `${figures.name}: ${STATE_WORDS[now.state]}`);
   told = now;
+  if (!isNews) return;
+  say(byId("news"), `${figures.name}: ${STATE_WORDS[now.state]}`);
+  if (purchase !== null) return;
+  // What was said of it was true before.
+  progress("", "");
+  order.offer(events.all(), wanted, nowMs);
 }
 
 /** What changes by the time alone. */
