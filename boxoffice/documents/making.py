@@ -86,7 +86,7 @@ class Making:
         self._ledgers: dict[TP, TakenLedger] = {}
         self._taking_over = asyncio.Lock()
         self._queue = FairQueue()
-        self._renewing = Renewing(kafka, self._places, settings.renewed_per_s, self._add, ending_on_failure)
+        self._renewing = Renewing(kafka, self._places, settings.renewal_rate, self._add, ending_on_failure)
         self._at_work: set[asyncio.Task[None]] = set()
         self._warned: set[str] = set()
 

@@ -311,7 +311,7 @@ def _known_by_redis(event_id: str, values: Sequence[Any], seq: int) -> KnownEven
         if int(reached) < seq:
             return None
         since, amount = int(page_since or 1), int(first_price or price or 0)
-        named = {category["id"]: category["name"] for category in from_json(categories or "[]")}
+        named = {str(category["id"]): str(category["name"]) for category in from_json(categories or "[]")}
     except (AttributeError, ValueError, TypeError, KeyError):
         return None
     if not (name and venue and starts_at and currency and (named or first_price or price)):

@@ -215,7 +215,7 @@ class DocumentsSettings(Group):
     cache_size: int = setting(
         10_000, "Events whose name, venue, time and price are kept in memory.", ge=1, le=10_000_000
     )
-    renewed_per_s: float = setting(
+    renewal_rate: float = setting(
         200,
         "Tickets a second that one process draws again, at most, when an event was changed.",
         ge=0.1,

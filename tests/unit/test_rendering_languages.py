@@ -18,8 +18,10 @@ from tests.unit.test_rendering import CODE, OPERA, characters, scanned, text_of
 MOMENT = "2027-03-01T19:30:00+01:00"
 
 
-def ticket_in(language: str, amount: int = 4500, currency: str = "EUR", name: str = "Opera") -> Rendered:
-    event = EventPage("42", name, "Main Hall", MOMENT, amount, currency)
+def ticket_in(
+    language: str, amount: int = 4500, currency: str = "EUR", name: str = "Opera", category: str = ""
+) -> Rendered:
+    event = EventPage("42", name, "Main Hall", MOMENT, amount, currency, category)
     return render_ticket(TicketPage(event, "42-000001", "b-77", "r-1", CODE), Style(language=language))
 
 
@@ -37,10 +39,10 @@ def test_there_are_words_in_the_languages_that_are_promised() -> None:
 
 @pytest.mark.parametrize("language", sorted(WORDS))
 def test_a_page_says_its_words_in_its_language(language: str) -> None:
-    rendered = ticket_in(language)
+    rendered = ticket_in(language, category="Stalls 1")
     said = bare(text_of(rendered)).casefold()
     words, its = WORDS[language], Language(language)
-    for word in (*words[:7], words.hint, its.date(MOMENT)):
+    for word in (*words[:8], words.hint, its.date(MOMENT), "Stalls 1"):
         assert bare(word).casefold() in said
     # A sign beside a number stands on its other side where all is read from the right.
     assert all(part in said for part in bare(its.price(4500, "EUR")).split("€"))

@@ -15,15 +15,15 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from boxoffice.audit.documents_check import Papers
 from boxoffice.audit.event_view import _is_later
 from boxoffice.audit.ledger_check import LedgerCheck, expected_fact
+from boxoffice.audit.papers import Papers
 from boxoffice.cli import dead_letters as cli_dead_letters
 from boxoffice.cli.purchases import _line
 from boxoffice.cli.stats import picture
 from boxoffice.cli.tables import print_json
 from boxoffice.demo.watching import Watcher
-from boxoffice.documents.pages import _fact, _page_of_values
+from boxoffice.documents.pages import _FIELDS, _known_by_redis, _take
 from boxoffice.documents.progress import TakenLedger
 from boxoffice.kafka.asking import _ledger_record
 from boxoffice.kafka.dead_letters import DeadLetter, DeadLetters, Listed
@@ -204,7 +204,7 @@ def test_a_ledger_is_read_up_to_a_time_whatever_lies_in_it(records: list[Record]
     ledger = Ledger(HOME)
     for one in records:
         _is_later(one, then, ledger)
-        _fact(one.value)
+        _take({}, one.value, None)
         ledger.read(one.value, dict(one.headers).get(READ_HEADER))
 
 
@@ -427,9 +427,13 @@ def test_what_processes_say_is_read_or_named(value: bytes | None) -> None:
     members(report)
 
 
-@given(st.lists(any_values, min_size=5, max_size=5))
+NUMBERS = st.integers().map(lambda number: b"%d" % number)
+
+
+@given(st.lists(any_values | NUMBERS, min_size=len(_FIELDS), max_size=len(_FIELDS)))
+@example([b"1", b"1", b"N", b"H", b"2027", b"EUR", b"1", None, b'[{"id":[],"name":1}]'])
 def test_what_a_page_says_is_read_or_looked_for_in_the_ledger(values: list[bytes | None]) -> None:
-    _page_of_values("42", values)
+    _known_by_redis("42", values, 0)
 
 
 # Rows
