@@ -340,7 +340,7 @@ async def test_a_redis_that_differs_is_told_field_by_field(sale: Sale) -> None:
 
 
 async def test_an_event_that_redis_lacks_differs(sale: Sale) -> None:
-    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT))
+    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT).all)
     assert (await sale.audit()).all_differences == [f"Event {EVENT}: not in Redis."]
 
 
@@ -360,7 +360,7 @@ async def test_a_key_of_another_type_differs_instead_of_failing(sale: Sale) -> N
 
 
 async def test_only_the_events_asked_for_are_compared(sale: Sale) -> None:
-    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT))
+    await sale.redis("DEL", *event_keys(sale.office.settings.kafka.topic_prefix, EVENT).all)
     assert (await sale.audit(OTHER)).all_differences == []
     report = await sale.audit(EVENT)
     assert [event.event_id for event in report.events] == [EVENT]

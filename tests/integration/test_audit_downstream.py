@@ -170,15 +170,15 @@ def _rows(table: str) -> Mapping[str, list[str]]:
 async def test_statistics_and_documents_that_agree_are_shown_for_each_event(served: Downstream) -> None:
     done = served.office.boxoffice("audit", "--wait", "0")
     assert done.returncode == ExitStatus.OK, done.stdout + done.stderr
-    assert {event_id: (row[6], row[-2]) for event_id, row in _rows(done.stdout).items()} == {
+    assert {event_id: (row[7], row[-2]) for event_id, row in _rows(done.stdout).items()} == {
         EVENT: ("3", "equal"),
         OTHER: ("1", "equal"),
     }
     assert "4 documents" in done.stdout.splitlines()[-1]
     found = json.loads(served.office.boxoffice("audit", "--wait", "0", "--json").stdout)
     assert {event["event_id"]: (event["statistics"], event["documents"]) for event in found["events"]} == {
-        EVENT: (True, {"made": 3, "failed": 0, "expired": 0, "flawed": 0}),
-        OTHER: (True, {"made": 1, "failed": 0, "expired": 0, "flawed": 0}),
+        EVENT: (True, {"made": 3, "failed": 0, "expired": 0, "flawed": 0, "renewing": 0}),
+        OTHER: (True, {"made": 1, "failed": 0, "expired": 0, "flawed": 0, "renewing": 0}),
     }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from boxoffice.documents.status import DocumentsStatus, documents_status, facts_waiting
+from boxoffice.documents.status import DocumentsStatus, documents_status, facts_waiting, renewals_under_way
 from boxoffice.kafka import clients
 from boxoffice.settings import Settings
 from boxoffice.storage.store import DocumentStore
@@ -50,9 +50,9 @@ async def status(settings: Settings) -> DocumentsStatus:
 
 
 async def dealt_with(settings: Settings, timeout_s: float = 60, process: Process | None = None) -> None:
-    """Wait until every fact of the ledger is dealt with, and said to be."""
+    """Wait until every fact of the ledger is dealt with, and said to be, and all is drawn again that has to be."""
     deadline_s = monotonic() + timeout_s
-    while waiting := await facts_waiting(settings.kafka):
+    while waiting := await facts_waiting(settings.kafka) + len(await renewals_under_way(settings.kafka)):
         assert monotonic() < deadline_s, f"{waiting} facts are not dealt with after {timeout_s} s"
         assert process is None or process.ended() is None, process.log_text()[-2_000:]
         await asyncio.sleep(POLL_S)
@@ -60,17 +60,13 @@ async def dealt_with(settings: Settings, timeout_s: float = 60, process: Process
 
 async def check(office: Office, folder: Path, without: Iterable[str] = ()) -> Paperwork:
     """Compare store and announcements with the ledger; of tickets ``without`` a document there must be none."""
-    found = Paperwork()
-    facts = _facts(await office.read(office.ledger))
-    for fact in facts:
-        _fold(found.held, fact)
-    for name in without:
-        found.held.pop(name)
-    _check_folder(found, folder)
+    found, expected = Paperwork(), _Expected(_facts(await office.read(office.ledger)))
+    found.held = {ticket: sale for ticket, sale in expected.held.items() if ticket not in set(without)}
+    _check_folder(found, expected, folder)
     records = await office.read(ticket_documents.TOPIC.full_name(office.settings.kafka.topic_prefix))
     for record in records:
         _check_record(found, record, office.settings.kafka.partitions)
-    _check_announcements(found, facts, folder, set(without))
+    _check_announcements(found, expected, folder, set(without))
     return found
 
 
@@ -84,25 +80,76 @@ def _facts(records: Iterable[Record]) -> list[Fact]:
     return [facts[seq] for facts in by_event.values() for seq in sorted(facts)]
 
 
-def _fold(held: dict[str, Fact], fact: Fact) -> None:
-    for ticket in fact.get("tickets", ()):
-        if fact["type"] == "purchase_confirmed":
-            held[ticket] = fact
-        else:
-            del held[ticket]
+class _Expected:
+    """What follows from the facts: whose each ticket is, what is said of it, and under which name it lies.
+
+    A page says what the event was created as, or changed to last: ``since`` is the seq of that, or 1.
+    """
+
+    def __init__(self, facts: Iterable[Fact]) -> None:
+        self.held: dict[str, Fact] = {}
+        self.since: defaultdict[str, int] = defaultdict(lambda: 1)
+        self.said: dict[tuple[str, int], Fact] = {}
+        self.may_be_left_out: set[tuple[str, int]] = set()
+        """What is given back before it was drawn again, or of an event that is changed again before."""
+        self._pages: dict[str, tuple[str, ...]] = {}
+        for fact in facts:
+            self._take(fact)
+
+    def _take(self, fact: Fact) -> None:
+        match fact["type"]:
+            case "event_created" | "event_changed":
+                self._tell(fact)
+            case "purchase_confirmed":
+                for ticket in fact["tickets"]:
+                    self.held[ticket] = fact
+                    self._say("document_made", ticket, fact, fact)
+            case "purchase_cancelled" if not fact.get("held"):
+                for ticket in fact["tickets"]:
+                    again = {key for key, one in self.said.items() if key[0] == ticket and "again" in one}
+                    self.may_be_left_out |= again
+                    self._say("document_removed", ticket, fact, self.held.pop(ticket))
+
+    def _tell(self, fact: Fact) -> None:
+        event_id, page = fact["event_id"], (fact["name"], fact["venue"], fact["starts_at"])
+        if self._pages.setdefault(event_id, page) == page:
+            return
+        self._pages[event_id] = page
+        self.may_be_left_out |= {
+            key for key, one in self.said.items() if "again" in one and event_id == one["event_id"]
+        }
+        self.since[event_id] = fact["seq"]
+        for ticket, sale in self.held.items():
+            if sale["event_id"] == event_id:
+                self._say("document_made", ticket, fact, sale, again=True)
+
+    def _say(self, kind: str, ticket: str, fact: Fact, sale: Fact, **also: bool) -> None:
+        purchase = sale.get("purchase", sale["request_id"])
+        self.said[ticket, fact["seq"]] = {
+            "type": kind,
+            "event_id": fact["event_id"],
+            "request_id": fact["request_id"] if kind == "document_removed" else purchase,
+            "buyer": sale["buyer"],
+            "at": fact["at"],
+            "location": self.name(ticket, sale),
+            "sale_seq": sale["seq"] if also else None,
+            **also,
+        }
+
+    def name(self, ticket: str, sale: Fact) -> str:
+        """Where the document of a ticket lies now, or has lain last."""
+        event_id = sale["event_id"]
+        page = f"@{self.since[event_id]}" if self.since[event_id] > 1 else ""
+        return f"{event_id}/{ticket}.{sale.get('purchase', sale['request_id'])}{page}.pdf"
 
 
-def _name(ticket: str, purchase: str) -> str:
-    return f"{ticket.split('-', maxsplit=1)[0]}/{ticket}.{purchase}.pdf"
-
-
-def _check_folder(found: Paperwork, folder: Path) -> None:
+def _check_folder(found: Paperwork, expected: _Expected, folder: Path) -> None:
     # What a crash left half written goes by another name until it is stale: it is no document.
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "#" not in path.name}
-    expected = {_name(ticket, sale["request_id"]) for ticket, sale in found.held.items()}
-    found.problems += [f"missing: {name}" for name in sorted(expected - there)]
-    found.problems += [f"should not be there: {name}" for name in sorted(there - expected)]
-    for name in there & expected:
+    names = {expected.name(ticket, sale) for ticket, sale in found.held.items()}
+    found.problems += [f"missing: {name}" for name in sorted(names - there)]
+    found.problems += [f"should not be there: {name}" for name in sorted(there - names)]
+    for name in there & names:
         pdf = (folder / name).read_bytes()
         if not (pdf.startswith(b"%PDF-") and pdf.rstrip().endswith(b"%%EOF")):
             found.problems.append(f"no whole PDF: {name}")
@@ -125,44 +172,33 @@ def _check_record(found: Paperwork, record: Record, partitions: int) -> None:
     found.announcements.append(said)
 
 
-def _check_announcements(found: Paperwork, facts: list[Fact], folder: Path, without: set[str]) -> None:
+def _check_announcements(found: Paperwork, expected: _Expected, folder: Path, without: set[str]) -> None:
     said: defaultdict[tuple[str, int], list[Fact]] = defaultdict(list)
     for one in found.announcements:
         said[one["ticket"], one["seq"]].append(one)
-    for fact in facts:
-        for ticket in fact.get("tickets", ()):
-            of_ticket = said.pop((ticket, fact["seq"]), [])
-            if ticket in without:
-                continue
-            if not of_ticket or any(one != of_ticket[0] for one in of_ticket):
-                found.problems.append(f"{ticket} of seq {fact['seq']} is announced as {of_ticket}")
-            else:
-                found.problems += _wrong(of_ticket[0], fact, folder)
+    for key, should_be in expected.said.items():
+        of_ticket = said.pop(key, [])
+        if key[0] in without or (not of_ticket and key in expected.may_be_left_out):
+            continue
+        if not of_ticket or any(one != of_ticket[0] for one in of_ticket):
+            found.problems.append(f"{key[0]} of seq {key[1]} is announced as {of_ticket}")
+        else:
+            found.problems += _wrong(of_ticket[0], should_be, folder)
     found.problems += [f"announced without a fact: {one}" for one in said.values()]
     for ticket, sale in found.held.items():
-        pdf = (folder / _name(ticket, sale["request_id"])).read_bytes()
-        [made] = (
-            [
-                one
-                for one in {json.dumps(one): one for one in found.announcements if one["ticket"] == ticket}.values()
-                if one["seq"] == sale["seq"]
-            ]
-            if ticket not in without
-            else [None]
-        )
-        if made and (made["size_bytes"], made["sha256"]) != (len(pdf), hashlib.sha256(pdf).hexdigest()):
+        path = folder / expected.name(ticket, sale)
+        of_this = (one for one in found.announcements if one["ticket"] == ticket)
+        newest = max(of_this, key=lambda one: int(one["seq"]), default=Fact())
+        pdf = path.read_bytes() if path.exists() else b""
+        if (newest.get("size_bytes"), newest.get("sha256")) != (len(pdf), hashlib.sha256(pdf).hexdigest()):
             found.problems.append(f"size or digest of {ticket} is not what was announced")
 
 
-def _wrong(said: Fact, fact: Fact, folder: Path) -> list[str]:
-    sold = fact["type"] == "purchase_confirmed"
-    purchase = fact["request_id"] if sold else fact["purchase"]
+def _wrong(said: Fact, should_be: Fact, folder: Path) -> list[str]:
     expected = {
-        "type": "document_made" if sold else "document_removed",
-        "event_id": fact["event_id"],
-        "request_id": fact["request_id"],
-        "buyer": fact["buyer"],
-        "at": fact["at"],
-        "location": f"{folder.as_uri()}/{_name(said['ticket'], purchase)}",
+        **{name: value for name, value in should_be.items() if name != "again"},
+        "location": f"{folder.as_uri()}/{should_be['location']}",
     }
-    return [f"{said['ticket']}: {name} is {said[name]!r}" for name, value in expected.items() if said[name] != value]
+    return [
+        f"{said['ticket']}: {name} is {said.get(name)!r}" for name, value in expected.items() if said.get(name) != value
+    ]
