@@ -131,6 +131,8 @@ def with_price(members: Mapping[str, Any]) -> dict[str, Any]:
     price = amount_text(amount, currency) if isinstance(amount, int) else f"{amount} {currency}"
     shown = {"price" if name == "price_amount" else name: value for name, value in members.items()}
     shown.pop("price_currency", None)
+    if isinstance(members.get("first_price"), int):
+        shown["first_price"] = amount_text(members["first_price"], currency)
     return shown | {"price": price}
 
 

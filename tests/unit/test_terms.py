@@ -139,6 +139,10 @@ def test_whatever_redis_holds_is_terms_or_left_out(values: list[bytes | None]) -
         ({"a": 1, "price_amount": 4500, "price_currency": "JPY", "z": 2}, {"a": 1, "price": "4,500 JPY", "z": 2}),
         ({"price_amount": "many", "price_currency": "EUR"}, {"price": "many EUR"}),
         ({"price_amount": 1}, {"price": "0.01 "}),
+        (
+            {"price_amount": 5000, "price_currency": "EUR", "first_price": 4500},
+            {"price": "50.00 EUR", "first_price": "45.00 EUR"},
+        ),
         ({"name": "Night"}, {"name": "Night"}),
     ],
 )
