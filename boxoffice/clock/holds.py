@@ -77,7 +77,8 @@ class Holds:
         """By the questions' own events and ids, in the order of asking."""
         self._ids: dict[str, str] = {}
         """The next request id of those whose first was taken."""
-        self._last: ClockPlace | None = None
+        self._last: tuple[int, str | None, str | None] | None = None
+        """Of the last record its offset, event and request."""
 
     def __len__(self) -> int:
         """How many have not ended."""
@@ -116,7 +117,7 @@ class Holds:
         if follows:
             self._bookmark = last
             self._at_ms = fact_at_ms
-        self._last = ClockPlace(self.partition, offset, fact["event_id"], fact["request_id"])
+        self._last = offset, fact["event_id"], fact["request_id"]
         self._fold(fact, fact_at_ms, passed_ms)
 
     def _hold(self, fact: PurchaseHeld, offset: int, passed_ms: int, *, is_repeat: bool) -> None:
@@ -247,7 +248,7 @@ class Holds:
         """Where to begin another time: at the oldest hold, else at the last record; None before there was any."""
         oldest = next(iter(self._held.items()), None)
         if oldest is None:
-            return self._last
+            return ClockPlace(self.partition, *self._last) if self._last is not None else None
         key, packed = oldest
         event_id, _, purchase = key.partition(_SEPARATOR)
         due_ms = self.first_due_ms

@@ -55,6 +55,10 @@ STATISTICS: Final = "tests/unit/test_statistics.py"
 PUBLISHING: Final = "tests/unit/test_statistics_publishing.py"
 FIGURES: Final = "tests/unit/test_figures.py"
 PLACES: Final = "tests/unit/test_places.py"
+CLOCK: Final = "tests/unit/test_clock.py"
+CLOCKS: Final = "tests/simulation/test_clock.py"
+CLOCK_PLACES: Final = "tests/integration/test_clock.py"
+MEASURING: Final = "tests/unit/test_statistics_measuring.py"
 CODES: Final = "tests/unit/test_codes.py"
 KEYS: Final = "tests/unit/test_door_keys.py"
 HOLDING: Final = "tests/unit/test_door_holding.py"
@@ -1215,6 +1219,136 @@ DEFECTS: Final = (
         '    if not are_tickets_of(announcement["event_id"], [announcement["ticket"]]):\n',
         '    if not announcement["ticket"]:\n',
         STRANGERS,
+    ),
+    Defect(
+        "a clock forgets a hold of which a part was cancelled",
+        "boxoffice/clock/holds.py",
+        '                if not fact.get("remaining"):\n                    self._end',
+        "                if True:\n                    self._end",
+        CLOCK,
+    ),
+    Defect(
+        "a clock asks a hold that is not due again and again",
+        "boxoffice/clock/holds.py",
+        "self._ask_again(asked.key, passed_ms + max(AGAIN_MS, _due_ms(packed) - fact_at_ms))",
+        "self._ask_again(asked.key, passed_ms)",
+        CLOCK,
+    ),
+    Defect(
+        "a clock that was early never asks again",
+        "boxoffice/clock/holds.py",
+        "                self._ask_again(asked.key, passed_ms + max(AGAIN_MS, _due_ms(packed) - fact_at_ms))\n",
+        "                pass\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock gives a hold up whose request id was taken",
+        "boxoffice/clock/holds.py",
+        "            case Reason.REQUEST_ID_REUSED:\n",
+        "            case Reason.EVENT_EXISTS:\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock asks under the same request id for ever",
+        "boxoffice/clock/holds.py",
+        '                self._ids[asked.key] = next_id(fact["request_id"])\n',
+        "",
+        CLOCK,
+    ),
+    Defect(
+        "a clock asks again what waits in the log",
+        "boxoffice/clock/holds.py",
+        "            if asked.landed is None or asked.landed > self._bookmark:\n                return\n",
+        "",
+        CLOCK,
+    ),
+    Defect(
+        "a question that was lost is never asked again",
+        "boxoffice/clock/holds.py",
+        "        self._ask_lost_again(passed_ms)\n",
+        "",
+        CLOCK,
+    ),
+    Defect(
+        "a clock goes by its own time alone",
+        "boxoffice/clock/holds.py",
+        "max(now_ms, self._at_ms), most",
+        "now_ms, most",
+        CLOCK,
+    ),
+    Defect(
+        "a clock's questions of two events under one id are one",
+        "boxoffice/clock/holds.py",
+        "        own = _key(event_id, request_id)\n        if own in self._asked:",
+        '        own = _key("", request_id)\n        if own in self._asked:',
+        CLOCK,
+    ),
+    Defect(
+        "a clock goes on past a newer release's fact",
+        "boxoffice/clock/holds.py",
+        "            if follows:\n                self.newer_at = self.next_offset = offset\n",
+        "",
+        CLOCK,
+    ),
+    Defect(
+        "a stranger's record of another release stops a clock",
+        "boxoffice/clock/holds.py",
+        "            if follows:\n                self.newer_at",
+        "            if True:\n                self.newer_at",
+        CLOCK,
+    ),
+    Defect(
+        "a replaced owner's repeat makes a clock ask twice in a second",
+        "boxoffice/clock/holds.py",
+        "        if is_repeat:\n",
+        "        if False:\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock begins behind holds that wait",
+        "boxoffice/clock/holds.py",
+        "        if oldest is None:\n"
+        "            return ClockPlace(self.partition, *self._last) if self._last is not None else None\n",
+        "        if self._last is not None:\n"
+        "            return ClockPlace(self.partition, *self._last)\n"
+        "        if oldest is None:\n"
+        "            return None\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock believes a place of another ledger",
+        "models/clock_places.py",
+        '        return (fact["event_id"], fact["request_id"]) == (self.event_id, self.request_id)\n',
+        "        return True\n",
+        CLOCK,
+    ),
+    Defect(
+        "a hold is asked about before its time",
+        "boxoffice/clock/buckets.py",
+        "        return -(-at_ms // self._width_ms)\n",
+        "        return at_ms // self._width_ms\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock asks as fast as it can",
+        "boxoffice/clock/pace.py",
+        "        self._room -= count\n",
+        "        pass\n",
+        CLOCK,
+    ),
+    Defect(
+        "a clock asks more than may be unanswered",
+        "boxoffice/clock/expiring.py",
+        "min(self._pace.room(monotonic()), self._settings.most_unanswered - holds.unanswered)",
+        "self._pace.room(monotonic())",
+        CLOCK_PLACES,
+    ),
+    Defect(
+        "what an event has sold counts in the metrics each time it changes",
+        "boxoffice/statistics/measuring.py",
+        "            self._sums(state)[of, state] -= amount\n",
+        "            pass\n",
+        MEASURING,
     ),
     Defect(
         "statistics wait for ever for a record where a marker lies",
