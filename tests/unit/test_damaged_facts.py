@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.accepted import unpack
 from models.again import fact_of
 from models.event import FoldError
-from models.facts import UnreadableFactError, read_fact
+from models.facts import UnreadableFactError, read_fact, write_fact
 from models.inventory import fold
 from models.shapes import Fact
 from tests.unit.desk import Desk, Members, about, buying, category, lines, names, paying
 from tests.unit.plain_sale import EFFECTS
+from tests.unit.strangers import nearly
 from tests.unit.strategies import HOME, state
 
 TWO = [category("stalls", 4, 4500), category("balcony", 6, 1500)]
@@ -200,3 +203,23 @@ def test_a_damaged_fact_is_refused_or_is_what_is_answered_from_then_on(
                 assert cast("Members", made) | {"decided_by": None} == cast("Members", read) | {"decided_by": None}
     assert {"refused", "unreadable"} <= outcomes
     assert fold(desk.inventory, cast("Fact", fact), desk.offset)
+
+
+@cache
+def following(name: str) -> tuple[Desk, bytes]:
+    """The inventory that a fact comes into, and the fact as it is written."""
+    ledger, command = NEXT[name]
+    desk = ledger()
+    return desk, write_fact(cast("Fact", desk.decided(command)))
+
+
+@given(st.sampled_from([*NEXT]), st.data())
+def test_what_is_nearly_a_fact_of_ours_fails_in_no_other_way(name: str, data: st.DataObject) -> None:
+    """No exception of any other kind may leave: the worker would end on each start."""
+    desk, value = following(name)
+    inventory, before = deepcopy(desk.inventory), state(desk.inventory)
+    try:
+        fold(inventory, read_fact(data.draw(nearly([value]))), desk.offset)
+    except (FoldError, UnreadableFactError):
+        assert state(inventory) == before
+    assert state(desk.inventory) == before
