@@ -132,7 +132,8 @@ class Watcher:
         tickets = len(fact.get("tickets", ()))
         match fact["type"]:
             case "event_created":
-                self.issued += sum(category["capacity"] for category in fact["categories"])
+                categories = fact.get("categories", [fact])
+                self.issued += sum(category["capacity"] for category in categories)
             case "purchase_held":
                 self.held += tickets
             case "purchase_confirmed":

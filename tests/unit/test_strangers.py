@@ -490,9 +490,11 @@ def _hash_of(event_id: str, fields: Mapping[str, bytes]) -> dict[str, Any]:
 @given(found=st.tuples(strange([*FACTS, *ANNOUNCEMENTS]), any_keys, any_headers))
 def test_an_outside_consumer_bears_any_record(topic: str, found: tuple[Any, Any, Any]) -> None:
     value, key, headers = found
-    watcher = Watcher(SETTINGS.kafka, 4)
+    seen: list[Any] = []
+    watcher = Watcher(SETTINGS.kafka, 4, seen.append)
     see: Callable[..., None] = watcher._see
     see({TopicPartition(topic, 0): [record(0, value, key=key, headers=headers)]})
     ours = [replace(one, offset=one.offset + 1) for one in in_order(OURS_ON_LEDGER)]
     see({TopicPartition("purchase-results", 0): ours})
+    assert {fact["seq"] for fact in seen} >= {1}
     assert watcher.sold >= 0
