@@ -56,7 +56,6 @@ STATISTICS: Final = "tests/unit/test_statistics.py"
 PUBLISHING: Final = "tests/unit/test_statistics_publishing.py"
 FIGURES: Final = "tests/unit/test_figures.py"
 PLACES: Final = "tests/unit/test_places.py"
-CLOCK: Final = "tests/unit/test_clock.py"
 CLOCKS: Final = "tests/simulation/test_clock.py"
 CLOCK_PLACES: Final = "tests/integration/test_clock.py"
 MEASURING: Final = "tests/unit/test_statistics_measuring.py"
@@ -360,63 +359,6 @@ DEFECTS: Final = (
         "        del inventory.events[event.event_id]\n",
         "        event.closed = True\n",
         ARCHIVING,
-    ),
-    # The clock that asks about holds
-    Defect(
-        "a hold is asked about before it is due",
-        "boxoffice/clock/buckets.py",
-        "return -(-at_ms // self._width_ms)",
-        "return at_ms // self._width_ms",
-        CLOCK,
-    ),
-    Defect(
-        "a hold of which some was given back is not asked about",
-        "boxoffice/clock/holds.py",
-        '                if not fact.get("remaining"):\n',
-        '                if fact["seq"]:\n',
-        CLOCK,
-    ),
-    Defect(
-        "a hold whose id somebody has taken is asked about by that id again",
-        "boxoffice/clock/holds.py",
-        '                self._ids[asked.key] = next_id(fact["request_id"])\n',
-        "",
-        CLOCK,
-    ),
-    Defect(
-        "a question that was lost is not asked again",
-        "boxoffice/clock/holds.py",
-        "            if asked.key in self._held:\n",
-        "            if asked.key not in self._held:\n",
-        CLOCK,
-    ),
-    Defect(
-        "whoever asked too early asks again at once",
-        "boxoffice/clock/holds.py",
-        "max(AGAIN_MS, _due_ms(packed) - fact_at_ms)",
-        "0",
-        CLOCK,
-    ),
-    Defect(
-        "the clock begins behind the oldest hold",
-        "boxoffice/clock/holds.py",
-        "oldest = next(iter(self._held.items()), None)",
-        "oldest = next(reversed(self._held.items()), None)",
-        CLOCK,
-    ),
-    Defect(
-        "the clock asks on behind what a newer release wrote",
-        "boxoffice/clock/holds.py",
-        "            if follows:\n                self.newer_at",
-        "            if not follows:\n                self.newer_at",
-        CLOCK,
-    ),
-    Defect(
-        "any number of holds may be asked about in a second",
-        "boxoffice/clock/pace.py",
-        "        self._room -= count\n",
-        "        self._room -= 0 * count\n",
-        CLOCK,
     ),
     # The ledger
     Defect(
