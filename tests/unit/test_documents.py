@@ -18,17 +18,20 @@ from boxoffice.documents.progress import FACTS_PER_SALE, Progress, TakenLedger
 from boxoffice.documents.queue import TURN, FairQueue, Job, Order
 from models.documents import (
     UnreadableAnnouncementError,
+    announcement_id,
     document_name,
     former_name,
     made,
     name_stem,
+    page_in,
     purchase_in,
     read_announcement,
     removed,
     write_announcement,
 )
 from models.facts import write_fact
-from models.shapes import PurchaseCancelled, PurchaseConfirmed
+from models.places import rows_of
+from models.shapes import EventChanged, PurchaseCancelled, PurchaseConfirmed
 from tests.unit.records import record
 
 LEDGER = TP("purchase-requests", 0)
@@ -108,6 +111,38 @@ def test_what_has_no_capitals_is_called_as_ever_and_former_names_are_read(purcha
     assert former == f"42/42-000001.{purchase}.pdf"
     assert purchase_in(former) == purchase
     assert (document_name("42", "42-000001", purchase) == former) == (purchase == purchase.lower())
+
+
+@given(REQUEST_IDS, st.integers(2, 2**63 - 1))
+def test_a_page_that_was_drawn_again_has_a_name_of_its_own_that_tells_since_when(purchase: str, since: int) -> None:
+    first, again = (document_name("42", "42-000001", purchase, page) for page in (1, since))
+    assert first == document_name("42", "42-000001", purchase)
+    assert first != again
+    assert again.startswith(name_stem("42", "42-000001"))
+    assert [(purchase_in(name), page_in(name)) for name in (first, again)] == [(purchase, 1), (purchase, since)]
+
+
+@pytest.mark.parametrize("page", ["@", "@0", "@1", "@02", "@-3", "@2x", "@2@3", f"@{10**20}"])
+def test_what_nobody_writes_behind_a_name_is_no_page(page: str) -> None:
+    assert page_in(f"42/42-000001.r-1{page}.pdf") == 0
+
+
+def test_what_was_drawn_again_is_announced_by_the_change_and_names_the_sale() -> None:
+    fact: PurchaseConfirmed = {**sale(), "request_id": "p-2", "purchase": "r-1"}
+    change: EventChanged = {
+        **{name: fact[name] for name in ("event_id", "source", "decided_by")},  # type: ignore[typeddict-item]
+        "type": "event_changed",
+        "seq": 9,
+        "request_id": "e-9",
+        "at": "2026-11-23T10:00:00.000Z",
+    }
+    first = made(fact, "42-000001", "file:///x", 7, "0" * 64)
+    again = made(fact, "42-000001", "file:///x@9", 7, "0" * 64, change=change)
+    assert first["request_id"] == again["request_id"] == "r-1", "the purchase's, which was held and is paid for"
+    assert (first["seq"], first["at"], "sale_seq" in first) == (2, fact["at"], False)
+    assert (again["seq"], again["at"], again["sale_seq"]) == (9, change["at"], 2)
+    assert read_announcement(write_announcement(again)) == again
+    assert announcement_id(again) == "42-000001-9"
 
 
 def test_announcements_are_read_as_they_were_written_and_say_nothing_of_when_or_by_whom() -> None:
@@ -307,6 +342,38 @@ def begun(queue_size: int = 100) -> tuple[Progress, _Consumer, TakenLedger]:
     progress, consumer, taken = Progress(queue_size), _Consumer(), TakenLedger(0)
     progress.begin(cast(BatchConsumer, consumer), {LEDGER: taken})
     return progress, consumer, taken
+
+
+def archived_record(offset: int, event_id: str, seq: int, kind: str = "event_archived") -> Record:
+    fact = {
+        **json.loads(write_fact(sale(event_id, seq))),
+        "type": kind,
+        "command": "add_tickets",
+        "reason": "event_archived",
+    }
+    return record(offset, fact)
+
+
+def test_an_archived_event_is_forgotten_once_that_cannot_be_taken_again() -> None:
+    taken = TakenLedger(0)
+    for offset, seq in enumerate((1, 2)):
+        assert taken.take(ledger_record(offset, "1", seq)) is not None
+    assert taken.take(ledger_record(2, "2", 1)) is not None
+    assert taken.take(archived_record(3, "1", 3)) is not None
+    assert taken.take(archived_record(4, "1", 4, "command_rejected")) is None, (
+        "nothing that follows concerns a document"
+    )
+    assert (taken._seqs, taken._facts) == ({"1": 3, "2": 1}, 4)
+    assert taken.rewind(3)
+    assert taken.take(archived_record(3, "1", 3)) is not None
+    taken.settle(4)
+    assert (taken._seqs, taken._facts) == ({"2": 1}, 1)
+    place = taken.place_until(4)
+    assert place is not None
+    assert (place.facts, place.seqs) == (1, {"1": 0, "2": 1})
+    assert [value for _, value in rows_of(0, place)[:2]] == [None, b'{"seq":1}']
+    assert taken.take(archived_record(5, "1", 5, "command_rejected")) is None
+    assert taken._seqs == {"2": 1}
 
 
 def test_offsets_are_committed_up_to_the_first_sale_that_is_not_done() -> None:

@@ -7,7 +7,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,61 @@ def test_the_page_says_what_a_visitor_and_the_door_need() -> None:
         *("PRICE €45.00", "NUMBER 42-000001", "BUYER b-77", "ORDER 550e8400-e29b-41d4-a716-446655440000"),
     ):
         assert said in text
+
+
+LONG_CATEGORY = "Balcony, first row, with a restricted view of the stage behind the second pillar, no late admission"
+
+
+@pytest.mark.parametrize("language", ["en", "de", "ar", "ja"])
+@pytest.mark.parametrize("category", ["Stalls", "Parkett, Reihen 1 bis 10 (ermäßigt)", LONG_CATEGORY, "W" * 100])
+def test_a_ticket_says_its_category_in_letters_that_stand_on_no_others(language: str, category: str) -> None:
+    event = replace(OPERA, category=category)
+    rendered = render_ticket(replace(TICKET, event=event), Style(language=language))
+    assert category.replace(" ", "") in text_of(rendered).replace(" ", "")
+    assert rendered.flaws == ()
+    assert scanned(rendered) == [CODE]
+    if language != "ar":  # whose letters have marks of their own above and below them
+        assert not list(met(rendered))
+
+
+def met(rendered: Rendered) -> Iterator[tuple[str, str]]:
+    """Letters below the perforation that stand on letters of another line."""
+    below = [(char, box) for char, box in characters(rendered) if box[3] < 180 and box[3] > box[1]]
+    for (one, (left, bottom, right, top)), (other, box) in combinations(below, 2):
+        apart = abs((top + bottom) - (box[1] + box[3])) > 12
+        if apart and min(right, box[2]) > max(left, box[0]) and min(top, box[3]) > max(bottom, box[1]):
+            yield one, other
+
+
+def test_a_long_category_takes_the_place_of_the_hint_and_a_short_one_does_not() -> None:
+    said = {
+        category: text_of(render_ticket(replace(TICKET, event=replace(OPERA, category=category))))
+        for category in ("", "Stalls", LONG_CATEGORY)
+    }
+    assert ["CATEGORY" in text for text in said.values()] == [False, True, True]
+    assert ["Show this code at the door." in text for text in said.values()] == [True, True, False]
+    assert all("PRICE €45.00" in text for text in said.values())
+
+
+def test_letters_of_a_long_category_are_not_much_smaller_than_all_others() -> None:
+    plain, long = (render_ticket(replace(TICKET, event=replace(OPERA, category=one))) for one in ("", LONG_CATEGORY))
+    heights = [min(box[3] - box[1] for char, box in characters(page) if char == "e") for page in (plain, long)]
+    assert heights[1] > 0.9 * heights[0]
+
+
+def test_a_category_that_shows_nothing_is_left_out_and_that_is_told() -> None:
+    rendered = render_ticket(replace(TICKET, event=replace(OPERA, category="\u200b")))
+    assert "CATEGORY" not in text_of(rendered)
+    assert rendered.flaws == ("category: it shows nothing, and is left out",)
+
+
+def test_tickets_of_one_event_with_other_categories_and_prices_are_other_pages() -> None:
+    pages = {
+        render_ticket(replace(TICKET, event=replace(OPERA, category=category, amount=amount))).pdf
+        for category in ("", "Stalls", "Balcony")
+        for amount in (0, 4500, 9900)
+    }
+    assert len(pages) == 9
 
 
 def test_the_number_that_is_not_the_code_stands_beside_it() -> None:
