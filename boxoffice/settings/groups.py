@@ -273,7 +273,7 @@ class ClockSettings(Group):
         25_000, "Holds a second that one clock asks about, of all partitions together.", ge=1, le=1_000_000
     )
     most_unanswered: int = setting(
-        2_000,
+        5_000,
         "Holds of a partition that are asked about and not answered: so many others' commands wait behind at most.",
         ge=1,
         le=100_000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
@@ -284,10 +285,8 @@ async def test_the_doctor_says_which_holds_do_not_end_and_whether_a_clock_runs(d
     process = await start(desk)
     await desk.kept(1)
     [(state, sentence, advice)] = await asyncio.to_thread(holds_found, desk)
-    assert (state, sentence) == (
-        "problem",
-        f"Holds on 1 partition are due and have not ended, the first on partition {NUMBER} for 3 minutes.",
-    )
+    said = f"Holds on 1 partition are due and have not ended, the first on partition {NUMBER} for [3-9] minutes."
+    assert (state, re.fullmatch(said, sentence) is not None) == ("problem", True), sentence
     assert "workers get on" in advice
     assert await process.stop() == ExitStatus.OK
     [(state, _, advice)] = await asyncio.to_thread(holds_found, desk)
