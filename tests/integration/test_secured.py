@@ -150,7 +150,14 @@ async def sold_over_http(office: SecuredOffice, door: Door, page: LivePage, sess
     while (told := await overview(page, session, key))["unknown"]:
         assert monotonic() < deadline_s, told["unknown"]
         await asyncio.sleep(1)
-    assert {one["process"] for one in told["processes"]} >= {"purchases", "documents", "stats", "clock", "gateway", "live"}
+    assert {one["process"] for one in told["processes"]} >= {
+        "purchases",
+        "documents",
+        "stats",
+        "clock",
+        "gateway",
+        "live",
+    }
 
 
 def figures_of(door: Door) -> dict[str, Any]:
