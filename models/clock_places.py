@@ -24,8 +24,8 @@ VERSION: Final = 1
 class ClockPlace:
     """No hold that lies before ``offset`` waits any more.
 
-    The fact at that offset is about the event and answers the request: elsewhere it is another ledger. ``due`` says, for
-    whoever looks whether holds end, when the first of those is due that wait; None while none does.
+    The fact at that offset is about the event and answers the request: elsewhere it is another ledger. ``due`` says,
+    for whoever looks whether holds end, when the first of those is due that wait; None while none does.
     """
 
     partition: PartitionNumber

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from models.facts import at_text
@@ -50,7 +52,8 @@ def test_a_second_change_keeps_what_the_first_one_gave(desk: Desk) -> None:
 
 @pytest.mark.parametrize("limit", ["max_per_order", "max_per_buyer", "hold_s"])
 def test_a_limit_of_0_is_none(limit: str) -> None:
-    desk = Desk(**{limit: 100})
+    limits: dict[str, Any] = {limit: 100}
+    desk = Desk(**limits)
     assert desk.event.now[limit] == 100  # type: ignore[literal-required]
     assert limit not in desk.operate("change_event", "h-1", **{limit: 0})
     assert desk.buy("r-1", 10)["type"] == "purchase_confirmed"

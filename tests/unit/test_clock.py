@@ -324,7 +324,7 @@ def test_the_earliest_are_asked_about_first_and_no_more_than_may_be() -> None:
 
 
 def test_which_hold_is_due_first(watched: Watched) -> None:
-    assert watched.holds.first_due_ms is None
+    assert Watched().holds.first_due_ms is None
     watched.ask(buying("r-1"))
     watched.ask(buying("r-2"), BEGIN_MS + 5_000)
     assert watched.holds.first_due_ms == DUE_MS

@@ -52,7 +52,8 @@ def test_a_creation_by_the_rules_before_is_found_too() -> None:
 def test_of_a_trigger_that_was_early_a_hold_is_found_that_is_not_due_either() -> None:
     """Also where others are due already, and are called as nobody would call one."""
     inventory = Inventory(HOME)
-    for offset, command in enumerate((opening(hold_s=60), *(purchase(f"none-{number}") for number in range(4)))):
+    commands: list[Command] = [opening(hold_s=60), *(purchase(f"none-{number}") for number in range(4))]
+    for offset, command in enumerate(commands):
         position = Position(offset, 60_000 * (offset + 1), {"partition": HOME, "offset": offset})
         fold(inventory, decide(inventory, command, position), offset)
     asked = ExpireHold(type="expire_hold", request_id="x-1", event_id="42", purchase="none-3")
