@@ -15,7 +15,8 @@ from lua import Code
 from lua.effects import REJECTIONS, Effect, effect_of_sale, is_sale, sale_members, suffixes
 from models.decisions import wanted_lines
 from models.event import Event
-from models.shapes import DecisionFact, Reason
+from models.reasons import Reason
+from models.shapes import DecisionFact
 
 MAX_MOVED: Final = 10_000
 """More tickets than this are not added or removed by a script, which would hold Redis up; the event is rebuilt."""

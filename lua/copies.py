@@ -15,8 +15,9 @@ from typing import Any
 from lua.effects import figures_fields, terms_fields
 from lua.records import record
 from models.accepted import unpack
-from models.event import Event, numbers_in
+from models.event import Event
 from models.members import GENERAL
+from models.runs import numbers_in
 from models.words import number_of
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from models.commands import ArchiveEvent
 from models.decisions import decision, next_request, refused
 from models.event import Event, FoldError, Position
-from models.shapes import DecisionFact, EventArchived, Reason
+from models.reasons import Reason
+from models.shapes import DecisionFact, EventArchived
 
 
 def decide_archiving(event: Event, command: ArchiveEvent, position: Position) -> DecisionFact:

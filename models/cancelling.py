@@ -12,8 +12,10 @@ from typing import Any
 from models.accepted import Accepted, Kind, Runs, State
 from models.commands import CancelPurchase
 from models.decisions import Request, decision, next_request, refused, request_in, require_same, returned_lines
-from models.event import Event, FoldError, Position, at_ms_of, count_of, has_tickets, without
-from models.shapes import DecisionFact, PurchaseCancelled, Reason
+from models.event import Event, FoldError, Position, at_ms_of, has_tickets
+from models.reasons import Reason
+from models.runs import count_of, without
+from models.shapes import DecisionFact, PurchaseCancelled
 
 Origin = tuple[int, int] | None
 

@@ -18,13 +18,13 @@ from models.decisions import decision, next_request, refused
 from models.event import REMEMBERS_REFUSALS, Event, FoldError, Position
 from models.facts import RULES_VERSION, with_form_of_time
 from models.members import GENERAL
+from models.reasons import Reason
 from models.shapes import (
     DecisionFact,
     EventCancelled,
     EventChanged,
     EventClosed,
     EventCreated,
-    Reason,
     TicketsAdded,
     TicketsRemoved,
 )

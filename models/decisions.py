@@ -10,15 +10,8 @@ from models.commands import Command, Purchase
 from models.event import Event, FoldError, Position, at_ms_of
 from models.facts import at_text
 from models.members import GENERAL
-from models.shapes import (
-    CommandRejected,
-    DecisionFact,
-    PurchaseRejected,
-    Reason,
-    ReturnedLine,
-    Source,
-    WantedLine,
-)
+from models.reasons import Reason
+from models.shapes import CommandRejected, DecisionFact, PurchaseRejected, ReturnedLine, Source, WantedLine
 
 Request = tuple[str, int, str, Position, str | None]
 """What a fact says of the command that it answers, whatever that was: event, seq, request id, position, actor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ from models.facts import MAX_TIMESTAMP_MS, at_ms, clamped_ms
 from models.members import GENERAL, MAX_QUANTITY
 from models.pages import says_the_same
 from models.refusals import Refusals
+from models.runs import count_of, numbers_in, those_of
 from models.shapes import DecisionFact, EventChanged, EventCreated, Source
 from models.tickets import LEAST_DIGITS
 from models.times import moment
@@ -431,47 +432,12 @@ class Event:
         # By their names: what stands in a fact may be no ticket's name.
         numbers = dict(zip(self.tickets(within), numbers_in(within), strict=True))
         wanted = {numbers[ticket] for ticket in tickets if ticket in numbers}
-        return tuple(_those_of(within, wanted.__contains__)) if len(wanted) == len(tickets) else None
+        return tuple(those_of(within, wanted.__contains__)) if len(wanted) == len(tickets) else None
 
 
 def has_tickets(purchase: Accepted) -> bool:
     """Whether the tickets of a purchase are its own: bought, or held."""
     return purchase.state in (State.CONFIRMED, State.HELD)
-
-
-def count_of(runs: Iterable[Run]) -> int:
-    """How many tickets these are."""
-    return sum(last - first + 1 for first, last in runs)
-
-
-def numbers_in(runs: Iterable[Run]) -> Iterator[int]:
-    """The tickets' numbers, one by one."""
-    return (number for first, last in runs for number in range(first, last + 1))
-
-
-def without(runs: Runs, others: Runs) -> Runs:
-    """The tickets that are not among the others, in order."""
-    gone = set(numbers_in(others))
-    return tuple(_those_of(runs, lambda number: number not in gone))
-
-
-def _those_of(runs: Runs, is_wanted: Callable[[int], bool]) -> Iterator[Run]:
-    """Run by run: the last ticket of a category and the first of the next have consecutive numbers, and two queues."""
-    for run in runs:
-        yield from _consecutive(number for number in numbers_in((run,)) if is_wanted(number))
-
-
-def _consecutive(numbers: Iterable[int]) -> Iterator[Run]:
-    first = last = None
-    for number in numbers:
-        if last is not None and number == last + 1:
-            last = number
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first = last = number
-    if first is not None and last is not None:
-        yield first, last
 
 
 def _categories(terms: EventCreated | EventChanged) -> Iterator[tuple[str, str, int, int]]:

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 from models.complaints import in_words
 from models.members import EventIdText, RequestId
+from models.reasons import PaymentReason, Reason
 from models.shapes import (
     MAX_OFFSET,
     MODELS,
@@ -27,9 +28,7 @@ from models.shapes import (
     EventChanged,
     EventCreated,
     Fact,
-    PaymentReason,
     PriceOfEvent,
-    Reason,
     Seq,
     Source,
 )

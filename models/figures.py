@@ -29,7 +29,8 @@ from models.members import (
     OnSaleAt,
     StartsAt,
 )
-from models.shapes import At, Decider, Offset, PartitionNumber, PaymentReason, PriceOfEvent, Reason
+from models.reasons import PaymentReason, Reason
+from models.shapes import At, Decider, Offset, PartitionNumber, PriceOfEvent
 from models.times import moment
 
 BUCKETS: Final = 60

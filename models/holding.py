@@ -21,10 +21,12 @@ from models.decisions import (
     require_same,
     returned_lines,
 )
-from models.event import Event, FoldError, Position, at_ms_of, count_of
+from models.event import Event, FoldError, Position, at_ms_of
 from models.facts import at_text
+from models.reasons import PaymentReason, Reason
+from models.runs import count_of
 from models.selling import is_over_buyer_limit, sold_lines
-from models.shapes import DecisionFact, HoldExpired, PaymentReason, PaymentRefused, PurchaseConfirmed, Reason
+from models.shapes import DecisionFact, HoldExpired, PaymentRefused, PurchaseConfirmed
 
 Origin = tuple[int, int] | None
 

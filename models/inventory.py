@@ -60,8 +60,9 @@ from models.holding import (
     fold_payment_refusal,
 )
 from models.origins import Origins
+from models.reasons import Reason
 from models.selling import decide_purchase, fold_refusal, fold_sale, refusal_again
-from models.shapes import DecisionFact, EventCreated, Fact, Reason, Source
+from models.shapes import DecisionFact, EventCreated, Fact, Source
 
 Origin = tuple[int, int] | None
 

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from models.shapes import Reason
+from models.reasons import Reason
 
 
 class Refused(NamedTuple):

@@ -27,15 +27,9 @@ from models.decisions import (
 from models.event import Event, FoldError, Position, at_ms_of
 from models.facts import at_ms, at_text
 from models.members import GENERAL
+from models.reasons import Reason
 from models.refusals import Refused, checksum
-from models.shapes import (
-    DecisionFact,
-    PurchaseConfirmed,
-    PurchaseHeld,
-    PurchaseRejected,
-    Reason,
-    SoldLine,
-)
+from models.shapes import DecisionFact, PurchaseConfirmed, PurchaseHeld, PurchaseRejected, SoldLine
 
 Lines = tuple[PricedLine, ...]
 Origin = tuple[int, int] | None

@@ -15,8 +15,9 @@ from boxoffice.documents.cleaning import is_over
 from boxoffice.storage.store import DocumentStore, Stored
 from models.accepted import Accepted, Kind, State, unpack
 from models.documents import DocumentAnnouncement, document_name, former_name, page_in, purchase_in
-from models.event import Event, has_tickets, numbers_in
+from models.event import Event, has_tickets
 from models.pages import says_the_same
+from models.runs import numbers_in
 from models.shapes import EventChanged, EventCreated
 from models.tickets import ticket_name, ticket_number
 from models.words import number_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from models.accepted import Accepted, Kind, State, unpack
-from models.event import Event, count_of, has_tickets
+from models.event import Event, has_tickets
+from models.runs import count_of
 from models.words import number_of
 
 

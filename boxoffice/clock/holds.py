@@ -17,7 +17,8 @@ from boxoffice.clock.buckets import Buckets
 from models.clock_places import ClockPlace
 from models.derived_ids import EXPIRY, first_id, next_id
 from models.facts import NewerFactError, UnreadableFactError, at_ms, at_text, read_fact, read_range
-from models.shapes import CommandRejected, Fact, HoldExpired, PurchaseHeld, Reason
+from models.reasons import Reason
+from models.shapes import CommandRejected, Fact, HoldExpired, PurchaseHeld
 
 AGAIN_MS: Final = 1_000
 """No hold is asked about twice within this time."""

@@ -26,7 +26,7 @@ from models.accepted import Kind, State, unpack
 from models.commands import Command
 from models.derived_ids import CALLING_OFF, first_id, next_id
 from models.event import Event
-from models.shapes import Reason
+from models.reasons import Reason
 from topics import purchase_requests
 
 _MOST_AT_ONCE: Final = 500

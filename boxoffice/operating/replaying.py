@@ -14,7 +14,8 @@ from models.event import Event, Position, has_tickets
 from models.facts import at_ms, decided_alike
 from models.inventory import Inventory, decide
 from models.members import GENERAL
-from models.shapes import DecisionFact, Reason
+from models.reasons import Reason
+from models.shapes import DecisionFact
 from models.tickets import ticket_name
 
 Members = dict[str, Any]

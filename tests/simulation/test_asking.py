@@ -7,7 +7,8 @@ from random import Random
 from typing import get_args, get_type_hints
 
 from boxoffice.kafka.clients import home_partition
-from models.shapes import MODELS, PaymentReason, Reason
+from models.reasons import PaymentReason, Reason
+from models.shapes import MODELS
 from tests.simulation.asking import Asking, serialized
 from tests.simulation.broker import Broker
 from tests.simulation.network import Network

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from models.commands import Command
-from models.event import Event, Position, numbers_in
+from models.event import Event, Position
 from models.facts import read_fact, write_fact
 from models.inventory import Inventory, decide, fold
+from models.runs import numbers_in
 from models.shapes import Fact
 from models.tickets import ticket_name
 from tests.unit.strategies import HOME, as_command, opening, state

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypothesis import strategies as st
 
 from models.commands import Command, CreateEvent, Purchase, read_command
-from models.event import Category, Position, numbers_in
+from models.event import Category, Position
 from models.inventory import Inventory, decide, fold, is_second_copy
+from models.runs import numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,8 @@ import pytest
 
 from models.event import FoldError
 from models.inventory import Inventory, fold
-from models.shapes import Fact, Reason
+from models.reasons import Reason
+from models.shapes import Fact
 from tests.unit.desk import Desk, about, buying, paying, refusal
 from tests.unit.strategies import opening, state
 

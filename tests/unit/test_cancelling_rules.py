@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.unit.desk import Desk, Members, category, lines, names, refusal
 
 

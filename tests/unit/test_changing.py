@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.facts import at_text
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.unit.desk import TEN_OCLOCK_MS, Desk, Members, category, names, refusal
 from tests.unit.strategies import HOME
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from boxoffice.kafka.clients import home_partition
 from models.commands import UnreadableCommandError, read_command
-from models.shapes import PaymentReason, Reason
+from models.reasons import PaymentReason, Reason
 from models.values import claimed_ids
 from tests.support import checker
 from tests.support.checker import Record, Verdict, check, claimed, home_of, murmur2

@@ -21,7 +21,8 @@ from models.event import FoldError, Position
 from models.facts import read_fact, write_fact
 from models.inventory import Inventory, decide, fold
 from models.ledger import Ledger, Taken
-from models.shapes import Fact, Reason
+from models.reasons import Reason
+from models.shapes import Fact
 from tests.unit.desk import Desk, Members, about, buying, names, paying, refusal
 from tests.unit.strategies import HOME, opening, state
 

@@ -25,7 +25,8 @@ from models.facts import (
     same_decision,
     write_fact,
 )
-from models.shapes import MODELS, Fact, PaymentReason, Reason
+from models.reasons import PaymentReason, Reason
+from models.shapes import MODELS, Fact
 from tests.unit.desk import Desk, about, buying, category, paying
 from tests.unit.strategies import opening, purchase
 

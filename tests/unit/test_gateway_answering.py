@@ -12,7 +12,7 @@ from boxoffice.gateway.desk import Reply
 from boxoffice.gateway.messages import Problem
 from boxoffice.gateway.waiters import Outcome, Result
 from models.facts import ce_type
-from models.shapes import Reason
+from models.reasons import Reason
 
 LOCATION = "/v1/events/42/requests/k"
 OWN, OTHER = "Shop000000:k", "Shop000000:x"

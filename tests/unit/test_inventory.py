@@ -6,7 +6,7 @@ import pytest
 
 from models.commands import AddTickets, CloseEvent, Command
 from models.facts import at_text
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.unit.desk import TEN_OCLOCK_MS, Desk, about, names, refusal
 from tests.unit.strategies import HOME, opening, purchase, state
 

@@ -12,7 +12,7 @@ from boxoffice.schema.payloads import FACTS, STATISTICS
 from boxoffice.settings import StatisticsSettings
 from models.commands import BY_TYPE, MAX_COMMAND_BYTES, MAX_HEADER_BYTES
 from models.figures import BUCKETS
-from models.shapes import PaymentReason, Reason
+from models.reasons import PaymentReason, Reason
 from tests.unit.test_schema import DOCS, MEMBERS, SCHEMAS, Json, resolve
 from topics import TOPICS, dead_letters
 from topics.definition import DAY_MS

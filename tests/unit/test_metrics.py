@@ -10,7 +10,8 @@ from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from boxoffice import metrics
-from models.shapes import Fact, Reason
+from models.reasons import Reason
+from models.shapes import Fact
 from tests.support.office import ROOT
 
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()

@@ -32,7 +32,7 @@ from boxoffice.schema.openapi_requests import OPERATIONS as REQUESTS
 from models.api_keys import SCOPES
 from models.commands import BY_TYPE, read_command
 from models.inventory import Inventory
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.fuzz.bodies import command_of
 from tests.unit.strategies import HOME, Arrival, answer, arrivals
 from tests.unit.test_schema import ODD

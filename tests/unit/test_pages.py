@@ -17,7 +17,7 @@ from models.commands import Purchase
 from models.figures import BUCKETS, Status
 from models.members import EVENT_ID_PATTERN, GENERAL, MAX_QUANTITY
 from models.money import CURRENCIES, decimals
-from models.shapes import Reason
+from models.reasons import Reason
 
 PAGES: Final = Path(__file__).parents[2] / "boxoffice" / "live" / "pages"
 SERVED_AT: Final = "/"

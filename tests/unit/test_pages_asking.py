@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.support.node import needs_node, run
 from tests.unit.test_pages import constant
 

@@ -20,7 +20,8 @@ from lua.records import record
 from models.accepted import Accepted, Kind, unpack
 from models.commands import Command
 from models.event import Event
-from models.shapes import Decider, DecisionFact, PurchaseConfirmed, PurchaseRejected, Reason
+from models.reasons import Reason
+from models.shapes import Decider, DecisionFact, PurchaseConfirmed, PurchaseRejected
 from tests.integration.redis_tables import (
     HOME,
     Table,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from models import refusals as module
 from models.event import Position
 from models.inventory import Inventory, decide, fold
+from models.reasons import Reason
 from models.refusals import Refusals, Refused, checksum
-from models.shapes import Reason
 from tests.unit.desk import Desk, Members, buying, lines, refusal
 from tests.unit.strategies import HOME, opening
 

@@ -11,7 +11,8 @@ from models.commands import Command, ExpireHold
 from models.event import Position
 from models.facts import RULES_VERSION, same_decision
 from models.inventory import Inventory, decide, fold, is_second_copy
-from models.shapes import DecisionFact, Reason
+from models.reasons import Reason
+from models.shapes import DecisionFact
 from tests.unit.strategies import HOME, Arrival, arrivals, opening, purchase
 
 

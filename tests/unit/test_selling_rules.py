@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.facts import at_text
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.unit.desk import TEN_OCLOCK_MS, Desk, Members, about, category, lines, names, refusal
 from tests.unit.strategies import HOME
 

@@ -10,7 +10,7 @@ import pytest
 from boxoffice.cli.reasons import OF_PAYMENTS, REASONS
 from boxoffice.cli.sentences import sentence
 from boxoffice.schema.examples import facts, further_facts
-from models.shapes import PaymentReason, Reason
+from models.reasons import PaymentReason, Reason
 from tests.unit.story import CATEGORIES, Story, holding
 
 BOTH = [{"category": "stalls", "quantity": 2}, {"category": "balcony", "quantity": 1}]

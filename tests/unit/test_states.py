@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from boxoffice.statistics.states import MOST_BYTES, EventStates
 from models.members import MAX_CATEGORIES, MAX_PRICE_AMOUNT
-from models.shapes import Reason
+from models.reasons import Reason
 from tests.support.figures import states_of, written
 
 
