@@ -91,6 +91,8 @@ class EventPosition(NamedTuple):
     held: int
     left: int
     records: int
+    rules_since: int = 0
+    """The seq from which on it is sold by the present rules, as the table's event has it."""
 
 
 class Asked(NamedTuple):
@@ -299,7 +301,7 @@ class RedisStore:
         keys = event_keys(self._prefix, event.event_id, (category.id for category in event.categories))
         figures = [f"{figure}{suffix}" for suffix in suffixes(event) for figure in ("sold", "held")]
         return [
-            ("HMGET", keys.meta, "seq", "fence", *figures),
+            ("HMGET", keys.meta, "seq", "fence", "rules_since", *figures),
             ("HLEN", keys.purchases),
             *(("LLEN", queue) for queue in keys.queues),
         ]
@@ -472,10 +474,12 @@ def _position(replies: list[Any]) -> EventPosition | None:
     """From HMGET, HLEN and LLEN of each queue."""
     meta, records, *left = map(_readable, replies)
     with suppress(TypeError, ValueError):
-        seq, fence, *figures = meta
+        seq, fence, rules_since, *figures = meta
         # An event that is sold by the first rules does not say that nothing is held.
         sold, held = map(int, figures[::2]), (int(one or 0) for one in figures[1::2])
-        return EventPosition(int(seq), int(fence), sum(sold), sum(held), sum(map(int, left)), int(records))
+        return EventPosition(
+            int(seq), int(fence), sum(sold), sum(held), sum(map(int, left)), int(records), int(rules_since or 0)
+        )
     return None
 
 

@@ -422,10 +422,16 @@ class Copies:
                 self._lost(copy)
 
     def _is_damaged(self, copy: Copy, position: EventPosition) -> bool:
-        """Same seq, other figures; or facts about commands that the ledger answers otherwise."""
+        """Same seq, other figures; or facts about commands that the ledger answers otherwise.
+
+        By other rules it is sold if an owner of an older release loaded it, and ended before it had told the ledger.
+        """
         event = copy.event
         if position.seq == event.seq == copy.redis_seq:
-            expected = EventPosition(event.seq, event.fence, event.sold, event.held, event.left, len(event.accepted))
+            records = len(event.accepted)
+            expected = EventPosition(
+                event.seq, event.fence, event.sold, event.held, event.left, records, event.rules_since
+            )
             return position._replace(fence=event.fence) != expected
         return position.seq > copy.event.seq and position.fence <= self._owned[copy.partition].settled_bookmark
 

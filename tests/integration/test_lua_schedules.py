@@ -271,7 +271,7 @@ class Schedule:
             if reply is None or reply.code != Code.DECIDED:
                 await self.store.rebuild(self.ledger.snapshot(event_id))
             assert await self.position_of(event) == EventPosition(
-                event.seq, event.fence, event.sold, event.held, event.left, len(event.accepted)
+                event.seq, event.fence, event.sold, event.held, event.left, len(event.accepted), event.rules_since
             )
             await self.check("bringing up")
             first_facts = {one.fact["request_id"]: one.fact for one in history if one.fact["type"] not in REJECTIONS}

@@ -372,8 +372,8 @@ async def test_positions_of_many_events_some_missing_some_damaged(
     others = Table()
     others.take(at_home([creation(event_id, f"c-{event_id}") for event_id in ["8", "9", "10", *many]]))
     found = await store.positions([*table.inventory.events.values(), *others.inventory.events.values()])
-    assert found.pop("7") == EventPosition(1, 0, 0, 0, 10, 1)
-    assert found.pop("42") == EventPosition(2, 2, 2, 0, 8, 2)
+    assert found.pop("7") == EventPosition(1, 0, 0, 0, 10, 1, 1)
+    assert found.pop("42") == EventPosition(2, 2, 2, 0, 8, 2, 1)
     assert found == dict.fromkeys(["8", "9", "10", *many])
 
 
@@ -385,9 +385,9 @@ async def test_a_position_counts_what_is_sold_and_held_in_all_categories(
     await store.rebuild(table.snapshot())
     sold = order("r-1", general=2, stalls=1), purchase("r-2", category="balcony"), payment("p-1", "r-1", 3 * 4500)
     await decide_in(store, *taken(table, *sold, removal("m-1", 1)))
-    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 3, 1, 4, 5)}
+    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 3, 1, 4, 5, 1)}
     await client.delete(event_keys(prefix, "42", ["balcony"]).queues[0])
-    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 3, 1, 3, 5)}
+    assert await store.positions([table.event()]) == {"42": EventPosition(5, 4, 3, 1, 3, 5, 1)}
 
 
 async def test_an_event_that_is_not_there_is_read_as_none(store: RedisStore) -> None:

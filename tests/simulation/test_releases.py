@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import pytest
 
 from boxoffice.errors import ExitStatus, NewerReleaseError
+from boxoffice.settings import RedisSettings
+from lua.keys import event_keys
 from tests.simulation.broker import Broker
 from tests.simulation.owner import EVENT, Owner, in_simulation
 from tests.simulation.processes import SimulatedLoop, State, simulate
 from tests.simulation.redis_server import RedisServer
 from tests.simulation.releases import FIRST_RULES, by_rules, side_by_side
 from tests.simulation.schedule import LEDGER, PARTITIONS, Schedule, ScheduleError
-from tests.simulation.test_copies import facts
+from tests.simulation.test_copies import facts, on_sale
 from tests.unit.records import creation, purchase
 from topics.purchase_results import READ_HEADER
 
@@ -183,3 +186,18 @@ async def _is_moved_by_a_change(broker: Broker, redis: RedisServer) -> None:
 def test_an_event_of_the_first_rules_is_sold_by_the_present_ones_from_its_first_change_on() -> None:
     with side_by_side():
         in_simulation(_is_moved_by_a_change)
+
+
+async def _is_left_by_an_older_one(broker: Broker, redis: RedisServer) -> None:
+    owner = await on_sale(broker, redis)
+    fields: Any = redis.memory.data[event_keys("", EVENT).meta.encode()]
+    del fields[b"rules_since"]
+    await asyncio.sleep(2 * RedisSettings().check_interval_s)
+    await owner.in_step()
+    fields = redis.memory.data[event_keys("", EVENT).meta.encode()]
+    assert fields[b"rules_since"] == b"1"
+
+
+def test_a_copy_that_is_of_other_rules_than_the_ledger_says_is_loaded_anew() -> None:
+    """An older owner loaded it and ended before the ledger had it, and a newer one created the event by its rules."""
+    in_simulation(_is_left_by_an_older_one)
