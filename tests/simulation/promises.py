@@ -195,6 +195,8 @@ class Promises(Stage):
         return self._what_is_left_of_archives()
 
     def _what_is_left_of_archives(self) -> str | None:
+        if self.harm.redis_written:
+            return None  # Without its meta, which somebody else took away, nobody can say which queues were its own.
         for event_id in filter(self.truth.is_archived, EVENT_IDS):
             stem = event_keys(PREFIX, event_id).meta.removesuffix("meta").encode()
             if left := [key for key in self.redis.memory.data if key.startswith(stem) and b":loading:" not in key]:
