@@ -25,7 +25,7 @@ from tests.support.paperwork import dealt_with, settings_for
 from tests.support.servers import KafkaAddress, RedisAddress
 from tests.support.workload import Sent
 from tests.unit.test_schema import assert_fits
-from topics import TOPICS, event_stats, purchase_requests, ticket_documents
+from topics import TOPICS, clock_places, event_stats, purchase_requests, ticket_documents
 
 GUIDE = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 FACTS, DOCUMENTS, STATISTICS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -213,7 +213,9 @@ def _codecs(fetched: bytes) -> Iterator[int]:
 
 async def test_what_is_published_needs_no_codec(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
     codecs: dict[str, set[int]] = {}
-    for topic in (name for name in (one.name for one in TOPICS) if name != purchase_requests.TOPIC.name):
+    # Clients write the commands, and where nothing was held a clock keeps no place.
+    unwritten = {purchase_requests.TOPIC.name, clock_places.TOPIC.name}
+    for topic in (one.name for one in TOPICS if one.name not in unwritten):
         seen = codecs.setdefault(topic, set())
 
         class Seen(TolerantRecords):
