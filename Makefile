@@ -24,7 +24,7 @@ demo: $(RUN) ## Sell a thousand tickets on a real Kafka and a real Redis, and au
 
 test: lint types $(DEV) ## Lint, types, import rules and every test; what CI runs.
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 faults: $(DEV) ## The long tests: everything that dies, and 10,000 simulated schedules.
 	$(BIN)/python -m pytest -m long tests/faults tests/simulation

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tests.support.office import NewOffice, Office
     from tests.support.servers import KafkaAddress, NewKafka, NewRedis, RedisAddress
 
-pytest_plugins = ("tests.support.buckets", "tests.support.ci_skips")
+# Seeds are drawn before the tests are shared between processes.
+pytest_plugins = ("tests.support.buckets", "tests.support.ci_skips", "tests.support.seeds")
 
 _ADMIN_TIMEOUT_S = 15.0
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,18 +39,16 @@ from models.event import Event, Position
 from models.shapes import DecisionFact
 from tests.integration.redis_commands import Commands
 from tests.integration.redis_tables import HOME, Log, Table, behind, decide_in, open_store
+from tests.support.seeds import seeds
 
 if TYPE_CHECKING:
     from tests.support.servers import RedisAddress
 
-SCHEDULES: Final = int(os.environ.get("BOXOFFICE_TEST_SCHEDULES", "40"))
+SCHEDULES: Final = int(os.environ.get("BOXOFFICE_TEST_SCHEDULES", "35"))
 STEPS: Final = 60
 EVENT_IDS: Final = ("7", "42", "43", "999999999999999999")
 FIRST_RULES: Final = ("7",)
 """Created by an earlier release: its rules hold until the event is changed."""
-
-_ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")
-SEEDS = [int(_ONE_SEED)] if _ONE_SEED else [*range(SCHEDULES - 5), *(secrets.randbits(32) for _ in range(5))]
 
 
 class Owner:
@@ -295,7 +292,7 @@ def without_decider(fact: DecisionFact) -> dict[str, Any]:
     return {name: value for name, value in fact.items() if name != "decided_by"}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(SCHEDULES, 5))
 async def test_redis_holds_and_answers_what_the_ledger_folds_to(
     seed: int, redis_server: RedisAddress, prefix: str
 ) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import secrets
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -30,6 +28,7 @@ from tests.simulation.gateway import LEDGER, REQUESTS, Deciders, SimulatedGatewa
 from tests.simulation.network import Faults, Network
 from tests.simulation.processes import NOBODY, SimulatedLoop, State, simulate
 from tests.support.asking import reply_to
+from tests.support.seeds import new_seeds, seeds
 from tests.unit.records import creation
 from topics.purchase_requests import ORIGIN_HEADER
 from topics.purchase_results import READ_HEADER
@@ -43,8 +42,6 @@ ATTEMPT: Final = "attempt"
 TRIES: Final = 6
 SLACK_S: Final = 3 * SWEEP_S
 REFUSALS: Final = frozenset({"purchase_rejected", "command_rejected"})
-
-_ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")
 
 
 @dataclass
@@ -342,8 +339,8 @@ def run(seed: int) -> Schedule:
     return schedule
 
 
-def _run_all(seeds: list[int]) -> None:
-    for seed in seeds:
+def _run_all(chosen: Iterable[int]) -> None:
+    for seed in chosen:
         try:
             run(seed)
         except Exception as error:
@@ -352,16 +349,13 @@ def _run_all(seeds: list[int]) -> None:
 
 @pytest.mark.timeout(600)
 def test_everybody_gets_his_own_fact_or_the_truth_in_any_schedule() -> None:
-    new = [secrets.randbits(40) for _ in range(20)]
-    _run_all([*range(80), *new] if _ONE_SEED is None else [int(_ONE_SEED)])
+    _run_all(seeds(80, 20))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 def test_everybody_gets_his_own_fact_or_the_truth_in_two_thousand_schedules() -> None:
-    first = secrets.randbits(40)
-    print(f"from seed {first} on")  # noqa: T201  # a random test prints its seed
-    _run_all(list(range(first, first + 2_000)))
+    _run_all(new_seeds(2_000))
 
 
 def test_schedules_are_such_that_every_outcome_is_met() -> None:

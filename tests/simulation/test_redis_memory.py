@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -23,6 +21,7 @@ from models.members import GENERAL
 from tests.integration.redis_commands import CATEGORY_IDS, Commands
 from tests.integration.redis_tables import HOME, Table, behind
 from tests.simulation.redis_memory import RedisMemory
+from tests.support.seeds import seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +34,6 @@ STEPS: Final = 150
 EVENT_IDS: Final = ("42", "7")
 FIRST_RULES: Final = ("7",)
 """Created by an earlier release."""
-_ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")
-SEEDS = [int(_ONE_SEED)] if _ONE_SEED else [*range(5), *(secrets.randbits(32) for _ in range(5))]
 
 
 class Pair:
@@ -184,7 +181,7 @@ def _reply(ask: Callable[..., Any], words: tuple[Any, ...]) -> Any:
     return None if reply is True or reply in (b"OK", b"PONG") else reply
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(5, 5))
 def test_the_simulated_redis_answers_as_a_real_one(seed: int, redis_server: RedisAddress, prefix: str) -> None:
     with Redis.from_url(redis_server.url) as real:
         pair = Pair(seed, real, prefix)

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
 
 from tests.simulation.exploring import problems_with
 from tests.simulation.schedule import run
+from tests.support.seeds import new_seeds, seeds
 
-_ONE_SEED = os.environ.get("BOXOFFICE_TEST_SEED")
 FIXED: Final = 400
 RANDOM: Final = 100
 LONG: Final = 10_000
@@ -23,8 +22,7 @@ LONG: Final = 10_000
 @pytest.mark.timeout(600)  # A minute, unless others are at work on the machine.
 def test_nothing_is_lost_or_doubled_in_any_schedule() -> None:
     """The same schedules each time, and some that nobody has seen; or the one to be replayed."""
-    new = [secrets.randbits(40) for _ in range(RANDOM)]
-    _run_all([*range(FIXED), *new] if _ONE_SEED is None else [int(_ONE_SEED)])
+    _run_all(seeds(FIXED, RANDOM))
 
 
 def test_a_schedule_comes_again_from_its_seed() -> None:
@@ -36,11 +34,9 @@ def test_a_schedule_comes_again_from_its_seed() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 def test_nothing_is_lost_or_doubled_in_ten_thousand_schedules() -> None:
-    first = secrets.randbits(40)
-    print(f"from seed {first} on")  # noqa: T201  # a random test prints its seed
-    _run_all(list(range(first, first + LONG)))
+    _run_all(new_seeds(LONG))
 
 
-def _run_all(seeds: list[int]) -> None:
-    problems = problems_with(seeds)
+def _run_all(chosen: Sequence[int]) -> None:
+    problems = problems_with(chosen)
     assert not problems, problems[0]
