@@ -12,16 +12,17 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
-from lua.records import members, record, record_of, sale_detail
+from lua.records import members, record, record_of, record_of_purchase, sale_detail
 from models.accepted import unpack
 from models.event import Event
+from models.facts import is_payment
 from models.shapes import DecisionFact
 from models.tickets import ticket_number
 
 _Change = dict[str, Any]
 REJECTIONS: Final = frozenset({"purchase_rejected", "command_rejected"})
 _CHANGE_PURCHASES: Final = frozenset({"purchase_confirmed", "hold_expired", "purchase_cancelled"})
-_TOLD_LATER: Final = REJECTIONS | {"purchase_held", "event_archived"}
+_TOLD_LATER: Final = REJECTIONS | {"event_archived"}
 
 
 class Effect(NamedTuple):
@@ -36,16 +37,13 @@ class Effect(NamedTuple):
 
 def is_sale(fact: DecisionFact) -> bool:
     """Whether a fact takes tickets from the queues for a purchase that comes first."""
-    kind = fact["type"]
-    return kind == "purchase_held" or (
-        kind == "purchase_confirmed" and fact.get("purchase", fact["request_id"]) == fact["request_id"]
-    )
+    return fact["type"] == "purchase_held" or (fact["type"] == "purchase_confirmed" and not is_payment(fact))
 
 
 def effect_of(event: Event, fact: DecisionFact, partition: int) -> Effect | None:
     """What follows from a fact that was just folded; None where it can be made later, or the event is forgotten."""
     kind, request_id = fact["type"], fact["request_id"]
-    if kind in _TOLD_LATER or (kind == "purchase_confirmed" and fact.get("purchase", request_id) == request_id):
+    if kind in _TOLD_LATER or is_sale(fact):
         return None
     changed: Any = None
     if kind in _CHANGE_PURCHASES:
@@ -69,9 +67,8 @@ def effect_of_sale(event: Event, fact: Any, offset: int) -> Effect:
         place: {figure: len(tickets), "count": len(tickets), "take": ",".join(tickets)}
         for place, tickets in _by_category(event, fact["tickets"]).items()
     }
-    named = '","'.join(fact["tickets"])
-    text = f'{{"type":"purchase","seq":{fact["seq"]}{sale_members(event, fact, offset)},"tickets":["{named}"]}}'
-    return Effect(changes, (fact["request_id"], text))
+    record = record_of_purchase(fact["seq"], sale_members(event, fact, offset), fact["tickets"])
+    return Effect(changes, (fact["request_id"], record))
 
 
 def sale_members(event: Event, fact: Any, offset: int) -> str:

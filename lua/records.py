@@ -67,7 +67,7 @@ def record(event: Event, request_id: str, accepted: Accepted, partition: int) ->
     by_present_rules = event.by_present_rules(accepted.seq)
     if accepted.kind is Kind.CREATION and not event.rules_since:
         return f'{{"type":"creation","seq":{accepted.seq}{head}}}'
-    if accepted.kind is Kind.CANCELLATION and not (by_present_rules or accepted.remaining or accepted.actor):
+    if accepted.kind is Kind.CANCELLATION and not (by_present_rules or accepted.actor):
         return f'{{"type":"cancellation","seq":{accepted.seq}{head},"purchase":"{accepted.purchase}"}}'
     return record_of(fact_of(event, request_id, accepted, partition), accepted.offset)
 
@@ -86,7 +86,12 @@ def _purchase(event: Event, accepted: Accepted, partition: int) -> str:
     due = at_text(accepted.due_ms) if accepted.due_ms else ""
     detail = sale_detail(accepted.buyer, lines, due, accepted.actor)
     head = members(accepted.offset, source, at_text(accepted.at_ms), detail)
-    named = '","'.join(event.tickets(accepted.runs))
     changed = "cancelled_by" if accepted.state is State.CANCELLED else "by"
     by = f',"{changed}":"{accepted.by}"' if accepted.by else ""
-    return f'{{"type":"purchase","seq":{accepted.seq}{head},"tickets":["{named}"]{by}}}'
+    return record_of_purchase(accepted.seq, head, event.tickets(accepted.runs), by)
+
+
+def record_of_purchase(seq: int, head: str, tickets: Iterable[str], by: str = "") -> str:
+    """A purchase's record as the scripts write it. ``head`` is what :func:`members` gives."""
+    named = '","'.join(tickets)
+    return f'{{"type":"purchase","seq":{seq}{head},"tickets":["{named}"]{by}}}'

@@ -32,15 +32,12 @@ def decide_cancellation(event: Event, command: CancelPurchase, position: Positio
     runs = purchase.runs if command.tickets is None else event.runs_of(command.tickets, purchase.runs)
     if runs is None:
         return refused(event, command, Reason.NO_SUCH_TICKET, position)
-    return cancelled(
-        event,
-        next_request(event, command, position),
-        command.purchase,
-        purchase,
-        runs,
-        without(purchase.runs, runs) if command.tickets is not None else (),
-        held=purchase.state is State.HELD,
-    )
+    remaining = without(purchase.runs, runs) if command.tickets is not None else ()
+    request = next_request(event, command, position)
+    if remaining and not event.by_present_rules(request[1]):
+        # An earlier release would take the fact for damage: it knows purchases that are cancelled whole.
+        return refused(event, command, Reason.EARLIER_RULES, position)
+    return cancelled(event, request, command.purchase, purchase, runs, remaining, held=purchase.state is State.HELD)
 
 
 def may_cancel(command: CancelPurchase, buyer: str) -> bool:
@@ -53,12 +50,12 @@ def cancelled(
 ) -> PurchaseCancelled:
     """The fact that tickets of a purchase were given back, ``held`` ones or bought ones."""
     lines = event.lines_of(purchase)
-    tickets, left = list(event.tickets(runs)), list(event.tickets(remaining))
-    costs: dict[str, Any] = {"remaining": left or None}
+    tickets = list(event.tickets(runs))
+    costs: dict[str, Any] = {}
     if event.by_present_rules(request[1]):
         costs = {
             "lines": returned_lines(event, purchase, runs),
-            "remaining": left,
+            "remaining": list(event.tickets(remaining)),
             "held": held or None,
             # What is left of a hold may be paid for later.
             "payment": None if held else purchase.payment or None,

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import to_json
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from models.facts import purchase_of
 from models.members import Buyer, EventIdText, RequestId
 from models.shapes import At, EventChanged, PurchaseCancelled, PurchaseConfirmed
 from models.tickets import Ticket, are_tickets_of
@@ -144,11 +145,6 @@ def page_in(name: str) -> int:
 
 def _told_in(name: str) -> tuple[str, str, str]:
     return name.rpartition("/")[2].partition(".")[2].removesuffix(SUFFIX).partition(_PAGE)
-
-
-def purchase_of(sale: PurchaseConfirmed) -> str:
-    """The request id of the purchase that a fact confirms: its own, unless that was held first, and is paid for."""
-    return sale.get("purchase", sale["request_id"])
 
 
 def made(  # noqa: PLR0917  # each is a member

@@ -29,6 +29,7 @@ from models.shapes import (
     EventCreated,
     Fact,
     PriceOfEvent,
+    PurchaseConfirmed,
     Seq,
     Source,
 )
@@ -222,6 +223,16 @@ def decided_alike(decided: Fact, fact: Fact) -> bool:
     if fact["type"] == decided["type"] == "event_created" and 1 <= fact["rules"] < decided["rules"]:
         decided = {**decided, "rules": fact["rules"]}
     return same_decision(decided, fact)
+
+
+def purchase_of(confirmed: PurchaseConfirmed) -> str:
+    """The request id of the purchase whose tickets a fact makes its buyer's."""
+    return confirmed.get("purchase", confirmed["request_id"])
+
+
+def is_payment(confirmed: PurchaseConfirmed) -> bool:
+    """Whether a fact that confirms a purchase answers a payment: the tickets had been held."""
+    return purchase_of(confirmed) != confirmed["request_id"]
 
 
 def clamped_ms(timestamp_ms: int) -> int:

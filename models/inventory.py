@@ -52,6 +52,7 @@ from models.commands import (
 )
 from models.decisions import refused, rejected
 from models.event import Event, FoldError, Position, at_ms_of
+from models.facts import is_payment
 from models.holding import (
     decide_confirmation,
     decide_expiry,
@@ -242,7 +243,7 @@ def _remember_origin(inventory: Inventory, fact: Fact) -> None:
 
 def _fold_into(event: Event, fact: DecisionFact, offset: int, origin: Origin) -> None:
     kind: str = fact["type"]
-    if kind == "purchase_confirmed" and fact.get("purchase", fact["request_id"]) != fact["request_id"]:
+    if fact["type"] == "purchase_confirmed" and is_payment(fact):
         kind = _PAID
     fold_kind = _FOLD.get(kind)
     if fold_kind is None:

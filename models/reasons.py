@@ -28,6 +28,8 @@ class Reason(StrEnum):
     """It is still sold, or has holds that have not ended."""
     NO_SUCH_PURCHASE = "no_such_purchase"
     NO_SUCH_TICKET = "no_such_ticket"
+    EARLIER_RULES = "earlier_rules"
+    """The event is sold by the rules of an earlier release, which cannot read what would follow."""
     ALREADY_CANCELLED = "already_cancelled"
     NOT_DUE = "not_due"
     NOT_HELD = "not_held"

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from models.decisions import wanted_lines
-from models.facts import NewerFactError, UnreadableFactError, at_ms, read_fact, read_range
+from models.facts import NewerFactError, UnreadableFactError, at_ms, is_payment, read_fact, read_range
 from models.figures import Status
 from models.ledger import Ledger, Taken
 from models.members import GENERAL
@@ -175,7 +175,7 @@ class Statistics:
 
     def _fold_sale(self, event: EventStatistics, fact: PurchaseConfirmed, timestamp_ms: int) -> bool:
         """Tickets are sold: at once, because they were held and are paid for, or late."""
-        is_paid = fact.get("purchase", fact["request_id"]) != fact["request_id"]
+        is_paid = is_payment(fact)
         is_late = is_paid and bool(fact.get("late"))
         was_held = is_paid and not is_late
         lines, tickets = _lines(event, fact), len(fact["tickets"])

@@ -22,6 +22,7 @@ REASONS: Final = {
     "event_open": "it is on sale, or tickets of it are held",
     "no_such_purchase": "there is none with this id, or it is another buyer's",
     "no_such_ticket": "the purchase has not all of these tickets",
+    "earlier_rules": "the event is sold by earlier rules, which give back whole purchases; change it first",
     "already_cancelled": "it was cancelled before",
     "not_due": "it is held for a while yet",
     "not_held": "it is paid for, or its time is over",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from boxoffice.cli.reasons import OF_PAYMENTS, REASONS
 from boxoffice.cli.terms import all_terms, of_a_purchase, tickets_of
+from models.facts import is_payment
 from models.words import number_of, time_of
 
 if TYPE_CHECKING:
@@ -26,11 +27,10 @@ NEED_TERMS = frozenset({"purchase_confirmed", "purchase_held", "tickets_added"})
 
 def _confirmed(fact: Any, terms: Terms | None) -> str:
     bought = of_a_purchase(fact, terms)
-    purchase = fact.get("purchase", fact["request_id"])
-    if purchase == fact["request_id"]:
+    if not is_payment(fact):
         return f"Sold {bought}"
     late = ", after its hold had expired" if fact.get("late") else ""
-    return f"Purchase {purchase} is paid for by {fact['payment']}{late}: {bought}"
+    return f"Purchase {fact['purchase']} is paid for by {fact['payment']}{late}: {bought}"
 
 
 def _held(fact: Any, terms: Terms | None) -> str:

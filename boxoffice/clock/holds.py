@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from boxoffice.clock.buckets import Buckets
 from models.clock_places import ClockPlace
 from models.derived_ids import EXPIRY, first_id, next_id
-from models.facts import NewerFactError, UnreadableFactError, at_ms, at_text, read_fact, read_range
+from models.facts import NewerFactError, UnreadableFactError, at_ms, at_text, purchase_of, read_fact, read_range
 from models.reasons import Reason
 from models.shapes import CommandRejected, Fact, HoldExpired, PurchaseHeld
 
@@ -135,7 +135,7 @@ class Holds:
     def _fold(self, fact: Fact, fact_at_ms: int, passed_ms: int) -> None:
         match fact["type"]:
             case "purchase_confirmed":
-                self._end(_key(fact["event_id"], fact.get("purchase", fact["request_id"])))
+                self._end(_key(fact["event_id"], purchase_of(fact)))
             case "purchase_cancelled":
                 if not fact.get("remaining"):
                     self._end(_key(fact["event_id"], fact["purchase"]))

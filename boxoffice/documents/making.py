@@ -37,7 +37,8 @@ from boxoffice.storage.errors import StoreError
 from boxoffice.storage.store import DocumentStore
 from boxoffice.tasks import end_tasks
 from models.codes import CodeError
-from models.documents import DocumentAnnouncement, document_name, former_name, made, purchase_of, removed
+from models.documents import DocumentAnnouncement, document_name, former_name, made, removed
+from models.facts import purchase_of
 from models.places import Place
 from models.renewals import Renewal
 from models.shapes import EventChanged, Fact, PurchaseCancelled, PurchaseConfirmed

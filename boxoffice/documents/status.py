@@ -19,7 +19,8 @@ from boxoffice.kafka.topics import check_topics, describe_topics, partitions_of
 from boxoffice.settings import KafkaSettings
 from boxoffice.storage.errors import NoStoreError
 from boxoffice.storage.store import DocumentStore
-from models.documents import name_stem, page_in, purchase_in, purchase_of
+from models.documents import name_stem, page_in, purchase_in
+from models.facts import purchase_of
 from models.renewals import Renewal
 from models.shapes import Fact
 from models.tickets import event_of, is_ticket_name

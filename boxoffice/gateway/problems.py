@@ -173,6 +173,12 @@ TYPES: Final = _types(
     ),
     ProblemType("event-closed", HTTPStatus.CONFLICT, "The sale has ended.", "Nothing can be bought any more."),
     ProblemType(
+        "earlier-rules",
+        HTTPStatus.CONFLICT,
+        "The event is sold by earlier rules, which give back whole purchases alone.",
+        "Give the whole purchase back, or change the event first: any change moves it to the present rules.",
+    ),
+    ProblemType(
         "already-cancelled", HTTPStatus.CONFLICT, "The purchase was cancelled before.", "Nothing is left to be done."
     ),
     ProblemType(
@@ -271,6 +277,7 @@ OF_REASON: Final[Mapping[str, str]] = {
     "event_open": "event-open",
     "no_such_purchase": "no-such-purchase",
     "no_such_ticket": "no-such-ticket",
+    "earlier_rules": "earlier-rules",
     "already_cancelled": "already-cancelled",
     "not_held": "not-held",
 }

@@ -11,10 +11,11 @@ from pydantic_core import to_json
 from models.accepted import Accepted, Kind, State, unpack
 from models.commands import Command, UnreadableCommandError, read_command
 from models.event import Event, Position, has_tickets
-from models.facts import at_ms, decided_alike
+from models.facts import at_ms, decided_alike, is_payment
 from models.inventory import Inventory, decide
 from models.members import GENERAL
 from models.reasons import Reason
+from models.runs import count_of
 from models.shapes import DecisionFact
 from models.tickets import ticket_name
 
@@ -43,7 +44,7 @@ def _members(event: Event | None, fact: Any) -> Iterator[Members]:
     match fact["type"]:
         case "event_created":
             yield _creation(fact)
-        case "purchase_confirmed" if fact.get("purchase", fact["request_id"]) != fact["request_id"]:
+        case "purchase_confirmed" if is_payment(fact):
             yield {"type": "confirm_purchase", **_some(fact, "purchase", "payment", "amount", "currency")}
         case "purchase_confirmed" | "purchase_held" | "purchase_rejected":
             yield _purchase(fact)
@@ -190,9 +191,15 @@ def _refused_of_purchase(event: Event, fact: Any) -> Iterator[Members]:
     for request_id, packed in event.accepted.items():
         purchase = unpack(packed)
         if purchase.kind is Kind.PURCHASE and is_suited(purchase, at):
-            wanted = {"tickets": [ticket_name(event.event_id, 0)]} if fact["reason"] == Reason.NO_SUCH_TICKET else {}
-            yield {"purchase": request_id, **wanted}
+            yield {"purchase": request_id, **_tickets_refused(event, purchase, fact["reason"])}
             return
+
+
+def _tickets_refused(event: Event, purchase: Accepted, reason: Reason) -> Members:
+    """The tickets that a cancellation named, where it was refused for them."""
+    if reason == Reason.NO_SUCH_TICKET:
+        return {"tickets": [ticket_name(event.event_id, 0)]}
+    return {"tickets": event.tickets(purchase.runs)[:1]} if reason == Reason.EARLIER_RULES else {}
 
 
 _SUITED: Final[dict[tuple[str, str], Callable[[Accepted, int], bool]]] = {
@@ -201,5 +208,8 @@ _SUITED: Final[dict[tuple[str, str], Callable[[Accepted, int], bool]]] = {
     ("cancel_purchase", Reason.ALREADY_CANCELLED): lambda purchase, _: purchase.state is State.CANCELLED,
     ("cancel_purchase", Reason.NOT_HELD): lambda purchase, _: purchase.state is State.EXPIRED,
     ("cancel_purchase", Reason.NO_SUCH_TICKET): lambda purchase, _: has_tickets(purchase),
+    ("cancel_purchase", Reason.EARLIER_RULES): lambda purchase, _: (
+        has_tickets(purchase) and count_of(purchase.runs) > 1
+    ),
 }
 """Which purchases lead to a refusal, by the command and the reason, at a time in ms."""

@@ -19,7 +19,7 @@ from boxoffice.schema.examples import COMMANDS, FURTHER_COMMANDS
 from models.api_keys import ApiKey, KeptSecret, digest
 from models.commands import read_command
 from models.event import Position
-from models.facts import ce_type, write_fact
+from models.facts import RULES_VERSION, ce_type, write_fact
 from models.inventory import Inventory, decide, fold
 from models.times import moment
 
@@ -64,6 +64,7 @@ _WHO: Final = ApiKey(
     order_secret=digest("an example's"),
 )
 _SMALL_EVENT: Final = "44"
+_OLD_EVENT: Final = "45"
 _HELD: Final = FURTHER_COMMANDS["create_event"]
 _PARTITIONS: Final = 12
 _FIRST_OFFSET: Final = 1233
@@ -96,7 +97,7 @@ def location(event_id: str, key: str) -> str:
 
 
 class _Asked(NamedTuple):
-    """A command of the story that the examples tell; ``at_ms`` is when it came."""
+    """A command of the story that the examples tell. It comes at ``at_ms``, and creates what is sold by ``rules``."""
 
     kind: str
     key: str
@@ -104,6 +105,7 @@ class _Asked(NamedTuple):
     event_id: str = EVENT
     purchase: str | None = None
     at_ms: int = _TIMESTAMP_MS
+    rules: int = RULES_VERSION
 
 
 def _story() -> list[_Asked]:
@@ -134,7 +136,17 @@ def _story() -> list[_Asked]:
         _Asked("purchase", "order-4", buy, _SMALL_EVENT),
         _Asked("purchase", "order-5", {**buy, "quantity": 1}, _SMALL_EVENT),
         _Asked("purchase", "order-6", {**buy, "quantity": 1}, _SMALL_EVENT),
+        *_story_of_earlier_rules(),
         *_story_of_holds(),
+    ]
+
+
+def _story_of_earlier_rules() -> list[_Asked]:
+    buy, event = BODIES["purchase"], {**BODIES["create_event"], "event_id": _OLD_EVENT}
+    return [
+        _Asked("create_event", "event-5", event, _OLD_EVENT, rules=1),
+        _Asked("purchase", "order-7", buy, _OLD_EVENT),
+        _Asked("cancel_purchase", "return-4", {"tickets": ["45-000001"]}, _OLD_EVENT, "order-7"),
     ]
 
 
@@ -203,6 +215,8 @@ def _decided(inventories: Mapping[int, Inventory], asked: _Asked, offset: int) -
     home = home_partition(asked.event_id, _PARTITIONS)
     position = Position(offset, asked.at_ms, {"partition": home, "offset": offset})
     fact = decide(inventories[home], command, position)
+    if fact["type"] == "event_created":
+        fact["rules"] = asked.rules
     fold(inventories[home], fact, offset)
     return fact, home
 

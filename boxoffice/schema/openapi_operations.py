@@ -203,7 +203,7 @@ COMMANDS: Final = (
         "Give tickets back.",
         "All tickets of a purchase, or some; held ones too. Only of a purchase that was made with a key of the same "
         "caller. They are on sale again.",
-        *(*_OF_AN_EVENT, "no-such-purchase", "no-such-ticket", "already-cancelled", "not-held"),
+        *(*_OF_AN_EVENT, "no-such-purchase", "no-such-ticket", "earlier-rules", "already-cancelled", "not-held"),
     ),
     _command(
         "create_event",

@@ -48,6 +48,7 @@ REASONS = {
     "event_open": 409,
     "event_exists": 409,
     "over_buyer_limit": 409,
+    "earlier_rules": 409,
     "already_cancelled": 409,
     "not_held": 409,
     "event_archived": 410,

@@ -12,8 +12,9 @@ from boxoffice.audit.report import DocumentCounts
 from boxoffice.settings import load_settings
 from boxoffice.storage.store import DocumentStore, Stored
 from models.commands import Command, CreateEvent, Price, Purchase
-from models.documents import document_name, made, purchase_of, removed
+from models.documents import document_name, made, removed
 from models.event import Event, Position
+from models.facts import purchase_of
 from models.inventory import Inventory, decide, fold
 from models.shapes import EventChanged, Fact, PurchaseConfirmed, Source
 from models.tickets import ticket_name

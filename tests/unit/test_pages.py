@@ -213,7 +213,7 @@ def test_every_reason_for_which_a_purchase_is_refused_has_words() -> None:
     told = set(re.findall(r"^  (\w+):", constant("purchase.js", "REASONS"), re.MULTILINE))
     others = {
         *(Reason.EVENT_EXISTS, Reason.EVENT_OPEN, Reason.NO_SUCH_PURCHASE, Reason.NO_SUCH_TICKET),
-        *(Reason.ALREADY_CANCELLED, Reason.NOT_DUE, Reason.NOT_HELD, Reason.PAYMENT_REUSED),
+        *(Reason.EARLIER_RULES, Reason.ALREADY_CANCELLED, Reason.NOT_DUE, Reason.NOT_HELD, Reason.PAYMENT_REUSED),
     }
     assert told == set(Reason) - others
 

@@ -223,6 +223,8 @@ def _cancel_purchase(event: Event, command: Members, fact: Members, _at_ms: int)
         return rejection(command, "no_such_ticket", fact)
     tickets = [ticket for ticket in sold.tickets if ticket in named]
     remaining = [ticket for ticket in sold.tickets if ticket not in named]
+    if remaining and event.rules < PRESENT_RULES:
+        return rejection(command, "earlier_rules", fact)
     fact |= {"type": "purchase_cancelled", "purchase": sold.request_id, "buyer": sold.buyer, "tickets": tickets}
     fact |= _what_it_costs(event, sold, tickets, remaining)
     event.give_back(tickets, sold.state)
@@ -236,7 +238,7 @@ def _cancel_purchase(event: Event, command: Members, fact: Members, _at_ms: int)
 
 def _what_it_costs(event: Event, sold: Purchase, tickets: list[str], remaining: list[str]) -> Members:
     if event.rules < PRESENT_RULES:
-        return {"remaining": remaining} if remaining else {}
+        return {}
     told: Members = {"lines": _lines(event, sold, tickets), "remaining": remaining, "currency": event.currency}
     if sold.state == "held":
         return told | {"held": True, "refund": 0}
