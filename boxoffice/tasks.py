@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 PATIENCE_S: Final = 0.5
@@ -25,19 +25,39 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@contextmanager
+def others_cancellations_as(failure: Callable[[], Exception]) -> Iterator[None]:
+    """Turn a cancellation of which this task was not asked into a failure.
+
+    Clients let out what their own tasks were ended with; whoever takes it for his own ends, and nobody is told.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as cancellation:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise failure() from cancellation
+
+
 @asynccontextmanager
 async def in_background(
     work: Coroutine[Any, Any, None], on_failure: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
     """Work goes on until the block ends; ``on_failure`` is told at once what ends it before."""
     task = asyncio.create_task(work)
+    is_ended = False
 
     def ended(done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
+        if is_ended:
+            return
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
             on_failure(error)
 
     task.add_done_callback(ended)
     try:
         yield
     finally:
+        is_ended = True
         await end_tasks([task])

@@ -23,6 +23,7 @@ from boxoffice.kafka import fetching
 from boxoffice.kafka.connecting import Admin, Connections, noting_connections, unreachable
 from boxoffice.securing import RereadContext
 from boxoffice.settings import KafkaSettings
+from boxoffice.tasks import others_cancellations_as
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -130,19 +131,24 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 @asynccontextmanager
 async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """The client at work; closed whatever ends the block, or its start: a cancellation too."""
-    try:
-        with noting_connections() as connections:
-            try:
-                await client.start()
-            except (KafkaError, OSError) as error:
-                raise unreachable(settings, connections.failure or error) from None
-        yield
-    finally:
-        closing = asyncio.create_task(_close(close, connections))
+    with others_cancellations_as(_client_cancelled):
         try:
-            await asyncio.shield(closing)
+            with noting_connections() as connections:
+                try:
+                    await client.start()
+                except (KafkaError, OSError) as error:
+                    raise unreachable(settings, connections.failure or error) from None
+            yield
         finally:
-            await asyncio.wait([closing])
+            closing = asyncio.create_task(_close(close, connections))
+            try:
+                await asyncio.shield(closing)
+            finally:
+                await asyncio.wait([closing])
+
+
+def _client_cancelled() -> KafkaError:
+    return KafkaError("the client has cancelled itself")
 
 
 async def _close(close: Callable[[], Awaitable[None]], connections: Connections) -> None:

@@ -1,13 +1,18 @@
-"""How much of a partition a reader takes at once of what was fetched: a bounded part, whatever was packed in it."""
+"""What consumers fetch: how much they take of it at once, and that it ends with them.
+
+They take a bounded part of what was fetched of a partition, whatever was packed in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 from aiokafka.consumer import fetcher
 
 from boxoffice.kafka.record_batches import TolerantRecords
+from boxoffice.tasks import end_tasks
 
 MOST_RECORDS: Final = 5_000
 MOST_BYTES: Final = 2 * 1024 * 1024
@@ -43,7 +48,19 @@ class PartOfFetch(_FetchResult):  # type: ignore[misc]  # its methods have no ty
         return taken
 
 
+_close: Callable[[Any], Awaitable[None]] = fetcher.Fetcher.close
+
+
+async def _close_whole(self: Any) -> None:
+    """Aiokafka lets out the cancellation of a fetch that it ends, and leaves all that it would have closed next."""
+    await end_tasks([self._fetch_task])
+    await end_tasks(self._pending_tasks)
+    self._pending_tasks.clear()
+    await _close(self)
+
+
 def install() -> None:
     """For every consumer of this process, Faust's too: aiokafka has no other seam for it."""
+    fetcher.Fetcher.close = _close_whole  # type: ignore[method-assign]
     fetcher.MemoryRecords = TolerantRecords  # type: ignore[attr-defined,assignment]
     fetcher.FetchResult = PartOfFetch  # type: ignore[misc]

@@ -179,7 +179,7 @@ async def test_whoever_gives_a_reservation_back_without_a_mouse_keeps_his_place(
 async def test_a_sale_that_opens_at_a_time_is_counted_down_to_and_begins_without_a_reload(
     front: Front, context: Any
 ) -> None:
-    opens_at = datetime.now(UTC) + timedelta(seconds=45)
+    opens_at = (datetime.now(UTC) + timedelta(seconds=45)).replace(microsecond=0)
     members = {"capacity": 5, "price": {"amount": 0, "currency": "EUR"}, "on_sale_at": f"{opens_at:%Y-%m-%dT%H:%M:%SZ}"}
     await front.office.send([creation("44", "Premiere", **members)])
     watch, spectator = await watched(context), await watched(context)

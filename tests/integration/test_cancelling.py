@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
 
 from boxoffice.audit.repeating import audit_repeatedly
 from boxoffice.kafka import clients
-from boxoffice.settings import Settings
+from boxoffice.settings import Settings, load_settings
 from tests.support.office import Office
-from tests.support.servers import KafkaAddress, RedisAddress
+from tests.support.servers import KafkaAddress, NewKafka, RedisAddress
 from tests.support.settings import changed
 from topics import purchase_results
 
 MOMENTS_MS = range(60)
+READERS = 10
 
 Work = Callable[[Settings], Coroutine[None, None, None]]
 
@@ -59,3 +63,23 @@ async def test_nothing_is_left_of_what_is_cancelled_at_any_moment(office: Office
         task.cancel()
         await asyncio.wait([task])
         assert asyncio.all_tasks() - before <= {task}
+
+
+async def test_readers_whose_broker_is_gone_are_closed_whole_at_any_moment(
+    new_kafka: NewKafka,
+) -> None:
+    """While a fetch waits to be tried again as well: then a reader's end was taken for that of whoever had used it."""
+    broker = await new_kafka()
+    kafka = changed(load_settings(), kafka_bootstrap_servers=broker.bootstrap_servers).kafka
+    tp = TopicPartition("some", 0)
+    async with clients.admin(kafka) as admin:
+        await admin.create_topics([NewTopic(tp.topic, 1, 1)])
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as readers:
+        for _ in range(READERS):
+            reader = await readers.enter_async_context(clients.reader(kafka, [tp]))
+            reader.resume(tp)
+            assert await reader.getmany(tp, timeout_ms=10) == {}
+        broker.kill()
+        await asyncio.sleep(1)
+    assert asyncio.all_tasks() == before

@@ -35,6 +35,8 @@ PASSING_OVER: Final = "tests/simulation/test_passing_over.py"
 UNEXPECTED: Final = "tests/simulation/test_unexpected.py"
 KEPT_READER: Final = "tests/integration/test_kept_reader.py"
 CANCELLING: Final = "tests/integration/test_cancelling.py"
+CLIENTS: Final = "tests/unit/test_clients.py"
+TASKS: Final = "tests/unit/test_tasks.py"
 LOSSES: Final = "tests/simulation/test_losses.py"
 LEADERS: Final = "tests/simulation/test_leaders.py"
 MANY_EVENTS: Final = "tests/simulation/test_many_events.py"
@@ -461,6 +463,27 @@ DEFECTS: Final = (
         "        await connections.close()\n",
         "        assert connections\n",
         CANCELLING,
+    ),
+    Defect(
+        "the end of a reader whose broker is gone is left half done",
+        "boxoffice/kafka/fetching.py",
+        "    await end_tasks(self._pending_tasks)\n    self._pending_tasks.clear()\n",
+        "",
+        CANCELLING,
+    ),
+    Defect(
+        "who uses a client that has cancelled itself ends, and tells nobody",
+        "boxoffice/kafka/clients.py",
+        "    with others_cancellations_as(_client_cancelled):\n",
+        "    with Connections():\n",
+        CLIENTS,
+    ),
+    Defect(
+        "nobody is told of work in the background that was cancelled by others",
+        "boxoffice/tasks.py",
+        "asyncio.CancelledError() if done.cancelled() else done.exception()",
+        "None if done.cancelled() else done.exception()",
+        TASKS,
     ),
     Defect(
         "nobody looks at what was skipped where a loss was accepted",

@@ -32,3 +32,16 @@ async def test_what_ended_or_failed_before_is_left_as_it_is() -> None:
     await tasks.end_tasks([failed, done])
     assert isinstance(failed.exception(), TimeoutError)
     assert not done.cancelled()
+
+
+async def test_work_in_the_background_that_was_cancelled_by_others_is_told_of() -> None:
+    told: list[BaseException] = []
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    async with tasks.in_background(cancelled(), told.append):
+        await asyncio.sleep(0.01)
+    async with tasks.in_background(asyncio.sleep(60), told.append):
+        await asyncio.sleep(0)
+    assert [type(one) for one in told] == [asyncio.CancelledError]
