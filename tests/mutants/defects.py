@@ -251,6 +251,13 @@ DEFECTS: Final = (
         FIRST_RULES,
     ),
     Defect(
+        "a part is given back of what is sold by the first rules",
+        "models/cancelling.py",
+        "    if remaining and not event.by_present_rules(request[1]):\n",
+        "    if not runs and not event.by_present_rules(request[1]):\n",
+        FIRST_RULES,
+    ),
+    Defect(
         "a buyer's held tickets are not counted",
         "models/selling.py",
         "    if event.bought is not None:\n        event.count_for",
