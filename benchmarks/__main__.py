@@ -21,6 +21,7 @@ from benchmarks.decisions import decisions
 from benchmarks.end_to_end import end_to_end
 from benchmarks.gateway import gateway
 from benchmarks.growth import growth
+from benchmarks.holding import holding
 from benchmarks.latency import latency
 from benchmarks.machine import describe
 from benchmarks.neighbours import neighbours
@@ -59,6 +60,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
         growth,
         spreading,
         creation,
+        holding,
         counting,
         starting,
         rendering,

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from benchmarks.measuring import BROKER, POLL_S, REDIS
 from benchmarks.processes import PURCHASES, BenchmarkError, Process, Program
-from benchmarks.sale import PARTITIONS, Command, Sale
+from benchmarks.sale import PARTITIONS, Command, Creating, Sale, create_event
 from boxoffice.embedded import EmbeddedStack
 from boxoffice.embedded.environment import kafka_variables, redis_variables
 
@@ -54,11 +54,11 @@ class Bench:
         return quick if self.quick else full
 
     @asynccontextmanager
-    async def sale(self, events: Sequence[str], capacity: int) -> AsyncIterator[Sale]:
+    async def sale(self, events: Sequence[str], capacity: int, create: Creating = create_event) -> AsyncIterator[Sale]:
         """A sale of events on topics of its own, which are deleted when the block ends."""
         variables = {**kafka_variables(self.kafka_servers), **redis_variables(self.redis_url)}
         sale = Sale(variables, f"bench{next(self._numbers)}")
-        await sale.open(events, capacity)
+        await sale.open(events, capacity, create)
         try:
             yield sale
         finally:

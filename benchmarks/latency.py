@@ -46,6 +46,8 @@ async def latency(bench: Bench) -> Outcome:
             ]
         for (name, contestant), rounds_ms in found.items():
             outcome.add_rounds(f"latency_{name}{suffix}", rounds_ms, "ms", contestant)
+        median_ms = [outcome.value(f"latency_p50{suffix}", program.name) for program in (PURCHASES, BARE)]
+        outcome.add(f"latency_p50{suffix}_ratio", median_ms[0] / median_ms[1], "ratio", "product/bare")
     return outcome
 
 

@@ -37,6 +37,7 @@ class Program:
 
 PURCHASES: Final = Program("product", ("-m", "boxoffice.cli", "run", "purchases"))
 STATISTICS: Final = Program("product", ("-m", "boxoffice.cli", "run", "stats"))
+CLOCK: Final = Program("clock", ("-m", "boxoffice.cli", "run", "clock"))
 DOCUMENTS: Final = Program("documents", ("-m", "boxoffice.cli", "run", "documents"))
 
 

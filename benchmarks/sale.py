@@ -40,6 +40,8 @@ _TOPIC_POLL_S: Final = 0.1
 Record = ConsumerRecord[bytes, bytes]
 Command = tuple[str, bytes]
 """An event's id, and what is asked of it."""
+Creating = Callable[[str, int], Command]
+"""What :func:`create_event` is."""
 Headers = list[tuple[str, bytes]]
 
 
@@ -59,11 +61,16 @@ def create_event(event_id: str, capacity: int) -> Command:
     return event_id, json.dumps(members).encode()
 
 
+def order_id(number: int) -> str:
+    """An order's request id, a UUID of 36 characters."""
+    return f"550e8400-e29b-41d4-a716-{number:012d}"
+
+
 def purchase(event_id: str, number: int, buyer: str = "") -> Command:
-    """The command of one order of two tickets, its request id a UUID of 36 characters."""
+    """The command of one order of two tickets."""
     members = {
         "type": "purchase",
-        "request_id": f"550e8400-e29b-41d4-a716-{number:012d}",
+        "request_id": order_id(number),
         "event_id": event_id,
         "buyer": buyer or f"b-{number}",
         "quantity": TICKETS_PER_ORDER,
@@ -109,10 +116,10 @@ class Sale:
         self.ledger_partitions = clients.topic_partitions(self.ledger, PARTITIONS)
         self.opened = 0
 
-    async def open(self, events: Iterable[str], capacity: int) -> None:
+    async def open(self, events: Iterable[str], capacity: int, create: Creating = create_event) -> None:
         """Create the topics, and put the events on sale."""
         await create_topics(self.settings.kafka)
-        commands = [create_event(event_id, capacity) for event_id in events]
+        commands = [create(event_id, capacity) for event_id in events]
         await self.publish(commands)
         self._creations = await self._read(self.requests)
         self.opened = len(commands)

@@ -232,7 +232,7 @@ def purchase_of(confirmed: PurchaseConfirmed) -> str:
 
 def is_payment(confirmed: PurchaseConfirmed) -> bool:
     """Whether a fact that confirms a purchase answers a payment: the tickets had been held."""
-    return "payment" in confirmed
+    return purchase_of(confirmed) != confirmed["request_id"]
 
 
 def clamped_ms(timestamp_ms: int) -> int:

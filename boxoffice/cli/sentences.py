@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from boxoffice.cli.reasons import OF_PAYMENTS, REASONS
 from boxoffice.cli.terms import all_terms, of_a_purchase, tickets_of
-from models.facts import is_payment
 from models.words import number_of, time_of
 
 if TYPE_CHECKING:
@@ -26,6 +25,9 @@ NEED_TERMS = frozenset({"purchase_confirmed", "purchase_held", "tickets_added"})
 
 
 def _confirmed(fact: Any, terms: Terms | None) -> str:
+    # It takes its time to import, and help is there at once.
+    from models.facts import is_payment
+
     bought = of_a_purchase(fact, terms)
     if not is_payment(fact):
         return f"Sold {bought}"

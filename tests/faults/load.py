@@ -14,11 +14,11 @@ from typing import Any, NamedTuple, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from boxoffice.kafka import clients
+from tests.faults.whole_sale import WholeSale, whole_creations
 from tests.support.office import POLL_S, Office
-from tests.support.workload import Sent, commands, creations
+from tests.support.workload import Sent
 
 PORTION_S = 0.05
-ENDLESS = 1_000_000
 
 
 class Taken(NamedTuple):
@@ -49,7 +49,8 @@ class Load:
         self.records = 0
         self.sent = 0
         self._office = office
-        self._commands = commands(seed, event_ids, ENDLESS)
+        self._sale = WholeSale(seed, event_ids)
+        self._commands = self._sale.commands()
         self._capacity = capacity
         self._portion = round(per_second * PORTION_S)
         self._seqs = dict.fromkeys(event_ids, 0)
@@ -65,7 +66,7 @@ class Load:
             await self._reader.position(tp)
         self._reader.resume(*partitions)
         self._producer = await self._opened.enter_async_context(clients.producer(settings.kafka))
-        await self.send(creations(self.event_ids, self._capacity))
+        await self.send(whole_creations(self.event_ids, self._capacity))
         self._tasks = [asyncio.create_task(self._follow(self._reader)), asyncio.create_task(self._send_steadily())]
         return self
 
@@ -113,6 +114,7 @@ class Load:
         if event_id in self._seqs and fact["seq"] == self._seqs[event_id] + 1:
             self._seqs[event_id] += 1
             self.taken.append(Taken(fact, published_ms))
+            self._sale.saw(fact)
 
     async def decided(self, count: int, by: str | None = None, timeout_s: float = 30) -> None:
         """Wait for so many further decisions, by anybody or by one of the two."""

@@ -77,6 +77,13 @@ class Desk:
                 for record in records
             ]
 
+    async def were_asked(self, expected: int) -> None:
+        """Wait for so many commands."""
+        deadline_s = monotonic() + PATIENCE_S
+        while len(await self.asked()) < expected:
+            assert monotonic() < deadline_s
+            await asyncio.sleep(POLL_S)
+
     async def answer(self) -> Counter[str]:
         """Decide what was asked, as the broker has stamped it; returns what came of it."""
         for command in await self.asked():
@@ -191,14 +198,12 @@ async def test_a_hold_is_asked_about_at_its_time(desk: Desk) -> None:
 async def test_what_is_not_answered_is_not_asked_again_and_who_starts_anew_asks_once_more(desk: Desk) -> None:
     await desk.sell([buying(f"r-{number}", EVENT) for number in range(10)], _now_ms() - HOLD_MS - 5_000)
     process = await start(desk)
-    deadline_s = monotonic() + PATIENCE_S
-    while len(await desk.asked()) < 10:
-        assert monotonic() < deadline_s
-        await asyncio.sleep(POLL_S)
+    await desk.were_asked(10)
     await asyncio.sleep(3)
     assert len(await desk.asked()) == 10, "the log answers in its time"
     process.kill()
     await start(desk)
+    await desk.were_asked(20)  # Before it is answered: who comes late finds nothing to ask.
     assert await desk.answered(20) == {"hold_expired": 20}, "ten of them again, with the facts that they had"
     assert desk.held() == 0
     await desk.asks_nothing()

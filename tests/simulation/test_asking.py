@@ -48,5 +48,6 @@ def test_everything_is_asked_and_leads_to_everything() -> None:
     assert {kind for kind in kinds if found[kind] < 5} == set()
     assert found["late: True"] > 5
     reasons = {one.partition(": ")[2] for one in found if one.startswith(("purchase_rejected: ", "command_rejected: "))}
-    assert reasons == {*Reason}
+    # Here no event is of the first rules: tests of the rules and of two releases meet that reason.
+    assert reasons == {*Reason} - {Reason.EARLIER_RULES}
     assert {reason for reason in PaymentReason if not found[f"payment_refused: {reason}"]} == set()
