@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from time import monotonic, time
 from typing import Any, Final
 
@@ -16,11 +16,12 @@ from aiokafka import TopicPartition
 
 from benchmarks.bench import Bench
 from benchmarks.decisions import run
-from benchmarks.measuring import DEADLINE_S, POLL_S, DisturbedError, Span, undisturbed
+from benchmarks.measuring import DEADLINE_S, POLL_S, DisturbedError, Sample, Span, facts_per_second, undisturbed
 from benchmarks.processes import CLOCK, PURCHASES, BenchmarkError, Process, Program
 from benchmarks.results import Outcome
 from benchmarks.sale import (
     PARTITIONS,
+    PRICE,
     TICKETS_PER_ORDER,
     Command,
     Sale,
@@ -36,7 +37,6 @@ from models.facts import at_ms
 
 EVENTS: Final = 50
 CATEGORIES: Final = ("stalls", "circle", "balcony")
-PRICE: Final = 4_500
 LONG_HOLD_S: Final = 86_400
 """Nobody's time is over while it is measured what a hold costs."""
 
@@ -154,16 +154,16 @@ async def _expire_once(bench: Bench, holds: int) -> Expired:
         await sale.publish(_held([holding_id], holds))
         home = TopicPartition(sale.ledger, sale.home(holding_id))
         due_s = await _due_s(sale, home, holds, worker)
-        await asyncio.sleep(max(0.0, due_s[1] - time() - OTHERS_FROM_S))
+        await asyncio.sleep(max(0.0, due_s[1] - monotonic() - OTHERS_FROM_S))
         async with bench.worker(load, sale) as publishing:
             samples = await _watch(sale, home, holds, due_s[1], [worker, clock])
             await publishing.ended()
         await _check(sale, home, holds)
-    done_s = samples[-1][0]
+    done_s = samples[-1].at_s
     return Expired(
         done_s - due_s[1],
-        _rate(samples, due_s[0] - BEFORE_S, due_s[0]),
-        _rate(samples, due_s[0], done_s),
+        facts_per_second(samples, due_s[0] - BEFORE_S, due_s[0]),
+        facts_per_second(samples, due_s[0], done_s),
         due_s[1] - due_s[0],
     )
 
@@ -175,7 +175,8 @@ def _apart(ids: Sequence[str]) -> list[str]:
 
 
 async def _due_s(sale: Sale, home: TopicPartition, holds: int, worker: Process) -> tuple[float, float]:
-    """When the first and the last hold are due, by this machine's clock, which is the broker's."""
+    """When the first and the last hold are due, by ``monotonic``: the broker stamps them by this machine's clock."""
+    ahead_s = time() - monotonic()
     deadline_s = monotonic() + DEADLINE_S
     async with clients.reader(sale.settings.kafka, [home]) as consumer:
         while (await consumer.end_offsets([home]))[home] < holds + 1:
@@ -184,44 +185,32 @@ async def _due_s(sale: Sale, home: TopicPartition, holds: int, worker: Process) 
                 raise BenchmarkError(f"{holds} holds took more than {DEADLINE_S:g} s.")
             await asyncio.sleep(POLL_S)
         due_s = [
-            at_ms(fact["due"]) / 1_000
+            at_ms(fact["due"]) / 1_000 - ahead_s
             for offset in (1, holds)
             async for records in clients.read_between(consumer, home, offset, offset + 1)
             for fact in (json.loads(record.value or b"") for record in records)
         ]
-    if due_s[0] < time() + OTHERS_FROM_S:
+    if due_s[0] < monotonic() + OTHERS_FROM_S:
         raise BenchmarkError(f"{holds} holds took so long that they are due already.")
     return due_s[0], due_s[1]
 
 
-Sampled = tuple[float, int]
-"""A moment, and how many facts of others there were."""
-
-
 async def _watch(
     sale: Sale, home: TopicPartition, holds: int, due_s: float, processes: Sequence[Process]
-) -> list[Sampled]:
+) -> list[Sample]:
     """Sample the others' facts until as many holds have expired as there are."""
-    samples: list[Sampled] = []
+    samples: list[Sample] = []
     async with clients.reader(sale.settings.kafka, sale.ledger_partitions) as consumer:
         while True:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(sale.ledger_partitions)
-            samples.append((time(), sum(end for tp, end in ends.items() if tp != home)))
+            samples.append(Sample(monotonic(), sum(end for tp, end in ends.items() if tp != home), {}))
             if ends[home] >= 2 * holds + 1:
                 return samples
             for process in processes:
                 process.check()
-            if time() > due_s + DEADLINE_S:
+            if monotonic() > due_s + DEADLINE_S:
                 raise BenchmarkError(f"{ends[home] - holds - 1} of {holds} holds expired in {DEADLINE_S:g} s.")
             await asyncio.sleep(POLL_S)
-
-
-def _rate(samples: Sequence[Sampled], first_s: float, last_s: float) -> float:
-    within = [sample for sample in samples if first_s <= sample[0] <= last_s]
-    (begin_s, begin), (end_s, end) = within[0], within[-1]
-    if any(later - earlier > 1 for (earlier, _), (later, _) in pairwise(within)):
-        raise DisturbedError("the broker was not asked for a second.")
-    return (end - begin) / (end_s - begin_s)
 
 
 async def _check(sale: Sale, home: TopicPartition, holds: int) -> None:

@@ -33,6 +33,7 @@ from topics import TOPICS, TopicDefinition, purchase_requests, purchase_results
 
 PARTITIONS: Final = 12
 TICKETS_PER_ORDER: Final = 2
+PRICE: Final = 4_500
 _LOADED_AT_ONCE: Final = 8
 _PATIENCE_MS: Final = 10_000
 _TOPIC_POLL_S: Final = 0.1
@@ -56,7 +57,7 @@ def create_event(event_id: str, capacity: int) -> Command:
         "starts_at": "2027-03-01T19:30:00+01:00",
         "capacity": capacity,
         "max_per_order": 8,
-        "price": {"amount": 4500, "currency": "EUR"},
+        "price": {"amount": PRICE, "currency": "EUR"},
     }
     return event_id, json.dumps(members).encode()
 

@@ -25,8 +25,13 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def failure_of(done: asyncio.Future[Any]) -> BaseException | None:
+    """What something failed of that is done: a cancellation, too."""
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
+
+
 @contextmanager
-def others_cancellations_as(failure: Callable[[], Exception]) -> Iterator[None]:
+def others_cancellations_as(failure: Exception) -> Iterator[None]:
     """Turn a cancellation of which this task was not asked into a failure.
 
     Clients let out what their own tasks were ended with; whoever takes it for his own ends, and nobody is told.
@@ -37,7 +42,7 @@ def others_cancellations_as(failure: Callable[[], Exception]) -> Iterator[None]:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise failure() from cancellation
+        raise failure from cancellation
 
 
 @asynccontextmanager
@@ -46,18 +51,14 @@ async def in_background(
 ) -> AsyncIterator[None]:
     """Work goes on until the block ends; ``on_failure`` is told at once what ends it before."""
     task = asyncio.create_task(work)
-    is_ended = False
 
     def ended(done: asyncio.Task[None]) -> None:
-        if is_ended:
-            return
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if error is not None:
+        if (error := failure_of(done)) is not None:
             on_failure(error)
 
     task.add_done_callback(ended)
     try:
         yield
     finally:
-        is_ended = True
+        task.remove_done_callback(ended)
         await end_tasks([task])

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from boxoffice.gateway.answers import Answers
 from boxoffice.gateway.sending import Sender, Sent
 from boxoffice.gateway.waiters import Outcome, Result, Waiter
+from boxoffice.tasks import failure_of
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class Lanes:
             sent.acknowledged.add_done_callback(partial(self._acknowledged, partition, sent))
 
     def _acknowledged(self, partition: int, sent: Sent, done: asyncio.Future[Any]) -> None:
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        error = failure_of(done)
         if error is None:
             self._failing.discard(partition)
             waiters, landed_ns = self._flying.pop(partition).waiters, time_ns()

@@ -131,7 +131,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 @asynccontextmanager
 async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """The client at work; closed whatever ends the block, or its start: a cancellation too."""
-    with others_cancellations_as(_client_cancelled):
+    with others_cancellations_as(KafkaError("the client has cancelled itself")):
         try:
             with noting_connections() as connections:
                 try:
@@ -145,10 +145,6 @@ async def _started(settings: KafkaSettings, client: Any, close: Callable[[], Awa
                 await asyncio.shield(closing)
             finally:
                 await asyncio.wait([closing])
-
-
-def _client_cancelled() -> KafkaError:
-    return KafkaError("the client has cancelled itself")
 
 
 async def _close(close: Callable[[], Awaitable[None]], connections: Connections) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.support.workload import Sent, commands, creations
+from tests.support.workload import Sent, commands, creations, sent
 
 CATEGORIES = ("stalls", "balcony")
 HOLD_S = 60
@@ -22,7 +22,7 @@ ENDLESS = 1_000_000
 def whole_creations(ids: Sequence[str], capacity: int) -> list[Sent]:
     """A create_event for each."""
     plain = creations(ids, capacity)
-    return [_holding(sent) if event_id in ids[::2] else sent for event_id, sent in zip(ids, plain, strict=True)]
+    return [one if number % 2 else _holding(one) for number, one in enumerate(plain)]
 
 
 def _holding(plain: Sent) -> Sent:
@@ -30,7 +30,7 @@ def _holding(plain: Sent) -> Sent:
     price, capacity = members.pop("price"), members.pop("capacity")
     shares = zip(CATEGORIES, (capacity // 2, capacity - capacity // 2), strict=True)
     named = [{"id": one, "name": one.title(), "capacity": share, "price": price} for one, share in shares]
-    return plain._replace(value=json.dumps({**members, "categories": named, "hold_s": HOLD_S}).encode())
+    return sent({**members, "categories": named, "hold_s": HOLD_S})
 
 
 class WholeSale:
@@ -41,7 +41,7 @@ class WholeSale:
         self._holding = ids[::2]
         self._plain = commands(seed, ids[1::2] or ids, ENDLESS)
         self._held: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
-        self._sent: deque[Sent] = deque(maxlen=REMEMBERED)
+        self._orders: deque[Sent] = deque(maxlen=REMEMBERED)
 
     def saw(self, fact: dict[str, Any]) -> None:
         """A fact that a consumer took."""
@@ -61,16 +61,16 @@ class WholeSale:
         if kind < 0.5 or not self._held:
             return self._purchase(number)
         if kind < 0.55:
-            return choose(self._sent)
+            return choose(self._orders)
         held = choose(self._held)
         about = {"event_id": held["event_id"], "purchase": held["purchase"]}
         if kind < 0.75:
             return self._payment(number, held, about)
         if kind < 0.88:
-            return _sent("expire_hold", f"e-{number}", **about)
+            return _command("expire_hold", f"e-{number}", **about)
         if kind < 0.96:
             some = {} if choose((True, False)) else {"tickets": held["tickets"][:1]}
-            return _sent("cancel_purchase", f"x-{number}", **about, **some)
+            return _command("cancel_purchase", f"x-{number}", **about, **some)
         return self._change(number, held["event_id"])
 
     def _purchase(self, number: int) -> Sent:
@@ -78,14 +78,14 @@ class WholeSale:
         wanted = choose(([CATEGORIES[0]], [CATEGORIES[1]], CATEGORIES))
         lines = [{"category": category, "quantity": choose((1, 1, 2, 3))} for category in wanted]
         request_id = f"h-{number}"
-        sent = _sent("purchase", request_id, event_id=event_id, buyer=f'b "{request_id}"', lines=lines)
-        self._sent.append(sent)
-        return sent
+        order = _command("purchase", request_id, event_id=event_id, buyer=f'b "{request_id}"', lines=lines)
+        self._orders.append(order)
+        return order
 
     def _payment(self, number: int, held: dict[str, Any], about: dict[str, str]) -> Sent:
         """Once as a rule; sometimes of another amount, or by a payment that has paid already."""
         kind = self._chance.random()
-        return _sent(
+        return _command(
             "confirm_purchase",
             f"p-{number}",
             **about,
@@ -96,18 +96,18 @@ class WholeSale:
 
     def _change(self, number: int, event_id: str) -> Sent:
         choose = self._chance.choice
+        category = choose(CATEGORIES)
         match choose(("name", "hold", "limit", "remove", "add")):
             case "name":
-                return _sent("change_event", f"c-{number}", event_id=event_id, name=f"Night {number}")
+                return _command("change_event", f"c-{number}", event_id=event_id, name=f"Night {number}")
             case "hold":
-                return _sent("change_event", f"c-{number}", event_id=event_id, hold_s=choose((60, 90, 120)))
+                return _command("change_event", f"c-{number}", event_id=event_id, hold_s=choose((60, 90, 120)))
             case "limit":
-                return _sent("change_event", f"c-{number}", event_id=event_id, max_per_buyer=choose((0, 3, 8)))
+                return _command("change_event", f"c-{number}", event_id=event_id, max_per_buyer=choose((0, 3, 8)))
             case "remove":
-                return _sent("remove_tickets", f"d-{number}", event_id=event_id, category=choose(CATEGORIES), count=2)
-        return _sent("add_tickets", f"a-{number}", event_id=event_id, category=choose(CATEGORIES), count=3)
+                return _command("remove_tickets", f"d-{number}", event_id=event_id, category=category, count=2)
+        return _command("add_tickets", f"a-{number}", event_id=event_id, category=category, count=3)
 
 
-def _sent(kind: str, request_id: str, **members: Any) -> Sent:
-    command = {"type": kind, "request_id": request_id, **members}
-    return Sent(str(command["event_id"]).encode(), json.dumps(command).encode())
+def _command(kind: str, request_id: str, **members: Any) -> Sent:
+    return sent({"type": kind, "request_id": request_id, **members})

@@ -65,9 +65,7 @@ async def test_nothing_is_left_of_what_is_cancelled_at_any_moment(office: Office
         assert asyncio.all_tasks() - before <= {task}
 
 
-async def test_readers_whose_broker_is_gone_are_closed_whole_at_any_moment(
-    new_kafka: NewKafka,
-) -> None:
+async def test_readers_whose_broker_is_gone_are_closed_whole_at_any_moment(new_kafka: NewKafka) -> None:
     """While a fetch waits to be tried again as well: then a reader's end was taken for that of whoever had used it."""
     broker = await new_kafka()
     kafka = changed(load_settings(), kafka_bootstrap_servers=broker.bootstrap_servers).kafka

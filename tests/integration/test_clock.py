@@ -77,12 +77,13 @@ class Desk:
                 for record in records
             ]
 
-    async def were_asked(self, expected: int) -> None:
-        """Wait for so many commands."""
+    async def were_asked(self, expected: int) -> list[dict[str, Any]]:
+        """The same, as soon as there are so many."""
         deadline_s = monotonic() + PATIENCE_S
-        while len(await self.asked()) < expected:
+        while len(asked := await self.asked()) < expected:
             assert monotonic() < deadline_s
             await asyncio.sleep(POLL_S)
+        return asked
 
     async def answer(self) -> Counter[str]:
         """Decide what was asked, as the broker has stamped it; returns what came of it."""
@@ -186,10 +187,7 @@ async def test_a_hold_is_asked_about_at_its_time(desk: Desk) -> None:
     await start(desk)
     due_ms = _now_ms() + 4_000
     await desk.sell([buying("r-1", EVENT)], due_ms - HOLD_MS)
-    deadline_s = monotonic() + PATIENCE_S
-    while not (asked := await desk.asked()):
-        assert monotonic() < deadline_s
-        await asyncio.sleep(POLL_S)
+    asked = await desk.were_asked(1)
     assert [command["purchase"] for command in asked] == ["r-1"]
     assert 0 <= asked[0]["sent_at_ms"] - due_ms < 5_000
     assert await desk.answer() == {"hold_expired": 1}

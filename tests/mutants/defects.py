@@ -481,7 +481,7 @@ DEFECTS: Final = (
     Defect(
         "who uses a client that has cancelled itself ends, and tells nobody",
         "boxoffice/kafka/clients.py",
-        "    with others_cancellations_as(_client_cancelled):\n",
+        '    with others_cancellations_as(KafkaError("the client has cancelled itself")):\n',
         "    with Connections():\n",
         CLIENTS,
     ),

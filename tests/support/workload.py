@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 GARBAGE = (b"garbage", b"{}", b'{"request_id":"r","event_id":"007","buyer":"b"}', b'{"type":"steal"}', b"\xff\xfe")
@@ -25,7 +25,7 @@ def event_ids(seed: int, count: int) -> list[str]:
 def creations(ids: Sequence[str], capacity: int) -> list[Sent]:
     """A create_event for each."""
     return [
-        _sent(
+        sent(
             {
                 "type": "create_event",
                 "request_id": f"create-{event_id}",
@@ -57,13 +57,13 @@ def commands(seed: int, ids: Sequence[str], count: int) -> Iterator[Sent]:
         if kind < 0.02:
             yield Sent(event_id.encode(), chance.choice(GARBAGE))
         elif kind < 0.05:
-            yield _sent(
+            yield sent(
                 {"type": "cancel_purchase", "request_id": f"x-{number}", "event_id": event_id, "purchase": earlier}
             )
         elif kind < 0.08:
             yield _purchase(earlier, event_id, chance.choice((1, 2)))
         elif kind < 0.085:
-            yield _sent({"type": "add_tickets", "request_id": f"a-{number}", "event_id": event_id, "count": 3})
+            yield sent({"type": "add_tickets", "request_id": f"a-{number}", "event_id": event_id, "count": 3})
         elif kind < 0.09:
             yield _purchase(f"r-{number}", "999999999999999999", 1)
         elif kind < 0.14:
@@ -73,8 +73,9 @@ def commands(seed: int, ids: Sequence[str], count: int) -> Iterator[Sent]:
 
 
 def _purchase(request_id: str, event_id: str, quantity: int) -> Sent:
-    return _sent({"request_id": request_id, "event_id": event_id, "buyer": f'b "{request_id}"', "quantity": quantity})
+    return sent({"request_id": request_id, "event_id": event_id, "buyer": f'b "{request_id}"', "quantity": quantity})
 
 
-def _sent(command: dict[str, object]) -> Sent:
+def sent(command: Mapping[str, object]) -> Sent:
+    """A command, with its event as key."""
     return Sent(str(command["event_id"]).encode(), json.dumps(command).encode())

@@ -7,12 +7,13 @@ from typing import cast
 from hypothesis import given
 
 from boxoffice.operating.replaying import command_for
-from models.commands import Command, ExpireHold
+from models.commands import CancelPurchase, Command, ExpireHold
 from models.event import Position
 from models.facts import RULES_VERSION, same_decision
 from models.inventory import Inventory, decide, fold, is_second_copy
 from models.reasons import Reason
 from models.shapes import DecisionFact
+from tests.unit.desk import Desk, names
 from tests.unit.strategies import HOME, Arrival, arrivals, opening, purchase
 
 
@@ -63,6 +64,21 @@ def test_of_a_trigger_that_was_early_a_hold_is_found_that_is_not_due_either() ->
     assert fact["type"] == "command_rejected"
     assert fact["reason"] == Reason.NOT_DUE
     assert command_for(inventory, fact, 9) == asked
+
+
+def test_of_a_part_that_the_first_rules_do_not_give_back_a_purchase_is_found_that_has_several() -> None:
+    desk = Desk.of_the_first_rules()
+    for name, quantity in (("r-1", 1), ("r-2", 2)):
+        desk.buy(name, quantity)
+    asked = CancelPurchase(type="cancel_purchase", request_id="x-1", event_id="42", purchase="r-2", tickets=names(3))
+    position = Position(9, 0, {"partition": HOME, "offset": 9})
+    fact = decide(desk.inventory, asked, position)
+    assert fact["type"] == "command_rejected"
+    assert fact["reason"] == Reason.EARLIER_RULES
+    found = command_for(desk.inventory, fact, 9)
+    assert isinstance(found, CancelPurchase)
+    assert (found.purchase, found.tickets) == ("r-2", names(2))
+    assert same_decision(decide(desk.inventory, found, position), fact)
 
 
 @given(arrivals(min_size=1))
