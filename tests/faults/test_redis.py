@@ -19,6 +19,7 @@ from boxoffice.errors import ExitStatus
 from lua.keys import EventKeys, event_keys
 from tests.faults.load import Load, returned_to_redis, shares
 from tests.faults.shared import SharedOffice, new_events
+from tests.faults.whole_sale import whole_keys
 from tests.support.observed import Observed
 from tests.support.office import until
 from tests.support.servers import NewRedis
@@ -303,6 +304,12 @@ def write_text(place: int) -> Damage:
     return lambda client, keys: client.set(keys.all[place], "text")
 
 
+def sell_one(client: Redis, keys: EventKeys) -> None:
+    """In its first category, whether that has a name or not."""
+    of_category = keys.queues[0].rpartition(":tickets")[2]
+    client.hincrby(keys.meta, f"sold{of_category}", 1)
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "meta evicted": (evict(0), LOST),
     "records evicted": (evict(1), LOST),
@@ -312,7 +319,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "tickets of another type": (write_text(2), LOST),
     "an older seq": (lambda client, keys: client.hincrby(keys.meta, "seq", -1), LOST),
     "no seq": (lambda client, keys: client.hset(keys.meta, "seq", "x"), LOST),
-    "more sold": (lambda client, keys: client.hincrby(keys.meta, "sold", 1), LOST),
+    "more sold": (sell_one, LOST),
     "a foreign ticket": (lambda client, keys: client.lset(keys.queues[0], 0, "1-000001"), OTHERWISE),
 }
 
@@ -326,14 +333,14 @@ async def test_what_is_damaged_is_loaded_again_while_it_sells_and_disturbs_no_ot
 ) -> None:
     seed, ids = new_events(len(DAMAGES) + 2)
     damaged, whole = dict(zip(DAMAGES, ids, strict=False)), set(ids[len(DAMAGES) :])
-    prefix = shared_office.office.settings.kafka.topic_prefix
+    keys = whole_keys(shared_office.office.settings.kafka.topic_prefix, ids)
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
         workers, begun_at = shared_office.observed(), len(load.taken)
         with shared_office.client() as client:
             client.script_flush()
             for name, (do_damage, _) in DAMAGES.items():
-                do_damage(client, event_keys(prefix, damaged[name]))
+                do_damage(client, keys[damaged[name]])
         for name, (_, message) in DAMAGES.items():
             await until(
                 lambda event_id=damaged[name], message=message: event_id in logged_for(workers, message),  # type: ignore[misc]
@@ -353,17 +360,17 @@ async def test_what_is_damaged_is_loaded_again_while_it_sells_and_disturbs_no_ot
 
 async def test_what_is_lost_of_an_event_that_nobody_buys_from_is_found_as_well(shared_office: SharedOffice) -> None:
     seed, ids = new_events(6)
-    prefix = shared_office.office.settings.kafka.topic_prefix
+    keys = whole_keys(shared_office.office.settings.kafka.topic_prefix, ids)
     async with Load(shared_office.office, ids, seed) as load:
         await load.each_decided_by_redis()
     await shared_office.in_step()
     workers = shared_office.observed()
     with shared_office.client() as client:
         for place, event_id in enumerate(ids[:3]):
-            client.delete(event_keys(prefix, event_id).all[place])
-        records = event_keys(prefix, ids[3]).purchases
+            client.delete(keys[event_id].all[place])
+        records = keys[ids[3]].purchases
         client.hdel(records, client.hkeys(records)[-1])
-        client.rpop(event_keys(prefix, ids[4]).queues[0])
+        client.rpop(keys[ids[4]].queues[0])
     await until(lambda: logged_for(workers, LOADED) == set(ids[:5]), DEADLINE_S, "the five to be loaded")
     await shared_office.agrees()
 

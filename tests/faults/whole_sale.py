@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lua.keys import ONLY_GENERAL, EventKeys, event_keys
 from tests.support.workload import Sent, commands, creations, sent
 
 CATEGORIES = ("stalls", "balcony")
@@ -23,6 +24,14 @@ def whole_creations(ids: Sequence[str], capacity: int) -> list[Sent]:
     """A create_event for each."""
     plain = creations(ids, capacity)
     return [one if number % 2 else _holding(one) for number, one in enumerate(plain)]
+
+
+def whole_keys(prefix: str, ids: Sequence[str]) -> dict[str, EventKeys]:
+    """The keys of each in Redis."""
+    return {
+        event_id: event_keys(prefix, event_id, ONLY_GENERAL if number % 2 else CATEGORIES)
+        for number, event_id in enumerate(ids)
+    }
 
 
 def _holding(plain: Sent) -> Sent:
