@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from lua.records import members, record, record_of, record_of_purchase, sale_detail
-from models.accepted import unpack
+from models.accepted import Accepted
 from models.event import Event
 from models.facts import is_payment
 from models.shapes import DecisionFact
@@ -53,11 +53,17 @@ def effect_of(event: Event, fact: DecisionFact, partition: int) -> Effect | None
         changed = event.created["request_id"]
     own = record_of(fact, event.fence)
     if kind == "purchase_cancelled" and not event.by_present_rules(fact["seq"]):
-        own = record(event, request_id, unpack(event.accepted[request_id]), partition)
+        own = record(event, request_id, _accepted(event, request_id), partition)
     records = [request_id, own]
     if changed is not None:
-        records += (changed, record(event, changed, unpack(event.accepted[changed]), partition))
+        records += (changed, record(event, changed, _accepted(event, changed), partition))
     return Effect(_changes(event, fact), tuple(records), _meta(event, fact))
+
+
+def _accepted(event: Event, request_id: str) -> Accepted:
+    accepted = event.request(request_id)
+    assert accepted is not None, "the fact was folded"
+    return accepted
 
 
 def effect_of_sale(event: Event, fact: Any, offset: int) -> Effect:
@@ -96,14 +102,11 @@ def _changes(event: Event, fact: Any) -> dict[int, _Change]:
     """What becomes of the queues, and of how many tickets there are of each kind."""
     match fact["type"]:
         case "purchase_confirmed":
-            return {
-                place: _paid(tickets, late=fact["late"])
-                for place, tickets in _by_category(event, fact["tickets"]).items()
-            }
+            return {event.places[line["category"]]: _paid(line["tickets"], late=fact["late"]) for line in fact["lines"]}
         case "hold_expired":
             return _given_back(event, fact["tickets"], "held")
         case "purchase_cancelled":
-            was_held = unpack(event.accepted[fact["request_id"]]).flag
+            was_held = _accepted(event, fact["request_id"]).flag
             return _given_back(event, fact["tickets"], "held" if was_held else "sold")
         case "tickets_added":
             place, count = event.place_of(fact.get("category")), fact["count"]

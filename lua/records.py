@@ -75,7 +75,8 @@ def record(event: Event, request_id: str, accepted: Accepted, partition: int) ->
 def record_of(fact: DecisionFact, offset: int) -> str:
     """A record that has the members of its fact, in one order however that was read."""
     kind: str = fact["type"]
-    own: dict[str, Any] = {name: value for name, value in sorted(fact.items()) if name not in _OF_EVERY_FACT}
+    members_of: dict[str, Any] = fact  # type: ignore[assignment]
+    own = {name: members_of[name] for name in sorted(fact.keys() - _OF_EVERY_FACT)}
     head = members(offset, fact["source"], fact["at"], f",{to_json(own).decode()[1:-1]}" if own else "")
     return f'{{"type":"{NAMES.get(kind, kind)}","seq":{fact["seq"]}{head}}}'
 

@@ -99,7 +99,7 @@ class Category:
         self.left -= taken
         return taken
 
-    def join(self, runs: Iterable[Run]) -> int:
+    def join(self, runs: Sequence[Run]) -> int:
         """Tickets come back to the queue's tail; returns how many."""
         self.queue.extend(runs)
         joined = count_of(runs)
@@ -135,6 +135,7 @@ class Event:
         "_firsts",
         "_named",
         "_owners",
+        "_unpacked",
         "accepted",
         "bought",
         "cancelled",
@@ -191,6 +192,8 @@ class Event:
         self._set_terms(created)
         # A sale names its tickets when it is decided and once more when it is folded.
         self._named: tuple[Runs, list[str]] = ((), [])
+        # What changes a purchase looks at it when it is decided, when it is folded, and when its effect is made.
+        self._unpacked: tuple[bytes, Accepted] | None = None
 
     def _set_categories(self, created: EventCreated) -> None:
         self.issued = 0
@@ -373,9 +376,17 @@ class Event:
 
     def purchase(self, request_id: str) -> Accepted | None:
         """The purchase of that request id; None where there is none."""
-        packed = self.accepted.get(request_id)
-        accepted = unpack(packed) if packed is not None else None
+        accepted = self.request(request_id)
         return accepted if accepted is not None and accepted.kind is Kind.PURCHASE else None
+
+    def request(self, request_id: str) -> Accepted | None:
+        """What was accepted by that request id; None where nothing was."""
+        packed = self.accepted.get(request_id)
+        if packed is None:
+            return None
+        if self._unpacked is None or self._unpacked[0] is not packed:
+            self._unpacked = packed, unpack(packed)
+        return self._unpacked[1]
 
     def new_request(self, fact: DecisionFact) -> str:
         """The id of a request that is not known yet.
@@ -395,7 +406,9 @@ class Event:
 
     def accept(self, request_id: str, accepted: Accepted) -> None:
         """Remember a request, or what has become of it."""
-        self.accepted[request_id] = pack(accepted)
+        self.accepted[request_id] = packed = pack(accepted)
+        if accepted.kind is Kind.PURCHASE:
+            self._unpacked = packed, accepted
 
     def lines_of(self, purchase: Accepted) -> tuple[PricedLine, ...]:
         """What a purchase asked for, and at which prices."""
@@ -413,8 +426,10 @@ class Event:
         lines = self.lines_of(purchase)
         return tuple((place, count_of(own[place]), price) for place, _, price in lines if place in own)
 
-    def amount_of(self, runs: Iterable[Run], lines: Iterable[PricedLine]) -> int:
+    def amount_of(self, runs: Runs, lines: Sequence[PricedLine]) -> int:
         """What tickets of a purchase cost."""
+        if len(lines) == 1:
+            return count_of(runs) * lines[0][2]
         prices = {place: price for place, _, price in lines}
         return sum((last - first + 1) * prices[self.category_of(first)] for first, last in runs)
 
