@@ -293,6 +293,13 @@ DEFECTS: Final = (
         HOLDS,
     ),
     Defect(
+        "a purchase is unpacked once, whatever becomes of it",
+        "models/event.py",
+        "if self._unpacked is None or self._unpacked[0] is not packed:",
+        "if self._unpacked is None:",
+        HOLDS,
+    ),
+    Defect(
         "a late payment takes its old tickets",
         "models/holding.py",
         "runs = event.head(event.lines_now(purchase)) if late else purchase.runs",

@@ -19,6 +19,7 @@ from models.commands import (
     BY_TYPE,
     MAX_COMMAND_BYTES,
     MAX_COMPLAINT,
+    CloseEvent,
     Command,
     CreateEvent,
     Purchase,
@@ -625,6 +626,20 @@ def test_what_is_claimed_is_always_bounded_and_printable(value: bytes | None) ->
 
 def test_space_around_the_object_is_fine() -> None:
     assert read_command(b" \r\n\t" + json.dumps(PURCHASE, indent=2).encode() + b"\n") == read(PURCHASE)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_a"),
+    [
+        (b'{"type":"purchase","request_id":"r","event_id":"42","type":"close_event"}', CloseEvent),
+        (b'{"typ\\u0065":"close_event","request_id":"r","event_id":"42"}', CloseEvent),
+        (b'{"request_id":"r","event_id":"42","buyer":"\\"type\\":\\"close_event\\""}', Purchase),
+        (b'{"request_id":"r","event_id":"42","buyer":"type","type" : "purchase"}', Purchase),
+    ],
+)
+def test_a_command_is_of_the_type_that_its_json_says(value: bytes, is_a: type) -> None:
+    """Which type it seems to claim is no more than a hint."""
+    assert type(read_command(value)) is is_a
 
 
 def test_of_a_member_that_stands_twice_the_last_counts() -> None:
