@@ -70,6 +70,8 @@ async def test_stats_says_which_processes_run_and_whether_they_do_without_redis(
     system = await until_system(office, lambda system: not system["redisConnected"])
     assert (system["usingFallback"], system["processes"]) == (True, [])
     await redis.launch()
-    system = await until_system(office, lambda system: len(running(system)) == len(PROCESSES) and not system["usingFallback"])
+    system = await until_system(
+        office, lambda system: len(running(system)) == len(PROCESSES) and not system["usingFallback"]
+    )
     assert system["redisConnected"]
     assert all(process.ended() is None for process in started.values())
