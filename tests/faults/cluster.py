@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,20 +38,29 @@ class Cluster:
 
     async def open(self, office: Office, *left_alone: tuple[str, int]) -> None:
         """Create a box office's topics with one replica each: that of some partitions on the broker that goes."""
-        partitions = office.settings.kafka.partitions
-        async with clients.admin(office.settings.kafka) as admin:
-            await admin.create_topics(
-                [
-                    NewTopic(
-                        topic.full_name(office.settings.kafka.topic_prefix),
-                        -1,
-                        -1,
-                        {n: [GOES if (topic.name, n) in left_alone else STAYS] for n in range(partitions)},
-                        dict(topic.config),
-                    )
-                    for topic in TOPICS
-                ]
-            )
+        await create_on(office, lambda topic, number: [GOES if (topic, number) in left_alone else STAYS])
+
+
+async def create_on(
+    office: Office, brokers: Callable[[str, int], list[int]], config: Mapping[str, str] | None = None
+) -> None:
+    """Create the topics, each partition on the brokers that are named for it, the first of which leads."""
+    settings = office.settings.kafka
+    async with clients.admin(settings) as admin:
+        created = await admin.create_topics(
+            [
+                NewTopic(
+                    topic.full_name(settings.topic_prefix),
+                    -1,
+                    -1,
+                    {number: brokers(topic.name, number) for number in range(settings.partitions)},
+                    {**topic.config, **(config or {})},
+                )
+                for topic in TOPICS
+            ]
+        )
+    refused = [told for told in created.topic_errors if told[1]]  # type: ignore[attr-defined]  # as its schema says
+    assert refused == []
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -11,13 +11,13 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
 from boxoffice.embedded.cluster import EmbeddedCluster
 from boxoffice.errors import UnreachableError
 from boxoffice.kafka import clients
 from boxoffice.kafka.clients import home_partition
+from tests.faults.cluster import create_on
 from tests.faults.kept import KeptWorkers
 from tests.faults.load import Load
 from tests.faults.shared import new_events
@@ -111,28 +111,6 @@ async def until_in_sync(office: Office, *brokers: int) -> None:
 async def led_by(office: Office, broker: int) -> int:
     """How many partitions of the ledger a broker leads."""
     return sum(one.leader == broker for one in (await partitions(office))[office.ledger])
-
-
-async def create_on(
-    office: Office, brokers: Callable[[str, int], list[int]], config: Mapping[str, str] | None = None
-) -> None:
-    """Create the topics, each partition on the brokers that are named for it, the first of which leads."""
-    settings = office.settings.kafka
-    async with clients.admin(settings) as admin:
-        created = await admin.create_topics(
-            [
-                NewTopic(
-                    topic.full_name(settings.topic_prefix),
-                    -1,
-                    -1,
-                    {number: brokers(topic.name, number) for number in range(settings.partitions)},
-                    {**topic.config, **(config or {})},
-                )
-                for topic in TOPICS
-            ]
-        )
-    refused = [told for told in created.topic_errors if told[1]]  # type: ignore[attr-defined]  # as its schema says
-    assert refused == []
 
 
 async def test_a_broker_that_is_killed_under_load_loses_nothing_and_others_lead(
